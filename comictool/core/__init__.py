@@ -1,0 +1,1 @@
+"""Ground floor: knows nothing of comics. Errors, files, images, jobs, progress, devices."""

@@ -1,0 +1,72 @@
+"""Files that are either whole or absent: temp file beside the target, flush, rename."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+TEMPORARY_SUFFIX = ".partial"
+
+
+@contextmanager
+def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path` for writing; rename it onto `path` when the block ends well.
+
+    Args:
+        path: the target; its parent is created.
+        durable: also flush to the disk before the rename (survives a power cut, costs milliseconds).
+
+    Raises:
+        OSError: when the disk is full or the folder not writable; the target is then unchanged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        # mkstemp makes private files; give the result the mode that an ordinary open() would have given.
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a whole file atomically."""
+    with atomic_file(path, durable=durable) as stream:
+        stream.write(data)
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a whole UTF-8 file atomically."""
+    write_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2, durable: bool = False) -> None:
+    """Write a JSON file atomically, UTF-8, keys in the order given."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n", durable=durable)
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Whether `path`, with links and `..` resolved, lies in `root` or is it."""
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _umask() -> int:
+    global _UMASK
+    if _UMASK is None:
+        _UMASK = os.umask(0)
+        os.umask(_UMASK)
+    return _UMASK
+
+
+_UMASK: int | None = None

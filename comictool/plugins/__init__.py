@@ -1,0 +1,1 @@
+"""The model contract: a model is a directory with a manifest."""

@@ -1,0 +1,1 @@
+"""Self-contained HTML contact sheets and reports."""

@@ -1,0 +1,1 @@
+"""The embedding store and querying it."""
