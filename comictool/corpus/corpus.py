@@ -64,10 +64,8 @@ class Corpus:
             raise InputError(f"{root} is a file, a corpus is a folder")
         title = name or root.resolve().name
         root.mkdir(parents=True, exist_ok=True)
-        write_text(
-            root / "corpus.toml",
-            f"version = {VERSION}\nname = {json.dumps(title, ensure_ascii=False)}\ndirection = {json.dumps(direction)}\n",
-        )
+        quoted = json.dumps(title, ensure_ascii=False)  # a JSON string is a TOML basic string too
+        write_text(root / "corpus.toml", f'version = {VERSION}\nname = {quoted}\ndirection = "{direction}"\n')
         return cls(root, name=title, direction=direction)
 
     def comics(self) -> list[str]:

@@ -1,0 +1,257 @@
+"""The job: anything done to many items.
+
+Bounded memory, workers, shards, a ledger so that a killed run continues, errors collected item by item, progress,
+and signals that finish what is running. Every command that maps over items calls `run_job`; none has its own loop.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from comictool.core.errors import ComicError, ExitCode, InputError, Stopped, UsageError
+from comictool.core.ledger import Entry, Ledger, stamp_of
+from comictool.core.progress import NullProgress, Progress
+from comictool.core.workers import Kind, cores, in_order
+
+# Not the fault of one item: going on would fail every item after it too.
+FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to do. `fingerprint` changes whenever the input does; `payload` goes to the worker."""
+
+    key: str
+    fingerprint: str
+    payload: Any = None
+
+
+@dataclass
+class Done:
+    """What is worth remembering of a finished item: counts and facts, and problems inside it (a bad page)."""
+
+    summary: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How a job runs.
+
+    Attributes:
+        jobs: workers; 0 means one for each core.
+        shard: `(i, n)`: do every n-th item, counting from the i-th (1-based).
+        resume: `auto` skips finished unchanged items, `never` does all again, `must` refuses to begin anew.
+        limit: consider only the first items.
+        dry_run: only say what would be done.
+    """
+
+    jobs: int = 0
+    shard: tuple[int, int] = (1, 1)
+    resume: str = "auto"
+    limit: int | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        index, count = self.shard
+        if not 1 <= index <= count:
+            raise UsageError(f"shard {index}/{count}: the first number must be from 1 to {count}")
+        if self.resume not in ("auto", "never", "must"):
+            raise UsageError(f"resume is auto, never or must, not {self.resume!r}")
+        if self.jobs < 0:
+            raise UsageError(f"{self.jobs} jobs: give 1 or more, or 0 for one for each core")
+
+    @property
+    def workers(self) -> int:
+        """The number of workers meant."""
+        return self.jobs or cores()
+
+
+@dataclass
+class Problem:
+    """One thing that went wrong: the item, and one line of reason."""
+
+    key: str
+    message: str
+
+
+@dataclass
+class JobReport:
+    """What a job did. `totals` sums the numbers in the summaries of all finished items, old and new alike."""
+
+    name: str
+    total: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    totals: Counter[str] = field(default_factory=Counter)
+    new: Counter[str] = field(default_factory=Counter)
+    planned: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 all well, 1 some failed, 3 nothing could be read."""
+        if self.failed and not self.done and not self.skipped:
+            return ExitCode.INPUT
+        return ExitCode.FINDINGS if self.problems else ExitCode.DONE
+
+
+def run_job(
+    name: str,
+    items: Iterable[Item],
+    work: Callable[[Any], Any],
+    commit: Callable[[Item, Any], Done],
+    *,
+    ledger_folder: Path,
+    settings: Mapping[str, Any],
+    options: JobOptions | None = None,
+    workers: Kind = "processes",
+    progress: Progress | None = None,
+) -> JobReport:
+    """Do `work` for every item that is not finished yet, and `commit` each result in item order.
+
+    Args:
+        name: names the ledger; the same for all runs that continue each other.
+        items: in a stable order, keys unique.
+        work: payload to result; runs in a worker. A `ComicError` fails that item with its sentence.
+        commit: writes the result and says what to remember; runs here, one at a time. The ledger line follows.
+        settings: everything besides the input that decides the result; another value means doing the item again.
+
+    Raises:
+        Stopped: on the first SIGINT or SIGTERM, after what was running has been finished and committed.
+        InputError: duplicate keys, or another process works on the same ledger.
+    """
+    options = options or JobOptions()
+    progress = progress or NullProgress()
+    chosen = _choose(items, options)
+    report = JobReport(name, total=len(chosen))
+    ledger = Ledger(ledger_folder, name, options.shard)
+    if options.resume == "must" and not ledger.path.exists():
+        raise InputError(f"nothing to resume: {ledger.path} does not exist", hint="leave --resume out to begin")
+    if options.dry_run:
+        _plan(chosen, ledger.load(), settings, options, report)
+        return report
+    with ledger.writing(), stop_signals() as stop:
+        open_items = _plan(chosen, ledger, settings, options, report)
+        progress.start(name.split()[-1], len(open_items))
+        try:
+            results = in_order(
+                work, (i.payload for i in open_items), kind=workers, jobs=options.workers, stopped=stop.is_set
+            )
+            for item, (result, error) in zip(open_items, results, strict=False):
+                entry = _finish(item, result, error, commit, stamp_of(item.fingerprint, settings))
+                ledger.append(entry)
+                _count(report, entry, fresh=True)
+                for line in entry.problems:
+                    progress.message(f"{item.key}: {line}")
+                progress.advance(1, item.key)
+        finally:
+            progress.finish()
+    if stop.is_set() and report.done + report.failed < len(open_items):
+        raise Stopped(stop.number, done=report.skipped + report.done, total=report.total)
+    return report
+
+
+def _choose(items: Iterable[Item], options: JobOptions) -> list[Item]:
+    index, count = options.shard
+    chosen = list(items)
+    twice = [key for key, times in Counter(item.key for item in chosen).items() if times > 1]
+    if twice:
+        raise InputError(f"{twice[0]!r} occurs twice among the items")
+    return chosen[index - 1 :: count][: options.limit]
+
+
+def _plan(
+    chosen: list[Item], ledger: Ledger, settings: Mapping[str, Any], options: JobOptions, report: JobReport
+) -> list[Item]:
+    open_items = []
+    for item in chosen:
+        entry = ledger.entries.get(item.key)
+        finished = entry is not None and entry.status == "done" and entry.stamp == stamp_of(item.fingerprint, settings)
+        if entry is not None and finished and options.resume != "never":
+            _count(report, entry, fresh=False)
+        else:
+            open_items.append(item)
+    report.planned = [item.key for item in open_items]
+    return open_items
+
+
+def _finish(item: Item, result: Any, error: Exception | None, commit: Callable[[Item, Any], Done], stamp: str) -> Entry:
+    if error is None:
+        try:
+            done = commit(item, result)
+            return Entry(item.key, stamp, "done", done.summary, done.problems)
+        except ComicError as refused:
+            error = refused
+    if isinstance(error, ComicError):
+        return Entry(item.key, stamp, "failed", problems=[_one_line(error)])
+    if isinstance(error, OSError) and error.errno in FATAL:
+        raise error
+    if isinstance(error, OSError):
+        return Entry(
+            item.key, stamp, "failed", problems=[f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")]
+        )
+    if isinstance(error, MemoryError):
+        return Entry(item.key, stamp, "failed", problems=["not enough memory for it"])
+    return Entry(item.key, stamp, "failed", problems=[f"unexpected {type(error).__name__}: {error}"])
+
+
+def _one_line(error: ComicError) -> str:
+    return " ".join(f"{error.fact} ({error.cause})".split()) if error.cause else " ".join(error.fact.split())
+
+
+def _count(report: JobReport, entry: Entry, *, fresh: bool) -> None:
+    numbers = {k: v for k, v in entry.summary.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    if entry.status == "failed":
+        report.failed += 1
+    else:
+        report.totals.update(numbers)
+        if fresh:
+            report.done += 1
+            report.new.update(numbers)
+        else:
+            report.skipped += 1
+    report.problems.extend(Problem(entry.key, line) for line in entry.problems)
+
+
+class StopFlag:
+    """Set by the first SIGINT or SIGTERM; `number` is which."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def is_set(self) -> bool:
+        """Whether a signal came."""
+        return self.number != 0
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopFlag]:
+    """Within the block the first SIGINT or SIGTERM only sets the flag; a second one acts as usual."""
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag  # only the main thread may set handlers; it stays in charge
+        return
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        flag.number = number
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    before.update({int(number): signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)})
+    try:
+        yield flag
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

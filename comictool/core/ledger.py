@@ -1,0 +1,143 @@
+"""The ledger of a job: one JSON line for each finished item, appended after its data is on disk.
+
+Whoever reads it sees which items are finished with which inputs and settings. A line that was cut off by a kill
+is ignored, so its item is done again; the data that it would have described is replaced whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from comictool.core.errors import InputError
+from comictool.core.files import atomic_file
+
+
+@dataclass
+class Entry:
+    """One finished or failed item. `stamp` covers its inputs and the settings of the job."""
+
+    key: str
+    stamp: str
+    status: str  # "done", "failed" or "gone"
+    summary: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def stamp_of(fingerprint: str, settings: Mapping[str, Any]) -> str:
+    """A short hash of an item's inputs and of everything that decides its result."""
+    text = json.dumps([fingerprint, dict(settings)], sort_keys=True, ensure_ascii=False, default=str)
+    return blake2b(text.encode("utf-8"), digest_size=12).hexdigest()
+
+
+class Ledger:
+    """Entries of one job in one folder, over all its shards; writes only its own shard's file."""
+
+    def __init__(self, folder: Path, name: str, shard: tuple[int, int] = (1, 1)) -> None:
+        self.folder = folder
+        self._stem = name.replace(" ", "-")
+        suffix = "" if shard == (1, 1) else f".{shard[0]}-of-{shard[1]}"
+        self.path = folder / f"{self._stem}{suffix}.jsonl"
+        self.entries: dict[str, Entry] = {}
+        self._stream: BinaryIO | None = None
+
+    def load(self) -> Ledger:
+        """Read what this job and its other shards have finished."""
+        files = sorted(self.folder.glob(f"{self._stem}.*jsonl"), key=lambda file: (file == self.path, file.name))
+        for file in files:  # our own comes last and has the last word
+            for entry in _read(file):
+                self.entries[entry.key] = entry
+        return self
+
+    @contextmanager
+    def writing(self) -> Iterator[Ledger]:
+        """Hold the ledger for appending; a second process that asks is refused.
+
+        Raises:
+            InputError: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.path.with_suffix(".lock"), "ab") as lock:
+            if not _lock(lock):
+                raise InputError(
+                    f"another comictool is already working on {self.folder}",
+                    hint="wait for it to end, or give each process its own --shard I/N",
+                )
+            # Only now, under the lock, is the picture of what is finished stable.
+            self.entries.clear()
+            self.load()
+            self._drop_torn_line()
+            with open(self.path, "ab") as stream:
+                self._stream = stream
+                try:
+                    yield self
+                finally:
+                    self._stream = None
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            self._compact()
+
+    def append(self, entry: Entry) -> None:
+        """Add a line; it is with the operating system when this returns."""
+        assert self._stream is not None, "append() belongs inside writing()"
+        line = json.dumps(asdict(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
+        self._stream.write(line.encode("utf-8"))
+        self._stream.flush()
+        self.entries[entry.key] = entry
+
+    def forget(self, key: str) -> None:
+        """Note that an item no longer exists, so that it would be done again if it came back."""
+        self.append(Entry(key, "", "gone"))
+
+    def _drop_torn_line(self) -> None:
+        if self.path.exists():
+            data = self.path.read_bytes()
+            if data and not data.endswith(b"\n"):
+                with open(self.path, "r+b") as stream:
+                    stream.truncate(data.rfind(b"\n") + 1)
+
+    def _compact(self) -> None:
+        own = _read(self.path)
+        latest = {entry.key: entry for entry in own}
+        if len(own) > 2 * len(latest) + 16:
+            with atomic_file(self.path) as stream:
+                for entry in latest.values():
+                    if entry.status != "gone":
+                        stream.write((json.dumps(asdict(entry), ensure_ascii=False) + "\n").encode("utf-8"))
+
+
+def _read(file: Path) -> list[Entry]:
+    out = []
+    for line in file.read_text("utf-8", errors="replace").splitlines():
+        try:
+            value = json.loads(line)
+            entry = Entry(**value)
+        except (json.JSONDecodeError, TypeError, RecursionError):
+            continue  # cut off by a kill, or edited by hand: its item is simply done again
+        if isinstance(entry.key, str) and isinstance(entry.summary, dict) and isinstance(entry.problems, list):
+            out.append(entry)
+    return out
+
+
+def _lock(stream: BinaryIO) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
