@@ -78,10 +78,11 @@ class JobOptions:
 
 @dataclass
 class Problem:
-    """One thing that went wrong: the item, and one line of reason."""
+    """One thing that went wrong: the item, one line of reason, and whether it happened in this run."""
 
     key: str
     message: str
+    fresh: bool = True
 
 
 @dataclass
@@ -139,7 +140,7 @@ def run_job(
     if options.resume == "must" and not ledger.path.exists():
         raise InputError(f"nothing to resume: {ledger.path} does not exist", hint="leave --resume out to begin")
     if options.dry_run:
-        _plan(chosen, ledger.load(), settings, options, report)
+        report.planned = [item.key for item in _plan(chosen, ledger.load(), settings, options, report)]
         return report
     with ledger.writing(), stop_signals() as stop:
         open_items = _plan(chosen, ledger, settings, options, report)
@@ -182,7 +183,6 @@ def _plan(
             _count(report, entry, fresh=False)
         else:
             open_items.append(item)
-    report.planned = [item.key for item in open_items]
     return open_items
 
 
@@ -221,7 +221,7 @@ def _count(report: JobReport, entry: Entry, *, fresh: bool) -> None:
             report.new.update(numbers)
         else:
             report.skipped += 1
-    report.problems.extend(Problem(entry.key, line) for line in entry.problems)
+    report.problems.extend(Problem(entry.key, line, fresh) for line in entry.problems)
 
 
 class StopFlag:

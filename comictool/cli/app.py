@@ -1,0 +1,152 @@
+"""The program: a lazy tree of commands over the table, and `main`, where every exit code is made."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from comictool import __version__
+from comictool.cli.table import COMMANDS, Command, Group
+
+PROGRAM = "comictool"
+SUMMARY = """A toolkit for people who study, keep or draw comics.
+
+  comictool index MY_COMICS -o LIBRARY     make a folder of comics searchable
+  comictool query LIBRARY --image x.png    find where a panel or page comes from
+  comictool demo                           see it work on drawn comics, no data needed
+"""
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 done but some items failed, 2 usage, 3 input, 4 environment, 5 bug, "
+    "130/143 stopped and saved."
+)
+
+
+class LazyGroup(TyperGroup):
+    """A command group that knows its commands from the table and imports one only to run it."""
+
+    def __init__(self, table: dict[str, Any], **attributes: Any) -> None:
+        super().__init__(rich_markup_mode=None, **attributes)
+        self._table = table
+        self._stubs_will_do = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self._table)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        entry = self._table.get(cmd_name)
+        if entry is None:
+            return None
+        if isinstance(entry, Group):
+            return LazyGroup(entry.commands, name=cmd_name, help=entry.summary)
+        if self._stubs_will_do:
+            return TyperCommand(cmd_name, help=entry.summary)
+        return load_command(cmd_name, entry)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            args = ["--help"]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, entry in self._table.items():
+            sections.setdefault(entry.section, []).append((name, entry.summary))
+        width = max(len(name) for name in self._table)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), summary) for name, summary in rows])
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        # Completing names asks for every command object only to read its summary: the table has that.
+        self._stubs_will_do = True
+        try:
+            return super().shell_complete(ctx, incomplete)
+        finally:
+            self._stubs_will_do = False
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self._table and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from comictool.core.errors import UsageError, near_matches
+
+            everywhere = {name: f"{ctx.command_path} {name}" for name in self._table}
+            if ctx.parent is None:
+                for name, entry in self._table.items():
+                    for child in entry.commands if isinstance(entry, Group) else ():
+                        everywhere.setdefault(child, f"{PROGRAM} {name} {child}")
+            raise UsageError(
+                f"there is no command {args[0]!r}" + (f" in `{ctx.command_path}`" if ctx.parent else ""),
+                near=[everywhere[name] for name in near_matches(args[0], everywhere)],
+                hint=f"{ctx.command_path} --help",
+            )
+        return super().resolve_command(ctx, args)
+
+
+def load_command(name: str, entry: Command) -> Any:
+    """Import a command's function and make the parser for it."""
+    module_name, function_name = entry.target.split(":")
+    function = getattr(importlib.import_module(f"comictool.cli.{module_name}"), function_name)
+    single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    single.command(name, context_settings={"help_option_names": ["-h", "--help"]})(function)
+    return typer.main.get_command(single)
+
+
+def build() -> LazyGroup:
+    """The root of the command tree."""
+    from typer.core import TyperOption
+
+    def show_version(ctx: Any, param: Any, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            print(__version__)  # noqa: T201 - the one answer that needs no output object
+            raise typer.Exit
+
+    def show_completion(ctx: Any, param: Any, value: str | None) -> None:
+        if value and not ctx.resilient_parsing:
+            from comictool.cli.complete import script
+
+            print(script(value))  # noqa: T201
+            raise typer.Exit
+
+    options = [
+        TyperOption(
+            param_decls=["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show_version,
+            help="Print the version and stop.",
+        ),
+        TyperOption(
+            param_decls=["--show-completion"], type=str, is_eager=True, expose_value=False, callback=show_completion,
+            metavar="SHELL", help="Print the completion script for bash, zsh or fish and stop.",
+        ),
+    ]  # fmt: skip
+    return LazyGroup(
+        COMMANDS,
+        name=PROGRAM,
+        help=SUMMARY.replace("\n\n", "\n\n\b\n", 1),
+        epilog=EXIT_CODES,
+        params=options,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and give its exit code; every error is already told on standard error."""
+    from comictool.cli.errors import explain
+
+    try:
+        result = build().main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except BaseException as error:
+        return explain(error, debug="--debug" in arguments, arguments=arguments)
+    return int(result or 0)
+
+
+def main() -> None:
+    """Entry point of the `comictool` program."""
+    if os.environ.get("_COMICTOOL_COMPLETE"):
+        build().main(prog_name=PROGRAM)
+    sys.exit(run(sys.argv[1:]))

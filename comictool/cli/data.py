@@ -1,0 +1,106 @@
+"""`comictool data ...`: work on a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from comictool.cli.options import OutputFolder, Seed, command
+from comictool.cli.output import Output
+from comictool.cli.reporting import tell
+from comictool.core.errors import UsageError
+from comictool.core.jobs import JobOptions
+
+Direction = Annotated[
+    str | None, typer.Option("--direction", metavar="ltr|rtl|ttb", help="Reading direction; else what the comic says.")
+]
+CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
+
+
+def check_direction(direction: str | None) -> str | None:
+    """A reading direction as given, checked.
+
+    Raises:
+        UsageError: none of ltr, rtl, ttb.
+    """
+    if direction not in (None, "ltr", "rtl", "ttb"):
+        raise UsageError(f"--direction {direction!r}: it is ltr, rtl or ttb")
+    return direction
+
+
+@command
+def import_(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Comic files, image folders, or trees.")],
+    output: OutputFolder,
+    direction: Direction = None,
+    password: Annotated[
+        str | None, typer.Option("--password", envvar="COMICTOOL_PASSWORD", help="For encrypted archives.")
+    ] = None,
+    *,
+    job: JobOptions,
+    out: Output,
+) -> int:  # fmt: skip
+    """Read comic files and folders into a corpus.
+
+    Reads cbz, cbr, cb7, cbt, pdf, epub and folders of pictures (told apart by content, not by name). Pages come in
+    natural order of their names; picture files that need no change are kept byte for byte. Bad files and pages
+    are named with the reason, the rest goes on. Run it again to add what is new or changed.
+
+    Example: comictool data import ~/Comics -o corpus
+    """
+    from comictool.corpus.corpus import Corpus
+    from comictool.corpus.importing import import_comics
+
+    check_direction(direction)
+    corpus = Corpus.create(output)
+    report = import_comics(
+        paths, corpus, direction=direction, password=password, options=job, progress=out.progress()
+    )  # fmt: skip
+    return tell(out, report, {"corpus": str(output)}, [f"comictool data panels {output}"])
+
+
+@command
+def panels(corpus: CorpusFolder, direction: Direction = None, *, job: JobOptions, out: Output) -> int:
+    """Find the panels of every page and their reading order.
+
+    Needs no weights. Pages without panels (covers, prose, advertisements) get none. Panels that a person drew
+    (source "manual") are kept.
+
+    Example: comictool data panels corpus --direction rtl
+    """
+    from comictool.corpus.corpus import Corpus
+    from comictool.corpus.panels import detect_corpus
+
+    check_direction(direction)
+    report = detect_corpus(Corpus.open(corpus), direction=direction, options=job, progress=out.progress())
+    return tell(out, report, {"corpus": str(corpus)}, [f"comictool embed {corpus} -o {corpus / 'store'}"])
+
+
+@command
+def draw(
+    output: OutputFolder,
+    pages: Annotated[int, typer.Option("-n", "--pages", min=1, help="How many pages.")] = 20,
+    comic_pages: Annotated[int, typer.Option("--comic-pages", min=1, help="Pages in one comic.")] = 10,
+    seed: Seed = 0,
+    jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Workers; 0 is one for each core.")] = 0,
+    shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Draw only the I-th of N parts.")] = "1/1",
+    *,
+    out: Output,
+) -> int:
+    """Draw procedural comics with exact labels into a corpus.
+
+    Panels, characters with identity, faces, poses and feelings, balloons with text and speakers, depth for every
+    pixel, page types and reading direction are all known exactly. The same seed draws the same pages.
+
+    Example: comictool data draw -n 100 --seed 7 -o drawn
+    """
+    from comictool.cli.options import parse_shard
+    from comictool.corpus.drawn import draw_corpus
+
+    options = JobOptions(jobs=jobs, shard=parse_shard(shard))
+    report = draw_corpus(
+        output, pages, seed=seed, comic_pages=comic_pages, options=options, progress=out.progress()
+    )  # fmt: skip
+    return tell(out, report, {"corpus": str(output)}, [f"comictool embed {output} -o {output / 'store'}"])

@@ -1,0 +1,155 @@
+"""Shared options, each defined once, and `command`, which gives them to a command by the type of a parameter.
+
+A command that takes `out: Output` gets `--format --json --quiet --verbose --debug`; one that takes
+`job: JobOptions` gets `--jobs --shard --resume --limit --dry-run`; one that takes `model: PluginChoice` gets the
+plugin and device options. The command's body sees only the finished object.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from comictool.cli.complete import plugin_names
+from comictool.cli.output import Format, Output
+from comictool.core.errors import UsageError
+from comictool.core.jobs import JobOptions
+
+OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder to write; made if it is not there.")]
+Force = Annotated[bool, typer.Option("-f", "--force", help="Replace what is there.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+
+
+def output(
+    format: Annotated[
+        Format, typer.Option("--format", envvar="COMICTOOL_FORMAT", help="How results are written.")
+    ] = Format.table,
+    json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only results and errors.")] = False,
+    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Tell more; twice for all.")] = 0,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> Output:
+    """Options of every command. `--debug` is read by `main`, which sees the error."""
+    return Output(Format.json if json else format, quiet=quiet, verbose=verbose)
+
+
+def job(
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", min=0, envvar="COMICTOOL_JOBS", help="Workers; 0 is one for each core.")
+    ] = 0,
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="Do only the I-th of N parts (array jobs).")
+    ] = "1/1",
+    resume: Annotated[
+        str,
+        typer.Option(
+            "--resume", metavar="auto|never|must",
+            help="auto: skip what is finished and unchanged; never: do all again; must: refuse to begin anew.",
+        ),
+    ] = "auto",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first items.")] = None,
+    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Only say what would be done.")] = False,
+) -> JobOptions:  # fmt: skip
+    """Options of every command that maps over items."""
+    return JobOptions(jobs=jobs, shard=parse_shard(shard), resume=resume, limit=limit, dry_run=dry_run)
+
+
+@dataclass(frozen=True)
+class PluginChoice:
+    """Which model, from where, on which device."""
+
+    plugin: str
+    plugin_dirs: tuple[Path, ...]
+    trust: bool
+    weights: Path | None
+    download: bool
+    device: str
+    gpu: int | None
+    precision: str
+
+
+def plugin(
+    plugin: Annotated[
+        str,
+        typer.Option(
+            "--plugin", envvar="COMICTOOL_PLUGIN", autocompletion=plugin_names,
+            help="A plugin's name or folder, or timm:NAME for any timm model.",
+        ),
+    ] = "classic",
+    plugin_dir: Annotated[
+        list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")
+    ] = None,
+    trust_plugin: Annotated[bool, typer.Option("--trust-plugin", help="Let the plugin's own code run.")] = False,
+    weights: Annotated[Path | None, typer.Option("--weights", help="Weights file for a timm model.")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Allow fetching pretrained weights; nothing is fetched without it.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", envvar="COMICTOOL_OFFLINE", help="Forbid the network, whatever else is said.")
+    ] = False,
+    device: Annotated[
+        str,
+        typer.Option("--device", envvar="COMICTOOL_DEVICE", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
+    ] = "auto",
+    gpu: Annotated[int | None, typer.Option("--gpu", help="GPU number; negative means CPU.")] = None,
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic of torch models.")
+    ] = "auto",
+) -> PluginChoice:  # fmt: skip
+    """Options of every command that uses a model."""
+    if download and offline:
+        raise UsageError("--download and --offline contradict each other")
+    return PluginChoice(
+        plugin, tuple(plugin_dir or ()), trust_plugin, weights, download, device, gpu, precision
+    )  # fmt: skip
+
+
+BUNDLES: dict[Any, Callable[..., Any]] = {Output: output, JobOptions: job, PluginChoice: plugin}
+
+
+def command(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command the options of each bundle among its parameters' types."""
+    own = inspect.signature(function, eval_str=True).parameters
+    bundles = {name: BUNDLES[p.annotation] for name, p in own.items() if p.annotation in BUNDLES}
+    parameters = [p for name, p in own.items() if name not in bundles]
+    takes: dict[str, list[str]] = {}
+    for name, bundle in bundles.items():
+        added = inspect.signature(bundle, eval_str=True).parameters
+        takes[name] = list(added)
+        parameters += [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in added.values()]
+
+    @functools.wraps(function)
+    def with_bundles(**values: Any) -> int | None:
+        finished = {
+            name: bundle(**{option: values.pop(option) for option in takes[name]}) for name, bundle in bundles.items()
+        }
+        return function(**values, **finished)
+
+    del with_bundles.__wrapped__  # Typer would otherwise look through to the bare signature
+    with_bundles.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    )
+    with_bundles.__annotations__ = {p.name: p.annotation for p in parameters}
+    return with_bundles
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """`2/8` to `(2, 8)`.
+
+    Raises:
+        UsageError: another form, or a number out of range.
+    """
+    match = re.fullmatch(r"\s*(\d{1,6})\s*/\s*(\d{1,6})\s*", text)
+    if not match:
+        raise UsageError(f"--shard {text!r}: write it as I/N, for example 2/8")
+    index, count = int(match[1]), int(match[2])
+    if not 1 <= index <= count:
+        raise UsageError(f"--shard {text}: the first number must be from 1 to {count}")
+    return index, count

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comictool.corpus.names import natural_key, safe_component
+
+
+def test_natural_order() -> None:
+    names = [
+        "page1.jpg",
+        "page2.jpg",
+        "Page10.jpg",
+        "page11.jpg",
+        "Vol 1/Ch 2/1.jpg",
+        "Vol 1/Ch 10/1.jpg",
+        "Vol 2/1.jpg",
+    ]
+    shuffled = names[:]
+    random.Random(4).shuffle(shuffled)
+    assert sorted(shuffled, key=natural_key) == names
+
+
+def test_superscripts_and_endless_digits_do_not_break_the_order() -> None:
+    assert sorted(["a²", "a2", "a" + "9" * 5000], key=natural_key)
+
+
+@given(st.text(), st.text())
+def test_only_equal_names_have_equal_keys(a: str, b: str) -> None:
+    assert (natural_key(a) == natural_key(b)) == (a == b)
+    assert (natural_key(a) < natural_key(b)) or (natural_key(b) <= natural_key(a))
+
+
+@given(st.text(max_size=400))
+def test_a_safe_name_is_one_component_everywhere(name: str) -> None:
+    safe = safe_component(name)
+    assert safe not in {"", ".", ".."}
+    assert not set(safe) & set('/\\:*?"<>|\0\n')
+    assert len(safe.encode()) <= 201
+    assert safe == safe.strip(" .")
+    assert safe_component(safe) == safe
+
+
+def test_safe_names_keep_what_people_write() -> None:
+    assert safe_component("Astérix & Obélix #12 'Édition'") == "Astérix & Obélix #12 'Édition'"
+    assert safe_component("../../etc/passwd") == "_.._etc_passwd"
+    assert safe_component("CON.jpg") == "_CON.jpg"
+    assert safe_component("///") == "untitled"
+    assert safe_component("ワンピース 第1巻") == "ワンピース 第1巻"
