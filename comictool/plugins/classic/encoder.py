@@ -15,13 +15,12 @@ Box = tuple[float, float, float, float]
 # Each measurement and the share of the similarity it decides.
 MEASUREMENTS: tuple[tuple[str, Callable[[Canvas], np.ndarray], float], ...] = (
     ("colour histogram", colour.colour_histogram, 0.2),
-    ("hue cells", colour.hue_cells, 0.1),
-    ("colour layout", colour.colour_layout, 0.15),
-    ("fine gradient", gradient.fine_gradient, 0.25),
-    ("coarse gradient", gradient.coarse_gradient, 0.1),
-    ("masses", structure.masses, 0.15),
-    ("line density", structure.line_density, 0.03),
-    ("aspect", structure.aspect, 0.02),
+    ("colour layout", colour.colour_layout, 0.2),
+    ("oriented cells", gradient.oriented_cells, 0.3),
+    ("line texture", gradient.line_texture, 0.05),
+    ("masses", structure.masses, 0.2),
+    ("light cells", structure.light_cells, 0.05),
+    ("aspect", structure.aspect, 0.01),
 )
 REDUCED = 3 * 96  # shorter side, pixels, that a page is reduced to once before its views are cut from it
 

@@ -49,3 +49,8 @@ def unit(block: np.ndarray, least: float = 1e-6) -> np.ndarray:
 def signed_root(block: np.ndarray) -> np.ndarray:
     """Power normalisation, exponent 1/2, sign kept (Perronnin and others, ECCV 2010): tames a few large values."""
     return np.sign(block) * np.sqrt(np.abs(block))
+
+
+def centred_unit(block: np.ndarray, least: float = 1e-3) -> np.ndarray:
+    """`unit` of the block less its mean: the product of two such blocks is their correlation."""
+    return unit(np.asarray(block, dtype=np.float32) - np.mean(block, dtype=np.float32), least)

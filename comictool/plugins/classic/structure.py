@@ -1,4 +1,4 @@
-"""How the picture is built: light and dark masses, where lines are dense, how wide it is for its height."""
+"""How the picture is built: light and dark masses, contrast, how wide it is for its height."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from comictool.plugins.classic.canvas import Canvas
-from comictool.plugins.classic.pooling import cosines, pool, signed_root, unit
+from comictool.plugins.classic.pooling import centred_unit, cosines, pool, signed_root, unit
 
 MASSES = 8  # DCT frequencies along each axis
-DENSITY_CELLS = 4
+CELLS = 4
 ASPECTS = 7  # soft steps of aspect ratio, from 1:4 to 4:1
 
 
@@ -20,17 +20,14 @@ def masses(canvas: Canvas) -> np.ndarray:
     return unit(signed_root(basis @ canvas.lightness @ basis.T).ravel()[1:], least=1e-3)
 
 
-def line_density(canvas: Canvas) -> np.ndarray:
-    """How busy each cell is, against the mean of the picture: `(DENSITY_CELLS ** 2,)`, unit length."""
-    light = canvas.lightness
-    change = np.zeros_like(light)
-    change[:, 1:] += np.abs(np.diff(light, axis=1))
-    change[1:, :] += np.abs(np.diff(light, axis=0))
-    density = np.sqrt(pool(change, DENSITY_CELLS))
-    return unit(density - density.mean(), least=1e-2)
+def light_cells(canvas: Canvas) -> np.ndarray:
+    """Mean lightness and its spread in each cell, each against the whole: `(2 * CELLS ** 2,)`, unit length."""
+    mean = pool(canvas.lightness, CELLS)
+    spread = np.sqrt(np.maximum(pool(canvas.lightness**2, CELLS) - mean**2, 0))
+    return unit(np.concatenate([mean - mean.mean(), spread - spread.mean()]), least=1e-2)
 
 
 def aspect(canvas: Canvas) -> np.ndarray:
     """Width over height as votes for the two nearest of `ASPECTS` logarithmic steps: `(ASPECTS,)`, unit length."""
     place = (math.log2(min(max(canvas.aspect, 0.25), 4.0)) / 4 + 0.5) * (ASPECTS - 1)
-    return unit(np.clip(1 - np.abs(np.arange(ASPECTS) - place), 0, None))
+    return centred_unit(np.clip(1 - np.abs(np.arange(ASPECTS) - place), 0, None))
