@@ -12,9 +12,14 @@ from comictool.core.files import atomic_file, is_inside, write_json, write_text
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
     target = tmp_path / "a" / "facts.json"
     write_json(target, {"kept": True})
-    with pytest.raises(RuntimeError, match="half way"), atomic_file(target) as stream:
-        stream.write(b"{")
-        raise RuntimeError("half way")
+
+    def write_half() -> None:
+        with atomic_file(target) as stream:
+            stream.write(b"{")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half()
     assert target.read_text() == '{\n  "kept": true\n}\n'
     assert [f.name for f in target.parent.iterdir()] == ["facts.json"]
 

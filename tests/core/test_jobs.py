@@ -165,9 +165,8 @@ def test_a_torn_ledger_line_is_ignored_and_removed(tmp_path: Path) -> None:
 
 
 def test_a_hostile_ledger_is_only_ignored(tmp_path: Path) -> None:
-    (tmp_path / "test-job.jsonl").write_text(
-        '[1]\n{"key": []}\n' + "[" * 5000 + '\n{"key":"i0","stamp":"","status":"x"}\n'
-    )
+    lines = ["[1]", '{"key": []}', "[" * 5000, '{"key":"i0","stamp":"","status":"x"}', ""]
+    (tmp_path / "test-job.jsonl").write_text("\n".join(lines))
     assert run(tmp_path)[0].done == 6
 
 
@@ -230,7 +229,7 @@ def test_signals_save_and_a_killed_run_continues(tmp_path: Path, workers: str, n
     assert process.wait(20) == code
     written = {f.name for f in out.iterdir() if f.is_file()}
     ledger = [json.loads(line)["key"] for line in (out / "led" / "s.jsonl").read_text().splitlines()]
-    assert 5 <= len(ledger) < 200
+    assert 4 <= len(ledger) < 200  # the fifth may have been killed between its data and its line
     assert set(ledger) <= written
     assert len(written - set(ledger)) <= 1  # data first, line after: at most one item is between the two
     sink = Sink()

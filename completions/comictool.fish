@@ -1,0 +1,1 @@
+complete --command comictool --no-files --arguments "(env _COMICTOOL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) comictool)" --condition "env _COMICTOOL_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) comictool"

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from comictool import __version__
+from comictool.cli import complete
+from comictool.cli.app import build
+from comictool.cli.table import COMMANDS, Command, Group
+from tests.cli.conftest import Run
+
+HEAVY = ["torch", "numpy", "pandas", "PIL", "h5py", "zarr", "sklearn", "pydantic", "rich", "scipy"]
+
+
+def every_command() -> list[tuple[str, Command]]:
+    out = []
+    for name, entry in COMMANDS.items():
+        if isinstance(entry, Group):
+            out += [(f"{name} {child}", command) for child, command in entry.commands.items()]
+        else:
+            out.append((name, entry))
+    return out
+
+
+def loaded_after(arguments: list[str], **environment: str) -> set[str]:
+    """Heavy modules in `sys.modules` after a command line."""
+    code = (
+        "import sys, json, io, contextlib\n"
+        "from comictool.cli import app\n"
+        "sys.argv = ['comictool', *json.loads(sys.argv[1])]\n"
+        "try:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()):\n"
+        "        app.main()\n"
+        "except SystemExit: pass\n"
+        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(arguments)],
+        capture_output=True, text=True, env={**os.environ, **environment}, check=True,
+    )  # fmt: skip
+    return set(json.loads(run.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["data", "--help"], ["plugins", "--help"], ["nonsense"], []], ids=str
+)
+def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
+    assert loaded_after(arguments) == set()
+
+
+@pytest.mark.parametrize("name", [name for name, _ in every_command()])
+def test_help_of_every_command_loads_nothing_heavy(name: str) -> None:
+    assert loaded_after([*name.split(), "--help"]) == set()
+
+
+@pytest.mark.parametrize("typed", ["comictool ", "comictool d", "comictool data im", "comictool embed --plugin "])
+def test_completion_loads_nothing_heavy(typed: str) -> None:
+    words = {"_COMICTOOL_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert loaded_after([], **words) == set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("comictool d", {"data", "demo", "doctor"}),
+        ("comictool data ", {"import", "panels", "draw"}),
+        ("comictool embed --plugin cl", {"classic"}),
+        ("comictool query --form", {"--format"}),
+        ("comictool query x --format js", {"json", "jsonl"}),
+    ],
+)
+def test_tab_offers(comictool: Run, typed: str, expected: set[str]) -> None:
+    words = {"_COMICTOOL_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert set(comictool(**words).out.split()) >= expected
+
+
+@pytest.mark.parametrize(("name", "entry"), every_command())
+def test_the_summary_in_the_table_is_the_first_line_of_the_docstring(name: str, entry: Command) -> None:
+    module, function = entry.target.split(":")
+    doc = inspect.getdoc(getattr(importlib.import_module(f"comictool.cli.{module}"), function))
+    assert doc is not None
+    assert doc.splitlines()[0] == entry.summary
+    assert "Example: comictool" in doc, f"{name} shows no example"
+
+
+@pytest.mark.parametrize("name", [name for name, _ in every_command()])
+def test_every_command_has_help_and_is_in_the_readme(comictool: Run, name: str) -> None:
+    ran = comictool(*name.split(), "--help")
+    assert ran.code == 0
+    assert "--format" in ran.out
+    assert f"comictool {name}" in (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+
+
+def test_version_is_the_version_and_nothing_else(comictool: Run) -> None:
+    assert comictool("--version").out == __version__ + "\n"
+
+
+def test_usage_errors_say_what_was_meant(comictool: Run) -> None:
+    ran = comictool("inport")
+    assert (ran.code, ran.out) == (2, "")
+    assert "comictool data import" in ran.err
+    ran = comictool("data", "import", "x", "--outputt", "y")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--output" in ran.err
+    ran = comictool("data", "import", "x")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--output" in ran.err
+    assert comictool("data", "panels", ".", "--direction", "up").code == 2
+    assert comictool("data", "panels", ".", "--shard", "3/2").code == 2
+
+
+def test_a_missing_corpus_is_an_input_error_with_the_next_command(comictool: Run) -> None:
+    ran = comictool("data", "panels", "nowhere", "--json")
+    assert (ran.code, ran.out) == (3, "")
+    assert "comictool data import" in ran.err
+    assert "Traceback" not in ran.err
+    assert "Traceback" in comictool("data", "panels", "nowhere", "--debug").err
+
+
+@pytest.mark.parametrize("shell", complete.SHELLS)
+def test_the_completion_files_are_current(shell: str) -> None:
+    """Run `python -m comictool.cli.complete completions` after a change of Typer."""
+    file = Path(__file__).parents[2] / "completions" / complete.SHELLS[shell]
+    assert file.read_text("utf-8") == complete.script(shell) + "\n"
+
+
+def test_an_unknown_shell_is_a_usage_error(comictool: Run) -> None:
+    assert comictool("--show-completion", "tcsh").code == 2
+    assert comictool("--show-completion", "bash").out.startswith("_comictool_completion()")
+
+
+def test_commands_are_only_those_of_the_table() -> None:
+    assert build().list_commands(None) == list(COMMANDS)
