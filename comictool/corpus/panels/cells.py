@@ -1,0 +1,183 @@
+"""Cutting a page into cells along its gutters, best gutter first, until nothing looks like a gutter any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from comictool.corpus.panels.gutters import Gutter, best_gutter
+
+LONGEST_RUN = 0.05  # widest slanted gutter, as a share of the page's longer side
+SMALLEST_CELL = 0.004  # share of the page under which a cell is not cut further
+MOST_CELLS = 80  # a page with more is no comic page (tables, prose), and time is bounded
+ENOUGH = 0.62  # quality of a gutter that is cut; see Gutter.quality
+STRAIGHT_IS_BETTER = 0.9  # a slanted search is worth its time only when the straight one found less than this
+LETTERING = 0.15  # the largest connected mark of prose or a caption covers less of its block than this
+EDGE_UNDER_CAPTION = 0.75  # straightness that the panel must show under a caption that is cut off it
+BLOCK = 0.06  # share of a cell that a solid shape inside it must fill to be a panel of its own
+SOLID = 0.85  # share of its hull that such a shape fills
+BLOCKS_HOLD = 0.85  # share of a cell's ink that its solid shapes must hold together
+EMPTY_LINE = 0.985  # share of background that makes a row or column at the rim of a cell count as margin
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A piece of the page, cut along gutters and trimmed of its margins.
+
+    Attributes:
+        left, top: position of the mask on the working page.
+        inside: (h, w) bool, the piece; slanted gutters make it other than a rectangle.
+        gutters: qualities of the gutters that cut it out, outermost first.
+    """
+
+    left: int
+    top: int
+    inside: np.ndarray
+    gutters: tuple[float, ...] = ()
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(x0, y0, x1, y1) on the working page."""
+        height, width = self.inside.shape
+        return self.left, self.top, self.left + width, self.top + height
+
+    def of(self, plane: np.ndarray) -> np.ndarray:
+        """The part of a page-sized plane under this cell's box."""
+        x0, y0, x1, y1 = self.box
+        return plane[y0:y1, x0:x1]
+
+
+def cut_page(paper: np.ndarray) -> list[Cell]:
+    """Cut a page, given as its (h, w) background mask, into cells."""
+    whole = trim(Cell(0, 0, np.ones_like(paper)), paper)
+    if whole is None:
+        return []
+    finished: list[Cell] = []
+    waiting = [whole]
+    while waiting:
+        cell = waiting.pop()
+        if len(finished) + len(waiting) >= MOST_CELLS:
+            finished.append(cell)
+            continue
+        pieces = split(cell, paper)
+        if pieces:
+            waiting.extend(pieces)
+        else:
+            finished.append(cell)
+    return finished
+
+
+def split(cell: Cell, paper: np.ndarray) -> list[Cell]:
+    """The trimmed parts of a cell on either side of its best gutter; empty when it has none."""
+    part = cell.of(paper)
+    if cell.inside.sum() < SMALLEST_CELL * paper.size:
+        return []
+    longest_run = max(6, int(LONGEST_RUN * max(paper.shape)))
+    found: list[tuple[Gutter, bool]] = []
+    for slanted in (False, True):
+        for upright, (plane, region) in enumerate(((part, cell.inside), (part.T, cell.inside.T))):
+            gutter = best_gutter(plane, region, slanted=slanted, longest_run=longest_run)
+            if gutter is not None and gutter.quality >= ENOUGH:
+                found.append((gutter, bool(upright)))
+        if found:
+            break
+    if not found:
+        return []
+    for gutter, upright in sorted(found, key=lambda entry: -entry[0].quality):
+        pieces = list(_halves(cell, gutter, upright, paper))
+        if _sensible(pieces, gutter, paper):
+            return [piece for piece in pieces if piece is not None]
+    return _blocks(cell, paper)
+
+
+def _blocks(cell: Cell, paper: np.ndarray) -> list[Cell]:
+    """The solid shapes of a cell when background flows all around each: layouts that no straight cut can part."""
+    ink = cell.inside & ~cell.of(paper)
+    labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
+    if count < 2:
+        return []
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    shapes: list[tuple[Cell, np.ndarray]] = []
+    for number in np.flatnonzero(sizes >= 0.5 * BLOCK * ink.size):
+        hull = _rough_hull(labels == number)
+        body = ndimage.binary_fill_holes(labels == number)
+        if body.sum() >= max(BLOCK * ink.size, SOLID * hull.sum()):
+            shapes.append((Cell(cell.left, cell.top, hull, (*cell.gutters, ENOUGH)), hull))
+    if len(shapes) < 2:
+        return []
+    covered = np.zeros(ink.shape, dtype=np.int32)
+    for _, hull in shapes:
+        covered += hull
+    if (covered > 1).sum() > 0.02 * ink.size or (ink & (covered > 0)).sum() < BLOCKS_HOLD * ink.sum():
+        return []
+    pieces = [trim(shape, paper) for shape, _ in shapes]
+    return [piece for piece in pieces if piece is not None]
+
+
+def _rough_hull(shape: np.ndarray) -> np.ndarray:
+    """Pixels that have the shape on both sides of them in their row and in their column."""
+    rows = np.maximum.accumulate(shape, 1) & np.maximum.accumulate(shape[:, ::-1], 1)[:, ::-1]
+    columns = np.maximum.accumulate(shape, 0) & np.maximum.accumulate(shape[::-1], 0)[::-1]
+    hull: np.ndarray = rows & columns
+    return hull
+
+
+def is_lettering(cell: Cell, paper: np.ndarray) -> bool:
+    """Whether a cell holds only small separate marks: a caption, a title, a page number, dust."""
+    ink = cell.inside & ~cell.of(paper)
+    labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
+    if count == 0:
+        return True
+    height, width = ink.shape
+    largest = max((p[0].stop - p[0].start) * (p[1].stop - p[1].start) for p in ndimage.find_objects(labels))
+    return bool(largest < LETTERING * height * width)
+
+
+def _sensible(pieces: list[Cell | None], gutter: Gutter, paper: np.ndarray) -> bool:
+    """A caption may be cut from a panel only along the panel's own straight edge, and prose is not cut into lines."""
+    lettering = [piece is None or is_lettering(piece, paper) for piece in pieces]
+    if all(lettering):
+        return False
+    if not any(lettering):
+        return True
+    return (gutter.lower if lettering[0] else gutter.upper) >= EDGE_UNDER_CAPTION
+
+
+def trim(cell: Cell, paper: np.ndarray) -> Cell | None:
+    """Cut a cell down to its content; None when there is none."""
+    left, top, inside = cell.left, cell.top, cell.inside
+    for _ in range(3):  # a margin freed on one side may free one on another
+        height, width = inside.shape
+        ink = inside & ~paper[top : top + height, left : left + width]
+        rows = _content_range(ink.sum(1), inside.sum(1))
+        columns = _content_range(ink.sum(0), inside.sum(0))
+        if rows is None or columns is None:
+            return None
+        if (rows, columns) == ((0, height), (0, width)):
+            break
+        inside = inside[rows[0] : rows[1], columns[0] : columns[1]]
+        top, left = top + rows[0], left + columns[0]
+    return Cell(left, top, np.ascontiguousarray(inside), cell.gutters)
+
+
+def _content_range(ink: np.ndarray, total: np.ndarray) -> tuple[int, int] | None:
+    longest = total.max(initial=0)
+    has = (ink > (1 - EMPTY_LINE) * np.maximum(total, 0.3 * longest)) & (ink >= 2)
+    at = np.flatnonzero(has)
+    return (int(at[0]), int(at[-1]) + 1) if len(at) else None
+
+
+def _halves(cell: Cell, gutter: Gutter, upright: bool, paper: np.ndarray) -> Iterator[Cell | None]:
+    height, width = cell.inside.shape
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    if upright:
+        beyond = columns >= gutter.offset + gutter.slope * rows
+    else:
+        beyond = rows >= gutter.offset + gutter.slope * columns
+    history = (*cell.gutters, gutter.quality)
+    for side in (~beyond, beyond):
+        yield trim(Cell(cell.left, cell.top, cell.inside & side, history), paper)

@@ -1,0 +1,57 @@
+"""Panels of one page, from its pixels alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from comictool.corpus.order import order_boxes
+from comictool.corpus.panels.background import candidate_backgrounds, reduce_page
+from comictool.corpus.panels.cells import cut_page
+from comictool.corpus.panels.frames import Frame, frame_of
+from comictool.corpus.panels.refine import refine_boxes
+from comictool.corpus.panels.verdict import Verdict, judge
+from comictool.corpus.records import Panel
+
+SOURCE = "gutters-1"
+CONVINCING = 0.8  # score from which no other guess at the background is tried
+SMALLEST_PAGE = 32  # pixels; a smaller picture is no page
+
+
+def detect_panels(image: np.ndarray, direction: str = "ltr") -> list[Panel]:
+    """Find the panels of a page.
+
+    Args:
+        image: (height, width, 3) uint8 RGB.
+        direction: "ltr", "rtl" or "ttb", for the reading order.
+
+    Returns:
+        Panels in reading order with ids from 1, boxes in page pixels and a score in 0..1. Empty for pages without
+        panels: covers, art without a frame, prose, advertisements, blank pages.
+
+    Raises:
+        ValueError: the array has another shape or type.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"expected a (height, width, 3) uint8 array, got {image.dtype} {image.shape}")
+    if min(image.shape[:2]) < SMALLEST_PAGE:
+        return []
+    page = reduce_page(image)
+    best = Verdict((), 0.0)
+    colour: tuple[int, int, int] = (255, 255, 255)
+    for background in candidate_backgrounds(page):
+        frames = [frame_of(cell, background.mask) for cell in cut_page(background.mask)]
+        verdict = judge(frames, background.mask)
+        if verdict.score > best.score:
+            best, colour = verdict, background.colour
+        if best.score >= CONVINCING:
+            break
+    boxes = refine_boxes(image, [frame.box for frame in best.frames], page.scale, colour)
+    order = order_boxes(boxes, direction)
+    return [
+        Panel(id=number, box=boxes[i], order=number, score=_score(best.frames[i], best.score), source=SOURCE)
+        for number, i in enumerate(order, start=1)
+    ]
+
+
+def _score(frame: Frame, page_score: float) -> float:
+    return round(min(1.0, 0.7 * frame.support + 0.3 * page_score), 3)

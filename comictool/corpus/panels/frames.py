@@ -1,0 +1,95 @@
+"""How well a cell's outline looks like a panel's: straight sides, filled inside, page edges that art bleeds over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from comictool.corpus.panels.cells import Cell, is_lettering
+
+SIDE_WINDOW = 0.02  # share of the working page's longer side in which a side may wander
+SNAP = 0.4  # a side this straight is moved onto its straight part, past dust and balloons that stick out
+BLEED = 0.012  # a side this near the page's edge (share of the longer side) runs over it
+OVERSHOOT = 0.14  # the most that snapping may cut off one side, as a share of the cell
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A possible panel.
+
+    Attributes:
+        box: (x0, y0, x1, y1) on the working page.
+        sides: straightness of left, top, right, bottom in 0..1; None where the art runs over the page's edge.
+        fill: share of the box that is not background.
+        lettering: whether it holds only small separate marks.
+    """
+
+    box: tuple[int, int, int, int]
+    sides: tuple[float | None, float | None, float | None, float | None]
+    fill: float
+    lettering: bool
+
+    @property
+    def area(self) -> int:
+        """Working pixels."""
+        x0, y0, x1, y1 = self.box
+        return (x1 - x0) * (y1 - y0)
+
+    @property
+    def support(self) -> float:
+        """Mean straightness of the sides that lie on the page; 0 when all run over its edge."""
+        known = [side for side in self.sides if side is not None]
+        return sum(known) / len(known) if known else 0.0
+
+    @property
+    def bleeds(self) -> int:
+        """How many sides run over the page's edge."""
+        return sum(side is None for side in self.sides)
+
+
+def frame_of(cell: Cell, paper: np.ndarray) -> Frame:
+    """Measure a cell of the page whose background is `paper` (h, w) bool."""
+    page_height, page_width = paper.shape
+    ink = cell.inside & ~cell.of(paper)
+    window = max(3, int(SIDE_WINDOW * 0.5 * max(paper.shape)))
+    rim = BLEED * max(paper.shape)
+    x0, y0, x1, y1 = cell.box
+    cuts, sides = [], []
+    for side, distance in enumerate((x0, y0, page_width - x1, page_height - y1)):
+        straight, offset = _left_side(_turned(ink, side), _turned(cell.inside, side), window)
+        cuts.append(offset)
+        sides.append(None if distance <= rim else straight)
+    box = (x0 + cuts[0], y0 + cuts[1], x1 - cuts[2], y1 - cuts[3])
+    part = ink[box[1] - y0 : box[3] - y0, box[0] - x0 : box[2] - x0]
+    return Frame(box, (sides[0], sides[1], sides[2], sides[3]), float(part.mean()), is_lettering(cell, paper))
+
+
+def _turned(plane: np.ndarray, side: int) -> np.ndarray:
+    """A plane turned so that its left, top, right or bottom side (0..3) lies on the left."""
+    return (plane, plane.T, plane[:, ::-1], plane.T[:, ::-1])[side]
+
+
+def _left_side(ink: np.ndarray, inside: np.ndarray, window: int) -> tuple[float, int]:
+    """Straightness of the left side of a cell, 0..1, and how far in its straight part begins.
+
+    Straightness is measured from the cell's own outline, which a slanted gutter may have cut; a side is moved only
+    where that outline is upright.
+    """
+    height, width = ink.shape
+    reach = max(window + 1, int(OVERSHOOT * width))
+    begin = inside.argmax(1)
+    columns = np.minimum(begin[:, None] + np.arange(reach)[None, :], width - 1)
+    along = np.take_along_axis(ink, columns, axis=1)
+    first, has = along.argmax(1), along.any(1)
+    if not has.any():
+        return 0.0, 0
+    counts = np.bincount(first[has], minlength=reach).astype(np.float64)
+    sums = np.convolve(counts, np.ones(window))[: len(counts)]  # sums[i] = counts[i - window + 1] + ... + counts[i]
+    last = int(sums.argmax())
+    straight = float(sums[last]) / height
+    if straight < SNAP or float((begin <= 1).mean()) < 0.9:
+        return straight, 0
+    start = max(0, last - window + 1)
+    filled = np.flatnonzero(counts[start : last + 1] >= 0.03 * height)
+    return straight, start + (int(filled[0]) if len(filled) else 0)

@@ -1,0 +1,171 @@
+"""Finding the line that parts a region in two: candidate gutters, straight or slanted, and how good each one is.
+
+A gutter is a band of background with art on both sides whose edges are straight. Candidates come from two places:
+rows (or columns) that are mostly background, and lines through the middles of short background runs, voted for in
+a sparse Hough space (Duda and Hart, 1972), which finds slanted gutters and gutters that figures or balloons cross.
+Every candidate is then measured on the page: how much of it is background, and how straight either edge is.
+
+All geometry here is for nearly horizontal gutters; vertical ones are found on the transposed region.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+STRAIGHT_WINDOW = 5  # working pixels in which a gutter's edge may wander: hand-drawn frames do
+TILT = 0.05  # slope that scanning tilt and loose hands reach (about 3 degrees)
+SLANT = 0.7  # slope up to which a gutter still counts as the border between two rows (35 degrees)
+REACH = 45  # working pixels to either side of the line in which its edges are sought
+OPEN_SHARE = 0.72  # share of a row that must be background for it to be a candidate
+END = 4  # working pixels at either end of a gutter that must be open: a frame there means the inside of a panel
+BLOCKED_END = 0.8  # what quality keeps for each end that is not
+VOTES = 0.3  # share of the span that must vote for a slanted line
+
+
+@dataclass(frozen=True)
+class Gutter:
+    """A measured gutter `y = offset + slope * x` in a region's own pixels.
+
+    Attributes:
+        open_share: share of the line that is background, 0..1.
+        upper, lower: share of the span with a straight edge above and below, 0..1.
+        width: distance between the edges in working pixels.
+        quality: one figure for comparing gutters, 0..1.
+    """
+
+    slope: float
+    offset: float
+    open_share: float
+    upper: float
+    lower: float
+    width: float
+    quality: float
+
+
+def best_gutter(paper: np.ndarray, inside: np.ndarray, *, slanted: bool, longest_run: int) -> Gutter | None:
+    """The best nearly horizontal gutter through a region, or None when nothing looks like one.
+
+    Args:
+        paper: (h, w) bool, background.
+        inside: (h, w) bool, the region itself.
+        slanted: look beyond scanning tilt.
+        longest_run: the widest gutter in working pixels that may vote for a slanted line.
+    """
+    height, width = paper.shape
+    if height < 16 or width < 8:
+        return None
+    lines = _open_rows(paper, inside)
+    lines += _voted_lines(paper, inside, longest_run, SLANT if slanted else TILT)
+    best: Gutter | None = None
+    for slope, offset in lines:
+        gutter = measure(paper, inside, slope, offset)
+        if gutter is not None and (best is None or gutter.quality > best.quality):
+            best = gutter
+    return best
+
+
+def measure(paper: np.ndarray, inside: np.ndarray, slope: float, offset: float) -> Gutter | None:
+    """Sample the page along a line and judge it as a gutter; None when it hardly touches the region."""
+    height, width = paper.shape
+    x = np.arange(width)
+    y = np.rint(offset + slope * x).astype(np.intp)
+    within = (y >= 0) & (y < height)
+    x, y = x[within], y[within]
+    in_region = inside[y, x]
+    x, y = x[in_region], y[in_region]
+    span = len(x)
+    if span < 8:
+        return None
+    steps = np.arange(-REACH, REACH + 1)
+    rows = y[None, :] + steps[:, None]
+    clipped = np.clip(rows, 0, height - 1)
+    outside = (rows < 0) | (rows >= height) | ~inside[clipped, x[None, :]]
+    open_pixels = paper[clipped, x[None, :]] | outside
+    centre_open = open_pixels[REACH]
+    up = _first_closed(open_pixels[REACH::-1])
+    down = _first_closed(open_pixels[REACH:])
+    upper, above = _straightest(up[centre_open], span)
+    lower, below = _straightest(down[centre_open], span)
+    open_share = float(centre_open.mean())
+    blocked = int(not centre_open[:END].all()) + int(not centre_open[-END:].all())
+    quality = BLOCKED_END**blocked * open_share**1.5 * (0.25 * (upper + lower) + 0.5 * max(upper, lower))
+    return Gutter(slope, offset, open_share, upper, lower, float(above + below - 1), quality)
+
+
+def _first_closed(open_pixels: np.ndarray) -> np.ndarray:
+    """For each column the number of steps to the first closed pixel; `REACH + 1` when there is none."""
+    closed = ~open_pixels
+    steps = closed.argmax(0)
+    return np.where(closed.any(0), steps, REACH + 1)
+
+
+def _straightest(steps: np.ndarray, span: int) -> tuple[float, int]:
+    """The share of columns whose edge lies in one narrow window, and the distance of that window."""
+    counts = np.bincount(steps, minlength=REACH + 2)[: REACH + 1].astype(np.float64)
+    counts[0] = 0.0
+    sums = np.convolve(counts, np.ones(STRAIGHT_WINDOW), mode="same")
+    at = int(sums.argmax())
+    return float(sums[at]) / span, at
+
+
+def _open_rows(paper: np.ndarray, inside: np.ndarray) -> list[tuple[float, float]]:
+    """Horizontal lines in the middle of bands of rows that are mostly background, away from the region's ends."""
+    total = inside.sum(1)
+    share = (paper & inside).sum(1) / np.maximum(total, 1)
+    share[total < 0.3 * total.max()] = 0.0
+    lines = []
+    for level in (OPEN_SHARE, 0.85, 0.95):
+        for start, stop in _runs(share >= level):
+            if start > 2 and stop < len(share) - 2:
+                if stop - start <= 2 * REACH:
+                    lines.append((0.0, (start + stop - 1) / 2))
+                else:
+                    lines += [(0.0, start + REACH / 2), (0.0, stop - REACH / 2)]
+    return list(dict.fromkeys(lines))
+
+
+def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _voted_lines(paper: np.ndarray, inside: np.ndarray, longest_run: int, steepest: float) -> list[tuple[float, float]]:
+    """Lines through the middles of short vertical background runs that have art at both ends."""
+    height, width = paper.shape
+    open_pixels = (paper | ~inside).T
+    padded = np.zeros((width, height + 2), dtype=np.int8)
+    padded[:, 1:-1] = open_pixels
+    change = np.diff(padded, axis=1)
+    columns, starts = np.nonzero(change == 1)
+    stops = np.nonzero(change == -1)[1]
+    length = stops - starts
+    last = np.maximum(stops - 1, 0)
+    bounded = (starts > 2) & (stops < height - 2) & inside[starts, columns] & inside[last, columns]
+    keep = bounded & (length <= longest_run) & (length >= 2)
+    x = columns[keep].astype(np.float32)
+    y = (starts[keep] + stops[keep] - 1).astype(np.float32) / 2
+    if len(x) < VOTES * width:
+        return []
+    centre = width / 2
+    step = 2.5 / max(width, 1)
+    count = int(steepest / step)
+    floor = int(0.5 * steepest * width) + 2  # keeps every bin number positive
+    votes: list[tuple[float, float, float]] = []
+    for index in range(-count, count + 1):
+        slope = index * step
+        bins = ((y - slope * (x - centre)) * 0.5).astype(np.int32) + floor
+        tally = np.bincount(bins)
+        pair = tally[:-1] + tally[1:] if len(tally) > 1 else tally
+        top = int(pair.argmax())
+        votes.append((float(pair[top]), slope, (top + 1 - floor) * 2.0))
+    votes.sort(key=lambda vote: -vote[0])
+    chosen: list[tuple[float, float]] = []
+    for number, slope, middle in votes:
+        if number < VOTES * width or len(chosen) == 4:
+            break
+        near = any(abs(middle - m) < 8 and abs(slope - s) * width < 16 for s, m in chosen)
+        if not near:
+            chosen.append((slope, middle))
+    return [(slope, middle - slope * centre) for slope, middle in chosen]

@@ -1,0 +1,52 @@
+"""Is this a page of panels at all, and which guess at its background explains it best?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from comictool.corpus.panels.frames import Frame
+
+SMALLEST_PANEL = 0.008  # share of the page; under it lie page numbers, signatures and balloons between panels
+THINNEST_PANEL = 0.035  # share of the page's shorter side
+FRAMED = 0.55  # support from which an outline counts as a panel's
+FREE_STANDING = 0.04  # share of the page from which art without a frame counts as a panel
+ALONE = 0.72  # support that a single panel must show: it has no gutter to vouch for it
+EXPLAINED = 0.55  # share of a page's ink that its panels must hold
+COVERED = 0.25  # share of the page that its panels must cover
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The panels under one guess at the background, and how well they explain the page (0: no panels)."""
+
+    frames: tuple[Frame, ...]
+    score: float
+
+
+def judge(frames: Sequence[Frame], paper: np.ndarray) -> Verdict:
+    """Keep the frames that are panels, and score the page; an empty verdict for pages without panels."""
+    height, width = paper.shape
+    page = height * width
+    kept = [frame for frame in frames if _is_panel(frame, page, min(height, width))]
+    if not kept:
+        return Verdict((), 0.0)
+    ink = ~paper
+    held = sum(int(ink[y0:y1, x0:x1].sum()) for x0, y0, x1, y1 in (frame.box for frame in kept))
+    explained = held / max(1, int(ink.sum()))
+    covered = sum(frame.area for frame in kept) / page
+    support = sum(frame.support * frame.area for frame in kept) / max(1, sum(frame.area for frame in kept))
+    if explained < EXPLAINED or covered < COVERED or support < FRAMED:
+        return Verdict((), 0.0)
+    if len(kept) == 1 and (kept[0].support < ALONE or kept[0].bleeds):
+        return Verdict((), 0.0)
+    return Verdict(tuple(kept), support * min(1.0, explained) * min(1.0, covered + 0.3))
+
+
+def _is_panel(frame: Frame, page: int, shorter: int) -> bool:
+    x0, y0, x1, y1 = frame.box
+    if frame.lettering or frame.area < SMALLEST_PANEL * page or min(x1 - x0, y1 - y0) < THINNEST_PANEL * shorter:
+        return False
+    return frame.support >= FRAMED or frame.area >= FREE_STANDING * page
