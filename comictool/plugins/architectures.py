@@ -1,0 +1,139 @@
+"""Built-in architectures by name: what a manifest without code can ask for.
+
+A function registered under a public name builds the model; importing this module imports none of them.
+
+    classic            numpy descriptors, no weights, no torch
+    resnet18_linear    ResNet-18 trunk + linear 512 -> `dimension`; see `resnet18_linear` for the names of its weights
+    timm:NAME          any timm architecture without its classifier, pooled features; names of its weights are timm's
+    python             model.py in the plugin directory (runs only with trust)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from comictool.core.errors import InputError, UsageError, near_matches
+from comictool.plugins.manifest import Manifest
+
+if TYPE_CHECKING:
+    import torch
+
+    from comictool.plugins.encoder import Encoder
+
+TIMM = "timm:"
+PYTHON = "python"
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A registered architecture.
+
+    Attributes:
+        name: as manifests spell it.
+        build: for heavy ones `(**arguments) -> torch.nn.Module` mapping (N, 3, H, W) to (N, D);
+            for light ones `(manifest, **arguments) -> Encoder`.
+        heavy: needs torch, and weights.
+        classifiers: layers that published weights have and the model does not.
+    """
+
+    name: str
+    build: Callable[..., Any]
+    heavy: bool
+    classifiers: tuple[str, ...] = ()
+
+
+_REGISTRY: dict[str, Architecture] = {}
+
+
+def architecture(name: str, *, heavy: bool = True, classifiers: tuple[str, ...] = ()) -> Callable[[Builder], Builder]:
+    """Register a builder under a public name.
+
+    Raises:
+        ValueError: the name is taken (a mistake in the program, not of a user).
+    """
+
+    def register(build: Builder) -> Builder:
+        if name in _REGISTRY:
+            raise ValueError(f"architecture {name!r} is registered twice: {_REGISTRY[name].build} and {build}")
+        _REGISTRY[name] = Architecture(name, build, heavy, classifiers)
+        return build
+
+    return register
+
+
+def architecture_names() -> list[str]:
+    """The registered names, sorted; `timm:NAME` and `python` are understood besides."""
+    return sorted(_REGISTRY)
+
+
+def find_architecture(name: str) -> Architecture:
+    """A built-in architecture.
+
+    Raises:
+        UsageError: nearly right; the corrected spelling is in the hint.
+        InputError: unknown, with the nearest names.
+    """
+    if name in _REGISTRY:
+        return _REGISTRY[name]
+    if name.startswith(TIMM) and name[len(TIMM) :] in _REGISTRY:
+        raise UsageError(f"{name!r} is our own architecture, not timm's", hint=f"write it as {name[len(TIMM) :]}")
+    if name.startswith(TIMM):
+        from comictool.plugins.timm_models import timm_architecture
+
+        return timm_architecture(name[len(TIMM) :])
+    plain = name.lower().replace("-", "_")
+    if plain in _REGISTRY:
+        raise UsageError(f"there is no architecture {name!r}", hint=f"write it as {plain}")
+    raise InputError(
+        f"there is no architecture {name!r}",
+        hint=f"built in: {', '.join(architecture_names())}; timm's are written {TIMM}{name}",
+        near=near_matches(name, architecture_names()),
+    )
+
+
+def call_builder(found: Architecture, arguments: Mapping[str, Any], *first: Any) -> Any:
+    """Build, with wrong arguments turned into a sentence.
+
+    Raises:
+        InputError: the architecture does not take these arguments.
+    """
+    try:
+        return found.build(*first, **arguments)
+    except (TypeError, ValueError, AssertionError, KeyError, AttributeError, RuntimeError, IndexError) as error:
+        problem = f"does not take these arguments: {dict(arguments)}" if arguments else "cannot be built"
+        raise InputError(f"architecture {found.name} {problem}", cause=str(error)[:300]) from error
+
+
+@architecture("classic", heavy=False)
+def classic(manifest: Manifest, **arguments: Any) -> Encoder:
+    """Colour layout, gradient and structure descriptors in numpy."""
+    from comictool.plugins.classic import ClassicEncoder
+    from comictool.plugins.light_encoder import LightEncoder
+
+    return LightEncoder(ClassicEncoder(**arguments), manifest)
+
+
+@architecture("resnet18_linear")
+def resnet18_linear(dimension: int = 500) -> torch.nn.Module:
+    """ResNet-18 without its classifier, then one linear layer.
+
+    Names of the weights: `trunk.conv1.weight`, `trunk.bn1.…`, `trunk.layer1.0.conv1.weight` … as torchvision names
+    them, then `embedder.1.weight` (dimension, 512) and `embedder.1.bias` (dimension). Index 0 of the embedder is a
+    place for dropout that has no weights; a checkpoint of the form {"trunk": {...}, "embedder": {...}} fits as it is.
+    """
+    from collections import OrderedDict
+
+    from comictool.core.device import import_torch, import_torchvision
+
+    torch = import_torch()
+    import_torchvision()
+    from torchvision.models import resnet18
+
+    trunk = resnet18(weights=None)
+    features = trunk.fc.in_features
+    trunk.fc = torch.nn.Identity()
+    embedder = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Linear(features, dimension))
+    return torch.nn.Sequential(OrderedDict(trunk=trunk, embedder=embedder))

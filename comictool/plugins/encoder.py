@@ -1,0 +1,117 @@
+"""What every encoder is to the rest of the program: pictures in, unit vectors out, and an identity to cache under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from comictool.plugins.manifest import Manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Box = tuple[float, float, float, float]
+NO_WEIGHTS = "none"
+CPU_BATCH = 16  # eager torch on a CPU is slower at 64 than at 16: the large activations are given back to the system
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """An encoder that is loaded and ready.
+
+    Attributes:
+        manifest: what its plugin says about itself.
+        dimension: D, numbers per vector.
+        identity: `id@version+weights+preprocessing`; vectors with the same identity may be compared and cached
+            together. Precision and device are not part of it: bf16 and fp32 vectors of one model have cosine > .999.
+        preferred_batch: how many pictures to hand over at once.
+        device_note: where and how it computes, and why, for the log.
+        heavy: needs torch. Heavy encoders run in the main process; light ones may be rebuilt in worker processes
+            with `comictool.plugins.load.load_encoder(spec)`.
+    """
+
+    manifest: Manifest
+    dimension: int
+    identity: str
+    preferred_batch: int
+    device_note: str
+    heavy: bool
+
+    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of pictures, in their order; each one independent of the others in the call.
+
+        Args:
+            images: N arrays (height, width, 3) uint8 RGB, of any sizes from 1x1.
+
+        Returns:
+            (N, D) float32, rows of length 1; (0, D) for no pictures.
+        """
+        ...
+
+
+def embed_views(encoder: Encoder, image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
+    """Vectors of several cut-outs of one picture.
+
+    Encoders that can share work between cut-outs have a method of this name; for the others each is cut and embedded.
+
+    Args:
+        encoder: any.
+        image: (height, width, 3) uint8 RGB.
+        boxes: (left, top, right, bottom) as fractions of the sides, 0..1.
+
+    Returns:
+        (len(boxes), D) float32, rows of length 1.
+    """
+    own = getattr(encoder, "embed_views", None)
+    if own is not None:
+        vectors: np.ndarray = own(image, boxes)
+        return vectors
+    height, width = image.shape[:2]
+    cuts = []
+    for left, top, right, bottom in boxes:
+        x0, y0 = min(int(left * width), width - 1), min(int(top * height), height - 1)
+        cuts.append(image[y0 : max(y0 + 1, round(bottom * height)), x0 : max(x0 + 1, round(right * width))])
+    return encoder.embed(cuts)
+
+
+def identity_of(manifest: Manifest, weights_hash: str = NO_WEIGHTS) -> str:
+    """The key that vectors are cached and stored under.
+
+    Args:
+        manifest: its `id`, `version` and the hash of `[input]` enter.
+        weights_hash: hexadecimal hash of the weights (of all files for plugins with code); `NO_WEIGHTS` without any.
+    """
+    preparation = manifest.input.digest()[:12] if manifest.input is not None else "own"
+    return f"{manifest.id}@{manifest.version}+{weights_hash[:16]}+{preparation}"
+
+
+def unit_rows(vectors: np.ndarray, who: str) -> np.ndarray:
+    """Scale rows to length 1 as float32.
+
+    A row of zeros (a blank picture can leave every rectified feature silent) becomes the first basis vector, so that
+    blank pictures are like each other and like little else.
+
+    Args:
+        vectors: (N, D), any float type.
+        who: the plugin, for the error.
+
+    Raises:
+        InputError: a number that is not finite.
+    """
+    import numpy as np
+
+    from comictool.core.errors import InputError
+
+    rows = np.array(vectors, dtype=np.float64)
+    if not np.isfinite(rows).all():
+        raise InputError(
+            f"plugin {who} gave numbers that are not finite",
+            cause="its weights may be damaged, or too large for the chosen precision",
+            hint="try --precision fp32, and: comictool plugins check " + who,
+        )
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    silent = lengths[:, 0] < 1e-12
+    rows[silent] = 0.0
+    rows[silent, :1] = 1.0
+    lengths[silent] = 1.0
+    return (rows / lengths).astype(np.float32)

@@ -1,0 +1,253 @@
+"""From what a user writes after `--plugin` to an encoder that is ready."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from comictool.core.device import choose_device, choose_precision, import_torch
+from comictool.core.errors import EnvironmentError_, InputError, UsageError
+from comictool.core.seeds import derive_seed
+from comictool.plugins.architectures import PYTHON, Architecture, call_builder, find_architecture
+from comictool.plugins.discovery import TIMM, PluginPlace, find_plugin, too_old_for
+from comictool.plugins.encoder import Encoder
+from comictool.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest, weights_path
+from comictool.plugins.trust import Fingerprint, hash_file, require_trust
+
+RANDOM_SEED = 0
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """Everything that `load_plugin` takes, in a form that travels to worker processes."""
+
+    name_or_path: str
+    plugin_dirs: tuple[Path, ...] = ()
+    trust: bool = False
+    device: str = "auto"
+    weights: Path | None = None
+    precision: str = "auto"
+    allow_download: bool = False
+    random_weights: bool = False
+
+
+def load_plugin(
+    name_or_path: str,
+    *,
+    plugin_dirs: Sequence[Path] = (),
+    trust: bool = False,
+    device: str = "auto",
+    weights: Path | None = None,
+    precision: str = "auto",
+    allow_download: bool = False,
+    random_weights: bool = False,
+) -> Encoder:
+    """Load an encoder by name, path or `timm:NAME`.
+
+    Args:
+        name_or_path: a plugin's name or id, a path, or `timm:NAME` (`timm:NAME?random` for untrained weights,
+            `?resize=pad` or `crop` for another way to fit pictures in).
+        plugin_dirs: searched before COMICTOOL_PLUGIN_DIRS and the shipped ones.
+        trust: let this plugin's code run this once.
+        device: auto | cpu | cuda | cuda:N | mps; ignored by encoders that need no torch.
+        weights: load these instead of the plugin's own; needed for `timm:NAME` unless one of the next two is set.
+        precision: auto | fp32 | bf16 | fp16.
+        allow_download: may fetch published weights of `timm:NAME`; nothing else ever reaches the network.
+        random_weights: untrained weights, the same every time (for tests and comparisons).
+
+    Raises:
+        UsageError: options that contradict each other, code without trust, a plugin that is no encoder, no weights.
+        InputError: not found, damaged, or not what its manifest says.
+        EnvironmentError_: no such device, torch or timm missing or broken, a tool too old, a failed download.
+    """
+    spec = EncoderSpec(
+        name_or_path, tuple(plugin_dirs), trust, device, weights, precision, allow_download, random_weights
+    )
+    return load_encoder(spec)
+
+
+def load_encoder(spec: EncoderSpec) -> Encoder:
+    """Load what a spec describes; the same in every process. Raises what `load_plugin` raises."""
+    if spec.weights is not None and spec.random_weights:
+        raise UsageError("--weights and --random-weights contradict each other", hint="give one of the two")
+    if spec.name_or_path.startswith(TIMM):
+        return _load_timm(spec)
+    place = find_plugin(spec.name_or_path, spec.plugin_dirs)
+    if place.legacy:
+        return _load_legacy(spec, place)
+    manifest = read_manifest(place.directory)
+    _check_usable(manifest, place)
+    if manifest.runs_code:
+        files = require_trust(place.directory, ["model.py"], trust=spec.trust)
+        return _load_code(spec, place, manifest, files)
+    found = find_architecture(manifest.architecture)
+    if not found.heavy:
+        _refuse_weights(spec, f"plugin {place.name} has no weights")
+        light: Encoder = call_builder(found, manifest.arguments, manifest)
+        return light
+    return _load_declarative(spec, place, manifest, found)
+
+
+def _check_usable(manifest: Manifest, place: PluginPlace) -> None:
+    if manifest.kind != "encoder":
+        raise UsageError(
+            f"plugin {place.name} is a {manifest.kind}, not an encoder", hint="comictool plugins list   shows encoders"
+        )
+    problem = too_old_for(manifest)
+    if problem:
+        raise EnvironmentError_(f"plugin {place.name} {problem}", hint="pip install --upgrade comictool")
+
+
+def _refuse_weights(spec: EncoderSpec, fact: str) -> None:
+    if spec.weights is not None or spec.random_weights:
+        raise UsageError(fact, hint="leave --weights and --random-weights out")
+
+
+def _load_legacy(spec: EncoderSpec, place: PluginPlace) -> Encoder:
+    _refuse_weights(spec, f"plugin {place.name} loads its own weights (it is an older main.py)")
+    files = require_trust(place.directory, ["main.py"], trust=spec.trust)
+    from comictool.plugins.legacy import load_legacy
+
+    return load_legacy(place.name, place.directory, files, choose_device(spec.device))
+
+
+def _load_code(spec: EncoderSpec, place: PluginPlace, manifest: Manifest, files: Fingerprint) -> Encoder:
+    from comictool.plugins.code_plugins import CodeEncoder, find_builder, run_plugin_code
+
+    name, build = find_builder(place.directory, files)
+    if name == "build_encoder":
+        _refuse_weights(spec, f"plugin {place.name} loads its own weights")
+        device = choose_device(spec.device)
+        made = run_plugin_code(place.name, build, manifest, place.directory, device.name)
+        if not callable(getattr(made, "embed", None)):
+            raise InputError(f"plugin {place.name}: build_encoder gave a {type(made).__name__} without embed(images)")
+        return CodeEncoder(made.embed, manifest, files.digest, device)
+    model = run_plugin_code(place.name, build, **manifest.arguments)
+    if not isinstance(model, import_torch().nn.Module):
+        raise InputError(f"plugin {place.name}: build_model gave a {type(model).__name__}, not a torch module")
+    return _weighted(spec, place, manifest, model, Architecture(PYTHON, build, heavy=True), files.digest)
+
+
+def _load_declarative(spec: EncoderSpec, place: PluginPlace, manifest: Manifest, found: Architecture) -> Encoder:
+    _check_weights_named(spec, place, manifest)
+    with _random_state(manifest.architecture):
+        model = call_builder(found, manifest.arguments)
+    return _weighted(spec, place, manifest, model, found, "")
+
+
+def _check_weights_named(spec: EncoderSpec, place: PluginPlace, manifest: Manifest) -> None:
+    if manifest.weights is None and spec.weights is None and not spec.random_weights:
+        raise InputError(
+            f"{place.directory / MANIFEST_NAME}: [weights] is missing; {manifest.architecture} needs weights",
+            hint="give them with --weights FILE",
+        )
+
+
+def _weighted(
+    spec: EncoderSpec, place: PluginPlace, manifest: Manifest, model: Any, found: Architecture, code_hash: str
+) -> Encoder:
+    """The encoder of a plugin directory, with the weights of its manifest, of `--weights`, or untrained."""
+    from comictool.plugins.torch_encoder import TorchEncoder
+    from comictool.plugins.weights import hash_tensors, verified_weights
+
+    notes = []
+    weights_hash = code_hash
+    if spec.weights is not None:
+        # The threshold was fitted to the plugin's own weights and says nothing about others.
+        manifest = replace(manifest, threshold=None)
+        weights_hash, note = _load_file(model, spec.weights, found)
+        notes.append(note)
+    elif spec.random_weights:
+        manifest = replace(manifest, threshold=None)
+        weights_hash = hash_tensors(model.state_dict())
+        notes.append("untrained weights")
+    elif manifest.weights is not None:
+        file = weights_path(place.directory, manifest.weights)
+        verified_weights(file, manifest.weights.sha256, str(place.directory / MANIFEST_NAME))
+        weights_hash, note = _load_file(model, file, found)
+        notes.append(note)
+        weights_hash = code_hash or weights_hash  # with code, the hash over all files says more
+    device = choose_device(spec.device)
+    precision = choose_precision(spec.precision, device)
+    return TorchEncoder(model, manifest, weights_hash=weights_hash, device=device, precision=precision, notes=notes)
+
+
+def _load_file(model: Any, file: Path, found: Architecture) -> tuple[str, str]:
+    """Load a weights file into a model; its hash and what was done that is not obvious."""
+    from comictool.plugins.weights import fit_weights, read_checkpoint
+
+    fit = fit_weights(model, read_checkpoint(file), str(file), classifiers=found.classifiers)
+    return hash_file(file), fit.note()
+
+
+def _load_timm(spec: EncoderSpec) -> Encoder:
+    """`timm:NAME` without a directory: its manifest is made from timm's own configuration."""
+    from comictool.plugins.timm_models import build_timm, parse_timm_name, timm_input
+    from comictool.plugins.torch_encoder import TorchEncoder
+    from comictool.plugins.weights import hash_tensors
+
+    wanted = parse_timm_name(spec.name_or_path[len(TIMM) :])
+    random = wanted.random or spec.random_weights
+    found = find_architecture(f"{TIMM}{wanted.name}")
+    _check_timm_options(spec, wanted.name, random)
+    device = choose_device(spec.device)
+    precision = choose_precision(spec.precision, device)
+    download = spec.weights is None and not random
+    with _random_state(found.name):
+        model = _downloaded(wanted.name) if download else build_timm(wanted.name)
+    note = "untrained weights" if random else "published weights, fetched by timm"
+    if spec.weights is not None:
+        weights_hash, note = _load_file(model, spec.weights, found)
+    else:
+        weights_hash = hash_tensors(model.state_dict())
+    manifest = Manifest(
+        id=f"timm-{wanted.name.lower()}",
+        version="0",
+        title=f"timm {wanted.name}" + (", untrained" if random else ""),
+        kind="encoder",
+        licence="that of its weights",
+        architecture=found.name,
+        input=timm_input(model, wanted.resize, wanted.name),
+    )
+    return TorchEncoder(model, manifest, weights_hash=weights_hash, device=device, precision=precision, notes=[note])
+
+
+def _check_timm_options(spec: EncoderSpec, name: str, random: bool) -> None:
+    if random and spec.weights is not None:
+        raise UsageError(f"{TIMM}{name}: untrained weights and --weights contradict each other")
+    if not random and spec.weights is None and not spec.allow_download:
+        raise UsageError(
+            f"{TIMM}{name} needs weights",
+            cause="nothing is downloaded unless asked for, and untrained weights would give meaningless results",
+            hint="add --weights FILE, or --download to let timm fetch the published ones "
+            f"(for a test: --plugin {shlex.quote(f'{TIMM}{name}?random')})",
+        )
+
+
+def _downloaded(name: str) -> Any:
+    from comictool.plugins.timm_models import build_timm
+
+    try:
+        return build_timm(name, pretrained=True)
+    except (OSError, RuntimeError, ValueError) as error:  # the hub's errors are OSErrors, "no such weights" the others
+        raise EnvironmentError_(
+            f"the published weights of {TIMM}{name} could not be fetched",
+            cause=str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__,
+            hint="fetch them by hand and give them with --weights FILE",
+        ) from error
+
+
+@contextmanager
+def _random_state(name: str) -> Iterator[None]:
+    """Torch's initial weights depend on the architecture's name alone in here; its generator is put back after."""
+    torch = import_torch()
+    before = torch.get_rng_state()
+    torch.manual_seed(derive_seed(RANDOM_SEED, "untrained", name))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

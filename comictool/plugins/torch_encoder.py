@@ -1,0 +1,111 @@
+"""An encoder around a torch model: prepares pictures, computes in the chosen precision, gives unit vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from comictool.core.device import DeviceChoice, PrecisionChoice, import_torch
+from comictool.core.errors import InputError
+from comictool.plugins.encoder import CPU_BATCH, identity_of, unit_rows
+from comictool.plugins.manifest import InputSpec, Manifest, OutputSpec
+from comictool.plugins.preparation import prepare_batch
+
+if TYPE_CHECKING:
+    import torch
+
+GPU_BATCH = 128
+
+
+class TorchEncoder:
+    """See `comictool.plugins.encoder.Encoder`.
+
+    Args:
+        model: maps (N, 3, H, W) float to (N, D).
+        manifest: with `[input]`; `[output]` is checked against what the model gives, or filled in from it.
+        weights_hash: identifies the weights.
+        device: where to compute.
+        precision: its weights and activations; vectors leave as float32.
+        notes: what loading did that is not obvious.
+
+    Raises:
+        InputError: the model fails on a plain picture, or gives another dimension than its manifest says.
+    """
+
+    heavy = True
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        manifest: Manifest,
+        *,
+        weights_hash: str,
+        device: DeviceChoice,
+        precision: PrecisionChoice,
+        notes: Sequence[str] = (),
+    ) -> None:
+        if manifest.input is None:
+            raise InputError(f"plugin {manifest.id}: [input] is missing; {manifest.architecture} needs it")
+        self._input: InputSpec = manifest.input
+        self._device = device.name
+        self._model = model.eval().requires_grad_(False)
+        self.preferred_batch = CPU_BATCH if device.kind == "cpu" else GPU_BATCH
+        precision, self.dimension = self._settle(precision, manifest)
+        self.manifest = manifest if manifest.output else replace(manifest, output=OutputSpec(self.dimension))
+        self.identity = identity_of(manifest, weights_hash)
+        where = [f"{device.name} ({device.reason})", f"{precision.name} ({precision.reason})", *notes]
+        self.device_note = "; ".join(note for note in where if note)
+
+    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Unit vectors (N, D) float32 of N pictures (height, width, 3) uint8, in batches of `preferred_batch`."""
+        if len(images) == 0:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        steps = range(0, len(images), self.preferred_batch)
+        raw = [self._forward(images[start : start + self.preferred_batch]) for start in steps]
+        return unit_rows(np.concatenate(raw), self.manifest.id)
+
+    def _forward(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        torch = import_torch()
+        with torch.inference_mode():
+            batch = prepare_batch(images, self._input, self._device)
+            batch = batch.to(self._dtype, memory_format=torch.channels_last)
+            return self._model(batch).float().cpu().numpy()
+
+    def _settle(self, precision: PrecisionChoice, manifest: Manifest) -> tuple[PrecisionChoice, int]:
+        """Move the model, and embed one grey picture: proves that it runs in this precision, and tells D."""
+        torch = import_torch()
+        grey = np.full((8, 8, 3), 128, dtype=np.uint8)
+        wanted = [precision]
+        if precision.name != "fp32" and precision.reason != "asked for":
+            wanted.append(PrecisionChoice("fp32", f"this model cannot compute in {precision.name}"))
+        exact = self._model.state_dict()  # shares memory; `to` makes new tensors, so these keep their full precision
+        failure: Exception | None = None
+        for choice in wanted:
+            self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[choice.name]
+            try:
+                # channels_last lets convolutions read a pixel's channels together: 1.1 to 1.6 times faster on CPUs.
+                self._model = self._model.to(self._device, self._dtype).to(memory_format=torch.channels_last)
+                if failure is not None:
+                    self._model.load_state_dict(exact)
+                vectors = self._forward([grey])
+            except (RuntimeError, TypeError, ValueError, AttributeError, AssertionError) as error:
+                failure = error
+                continue
+            return choice, self._checked_dimension(vectors, manifest)
+        raise InputError(f"plugin {manifest.id} fails on a plain picture", cause=str(failure)[:300]) from failure
+
+    def _checked_dimension(self, vectors: np.ndarray, manifest: Manifest) -> int:
+        if vectors.ndim != 2 or vectors.shape[0] != 1:
+            raise InputError(
+                f"plugin {manifest.id}: its model gives {list(vectors.shape)} for one picture, not one vector"
+            )
+        dimension = int(vectors.shape[1])
+        if manifest.output is not None and manifest.output.dimension != dimension:
+            raise InputError(
+                f"plugin {manifest.id} gives vectors of {dimension} numbers, its manifest says "
+                f"{manifest.output.dimension}"
+            )
+        return dimension
