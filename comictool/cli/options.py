@@ -1,8 +1,8 @@
 """Shared options, each defined once, and `command`, which gives them to a command by the type of a parameter.
 
 A command that takes `out: Output` gets `--format --json --quiet --verbose --debug`; one that takes
-`job: JobOptions` gets `--jobs --shard --resume --limit --dry-run`; one that takes `model: PluginChoice` gets the
-plugin and device options. The command's body sees only the finished object.
+`job: JobOptions` gets `--jobs --shard --resume --limit --dry-run`; one that takes `loading: Loading` gets the
+plugin-loading and device options. The command's body sees only the finished object.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from comictool.plugins.load import EncoderSpec
 
 from comictool.cli.complete import plugin_names
 from comictool.cli.output import Format, Output
@@ -24,6 +27,15 @@ from comictool.core.jobs import JobOptions
 
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder to write; made if it is not there.")]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Replace what is there.")]
+PluginName = Annotated[
+    str,
+    typer.Option(
+        "--plugin",
+        envvar="COMICTOOL_PLUGIN",
+        autocompletion=plugin_names,
+        help="A plugin's name or folder, or timm:NAME for any timm model.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 
 
@@ -62,27 +74,26 @@ def job(
 
 
 @dataclass(frozen=True)
-class PluginChoice:
-    """Which model, from where, on which device."""
+class Loading:
+    """Where models are looked for, what they may do, and on which device they compute."""
 
-    plugin: str
     plugin_dirs: tuple[Path, ...]
     trust: bool
     weights: Path | None
     download: bool
     device: str
-    gpu: int | None
     precision: str
 
+    def spec(self, plugin: str) -> EncoderSpec:
+        """What the loader takes for a plugin of this name."""
+        from comictool.plugins.load import EncoderSpec
 
-def plugin(
-    plugin: Annotated[
-        str,
-        typer.Option(
-            "--plugin", envvar="COMICTOOL_PLUGIN", autocompletion=plugin_names,
-            help="A plugin's name or folder, or timm:NAME for any timm model.",
-        ),
-    ] = "classic",
+        return EncoderSpec(
+            plugin, self.plugin_dirs, self.trust, self.device, self.weights, self.precision, self.download
+        )
+
+
+def loading(
     plugin_dir: Annotated[
         list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")
     ] = None,
@@ -102,16 +113,18 @@ def plugin(
     precision: Annotated[
         str, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic of torch models.")
     ] = "auto",
-) -> PluginChoice:  # fmt: skip
+) -> Loading:  # fmt: skip
     """Options of every command that uses a model."""
     if download and offline:
         raise UsageError("--download and --offline contradict each other")
-    return PluginChoice(
-        plugin, tuple(plugin_dir or ()), trust_plugin, weights, download, device, gpu, precision
-    )  # fmt: skip
+    if gpu is not None:
+        if device != "auto":
+            raise UsageError(f"--device {device} and --gpu {gpu} both say where to compute", hint="give one of the two")
+        device = "cpu" if gpu < 0 else f"cuda:{gpu}"
+    return Loading(tuple(plugin_dir or ()), trust_plugin, weights, download, device, precision)
 
 
-BUNDLES: dict[Any, Callable[..., Any]] = {Output: output, JobOptions: job, PluginChoice: plugin}
+BUNDLES: dict[Any, Callable[..., Any]] = {Output: output, JobOptions: job, Loading: loading}
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -64,6 +64,10 @@ class Output:
                 for name, value in plain.items():
                     self._write(f"{name.replace('_', ' '):<{width}}  {_cell(value)}\n")
 
+    def text(self, text: str) -> None:
+        """Data that is a text of its own (a manifest, a script)."""
+        self._write(text if text.endswith("\n") else text + "\n")
+
     def note(self, text: str) -> None:
         """Something good to know; not data."""
         if not self.quiet:

@@ -1,0 +1,111 @@
+"""`comictool plugins ...`: list, inspect, check and trust model plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from comictool.cli.complete import plugin_names
+from comictool.cli.options import Loading, command
+from comictool.cli.output import Output
+from comictool.core.errors import ExitCode
+
+Directories = Annotated[list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")]
+Name = Annotated[str, typer.Argument(metavar="PLUGIN", autocompletion=plugin_names, help="A plugin's name or folder.")]
+
+
+@command
+def list_(plugin_dir: Directories = None, *, out: Output) -> int:
+    """List the plugins that can be used by name.
+
+    Looks in --plugin-dir, then in the folders of COMICTOOL_PLUGIN_DIRS, then among the shipped ones; runs no
+    plugin's code. Any timm architecture can be used too, as timm:NAME.
+
+    Example: comictool plugins list --json
+    """
+    from comictool.plugins.discovery import list_plugins
+
+    plugins = list_plugins(plugin_dir or [])
+    trust = {None: "runs no code", True: "trusted", False: "not trusted"}
+    rows = [
+        {
+            "name": p.name, "kind": p.kind, "dimension": p.dimension, "licence": p.licence, "code": trust[p.trusted],
+            "where": p.where, "title": p.title, "version": p.version, "architecture": p.architecture,
+            "directory": str(p.directory), "problem": p.problem or None,
+        }
+        for p in plugins
+    ]  # fmt: skip
+    out.rows(rows, ["name", "kind", "dimension", "licence", "code", "where", "title"])
+    broken = [p for p in plugins if p.problem]
+    for p in broken:
+        out.warn(f"{p.name}: {p.problem}")
+    return ExitCode.FINDINGS if broken else ExitCode.DONE
+
+
+@command
+def show(name: Name, plugin_dir: Directories = None, *, out: Output) -> int:
+    """Show what a plugin's manifest says.
+
+    Example: comictool plugins show classic
+    """
+    from dataclasses import asdict
+
+    from comictool.cli.output import Format
+    from comictool.plugins.discovery import find_plugin, summarise
+    from comictool.plugins.manifest import format_manifest, read_manifest
+
+    place = find_plugin(name, plugin_dir or [])
+    if place.legacy or out.format is not Format.table:
+        facts = asdict(summarise(place)) | {"directory": str(place.directory)}
+        if not place.legacy:
+            facts |= {"manifest": asdict(read_manifest(place.directory))}
+        out.record(facts)
+        return ExitCode.DONE
+    out.text(format_manifest(read_manifest(place.directory)))
+    return ExitCode.DONE
+
+
+@command
+def check(name: Name, *, loading: Loading, out: Output) -> int:
+    """Prove that a plugin loads and answers as it should.
+
+    Loads it and embeds odd pictures: dimension, unit length, the same answer twice, the same answer alone and in a
+    batch, finite numbers. Exit code 1 when a check fails.
+
+    Example: comictool plugins check classic
+    """
+    from comictool.plugins.check import check_plugin
+
+    results = check_plugin(loading.spec(name))
+    rows = [{"check": r.name, "ok": r.ok, "detail": r.detail} for r in results]
+    out.rows(rows, ["check", "ok", "detail"])
+    return ExitCode.DONE if all(r.ok for r in results) else ExitCode.FINDINGS
+
+
+@command
+def trust(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The plugin's folder.")],
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take trust back.")] = False,
+    *,
+    out: Output,
+) -> int:
+    """Allow the code in a plugin directory to run, as it is now.
+
+    Trust is recorded with the hash of every file; a change of any of them ends it. Read the code first: it runs
+    with all your rights.
+
+    Example: comictool plugins trust ~/models/mine
+    """
+    from comictool.plugins.trust import revoke_plugin, trust_plugin
+
+    if revoke:
+        was = revoke_plugin(directory)
+        out.note(f"{directory} is not trusted any more" if was else f"{directory} was not trusted")
+        return ExitCode.DONE
+    fingerprint = trust_plugin(directory)
+    rows = [{"file": file, "sha256": digest} for file, digest in fingerprint.files.items()]
+    out.rows(rows, ["file", "sha256"])
+    out.note(f"{directory} is trusted as it is now")
+    return ExitCode.DONE
