@@ -1,0 +1,103 @@
+"""From comic files to a searchable library: import, panels, vectors, in one go and resumable at any point.
+
+A library is a corpus folder with its store of vectors in `store/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from comictool.core.errors import ExitCode, UsageError
+from comictool.core.jobs import JobOptions, JobReport
+from comictool.core.progress import NullProgress, Progress
+from comictool.corpus.corpus import Corpus
+from comictool.corpus.importing import import_comics
+from comictool.corpus.panels import detect_corpus
+from comictool.search.embed import EncoderChoice, embed_corpus
+
+STORE = "store"
+
+
+@dataclass
+class LibraryReport:
+    """What the three steps did; the later ones are None after a dry run."""
+
+    imported: JobReport
+    panels: JobReport | None = None
+    embedded: JobReport | None = None
+
+    @property
+    def steps(self) -> list[JobReport]:
+        """The reports there are, in order."""
+        return [step for step in (self.imported, self.panels, self.embedded) if step is not None]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 all well, 1 something failed, 3 when there is nothing readable at all."""
+        if self.embedded is not None and not self.embedded.totals["pages"]:
+            return ExitCode.INPUT
+        return max((step.exit_code for step in self.steps), key=lambda code: min(code, ExitCode.FINDINGS))
+
+
+class NumberedSteps:
+    """Progress over several jobs: each label says which step of how many it is."""
+
+    def __init__(self, progress: Progress, steps: int) -> None:
+        self._progress = progress
+        self._steps = steps
+        self._step = 0
+
+    def start(self, label: str, total: int | None) -> None:
+        self._step += 1
+        self._progress.start(f"{self._step}/{self._steps} {label}", total)
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self._progress.advance(count, note)
+
+    def message(self, text: str) -> None:
+        self._progress.message(text)
+
+    def finish(self) -> None:
+        self._progress.finish()
+
+
+def build_library(
+    paths: Sequence[Path],
+    root: Path,
+    encoder: EncoderChoice,
+    *,
+    direction: str | None = None,
+    password: str | None = None,
+    options: JobOptions | None = None,
+    progress: Progress | None = None,
+) -> LibraryReport:
+    """Import comics, find their panels and embed both levels; what is finished and unchanged is skipped.
+
+    Args:
+        paths: comic files, image folders, or trees of them.
+        root: the library; made when there is none, added to when there is one.
+        encoder: which model makes the vectors.
+
+    Raises:
+        UsageError: a shard was asked for.
+        Stopped: after a signal; the same call goes on from there.
+        InputError: a path that does not exist, or a store made by another encoder.
+    """
+    options = options or JobOptions()
+    if options.shard != (1, 1):
+        raise UsageError(
+            "index does not take --shard: its steps share one library",
+            hint="comictool data import, then comictool data panels, then comictool embed --shard I/N",
+        )
+    steps = NumberedSteps(progress or NullProgress(), 3)
+    corpus = Corpus.create(root)
+    imported = import_comics(paths, corpus, direction=direction, password=password, options=options, progress=steps)
+    if options.dry_run:
+        return LibraryReport(imported)
+    # --limit is about what to import; the steps after it take all of the library.
+    rest = JobOptions(jobs=options.jobs, resume=options.resume if options.resume != "must" else "auto")
+    panels = detect_corpus(corpus, direction=direction, options=rest, progress=steps)
+    embedded = embed_corpus(corpus, encoder, root / STORE, options=rest, progress=steps)
+    return LibraryReport(imported, panels, embedded)
