@@ -54,7 +54,7 @@ def import_(
     from comictool.corpus.importing import import_comics
 
     check_direction(direction)
-    corpus = Corpus.create(output)
+    corpus = Corpus.create(output, dry_run=job.dry_run)
     report = import_comics(
         paths, corpus, direction=direction, password=password, options=job, progress=out.progress()
     )  # fmt: skip

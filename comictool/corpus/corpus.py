@@ -56,13 +56,15 @@ class Corpus:
         return cls(root, name=str(facts.get("name", root.name)), direction=str(facts.get("direction", "ltr")))
 
     @classmethod
-    def create(cls, root: Path, *, name: str = "", direction: str = "ltr") -> Corpus:
-        """Open the corpus at `root`, making an empty one when there is none."""
+    def create(cls, root: Path, *, name: str = "", direction: str = "ltr", dry_run: bool = False) -> Corpus:
+        """Open the corpus at `root`, making an empty one when there is none (in a dry run: only in memory)."""
         if (root / "corpus.toml").is_file():
             return cls.open(root)
         if root.exists() and not root.is_dir():
             raise InputError(f"{root} is a file, a corpus is a folder")
         title = name or root.resolve().name
+        if dry_run:
+            return cls(root, name=title, direction=direction)
         root.mkdir(parents=True, exist_ok=True)
         quoted = json.dumps(title, ensure_ascii=False)  # a JSON string is a TOML basic string too
         write_text(root / "corpus.toml", f'version = {VERSION}\nname = {quoted}\ndirection = "{direction}"\n')

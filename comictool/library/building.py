@@ -92,7 +92,7 @@ def build_library(
             hint="comictool data import, then comictool data panels, then comictool embed --shard I/N",
         )
     steps = NumberedSteps(progress or NullProgress(), 3)
-    corpus = Corpus.create(root)
+    corpus = Corpus.create(root, dry_run=options.dry_run)
     imported = import_comics(paths, corpus, direction=direction, password=password, options=options, progress=steps)
     if options.dry_run:
         return LibraryReport(imported)

@@ -14,12 +14,12 @@ Box = tuple[float, float, float, float]
 
 # Each measurement and the share of the similarity it decides.
 MEASUREMENTS: tuple[tuple[str, Callable[[Canvas], np.ndarray], float], ...] = (
-    ("colour histogram", colour.colour_histogram, 0.2),
-    ("colour layout", colour.colour_layout, 0.2),
-    ("oriented cells", gradient.oriented_cells, 0.3),
-    ("line texture", gradient.line_texture, 0.05),
-    ("masses", structure.masses, 0.2),
-    ("light cells", structure.light_cells, 0.05),
+    ("colour histogram", colour.colour_histogram, 0.10),
+    ("colour layout", colour.colour_layout, 0.20),
+    ("oriented cells", gradient.oriented_cells, 0.46),
+    ("line texture", gradient.line_texture, 0.03),
+    ("masses", structure.masses, 0.16),
+    ("light cells", structure.light_cells, 0.04),
     ("aspect", structure.aspect, 0.01),
 )
 REDUCED = 3 * 96  # shorter side, pixels, that a page is reduced to once before its views are cut from it
