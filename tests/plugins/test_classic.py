@@ -18,7 +18,7 @@ def picture(seed: int = 0, height: int = 70, width: int = 90) -> np.ndarray:
 def test_any_size_gives_a_finite_unit_row(size: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     rows = ClassicEncoder().embed([image, np.zeros_like(image), np.full_like(image, 255)])
-    assert rows.shape == (3, ClassicEncoder.dimension)
+    assert rows.shape == (3, ClassicEncoder().dimension)
     assert rows.dtype == np.float32
     assert np.isfinite(rows).all()
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
@@ -34,4 +34,4 @@ def test_same_bits_alone_in_a_batch_and_after_pickling() -> None:
 
 
 def test_no_pictures_give_no_rows() -> None:
-    assert ClassicEncoder().embed([]).shape == (0, ClassicEncoder.dimension)
+    assert ClassicEncoder().embed([]).shape == (0, ClassicEncoder().dimension)

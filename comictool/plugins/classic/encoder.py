@@ -2,74 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
-from comictool.plugins.classic import colour, gradient, structure
-from comictool.plugins.classic.canvas import Canvas, make_canvas
+from comictool.core.errors import UsageError
+from comictool.plugins.classic.canvas import SIDE, Canvas, make_canvas
+from comictool.plugins.classic.profiles import MEASUREMENTS, PROFILES, Profile
 
 Box = tuple[float, float, float, float]
-
-# Each measurement and the share of the similarity it decides.
-MEASUREMENTS: tuple[tuple[str, Callable[[Canvas], np.ndarray], float], ...] = (
-    ("colour histogram", colour.colour_histogram, 0.10),
-    ("colour layout", colour.colour_layout, 0.20),
-    ("oriented cells", gradient.oriented_cells, 0.46),
-    ("line texture", gradient.line_texture, 0.03),
-    ("masses", structure.masses, 0.16),
-    ("light cells", structure.light_cells, 0.04),
-    ("aspect", structure.aspect, 0.01),
-)
-REDUCED = 3 * 96  # shorter side, pixels, that a page is reduced to once before its views are cut from it
-
-
-def measure(canvas: Canvas) -> dict[str, np.ndarray]:
-    """Every measurement by name, each a vector of length 1 or less, before weighting."""
-    return {name: function(canvas) for name, function, _ in MEASUREMENTS}
-
-
-def combine(blocks: dict[str, np.ndarray]) -> np.ndarray:
-    """Weighted measurements one after the other as one unit vector, float32.
-
-    A block is multiplied by the square root of its share, so that the cosine of two descriptors is the
-    weighted mean of the cosines of their blocks.
-    """
-    row = np.concatenate([blocks[name] * np.float32(share**0.5) for name, _, share in MEASUREMENTS])
-    return (row / max(float(np.sqrt(np.dot(row, row))), 1e-6)).astype(np.float32)
-
-
-def describe(image: np.ndarray) -> np.ndarray:
-    """The descriptor of one `(H, W, 3)` uint8 RGB picture of any size from 1x1: `(dimension,)` float32, length 1."""
-    return combine(measure(make_canvas(Image.fromarray(np.ascontiguousarray(image)))))
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+ENOUGH = 3 * SIDE  # shorter side, pixels, that a large picture may be reduced to once before its views are cut
 
 
 class ClassicEncoder:
-    """Turns pictures into unit vectors with fixed measurements. Deterministic, picklable, any picture size."""
+    """Turns pictures into unit vectors with fixed measurements. Deterministic, picklable, any picture size.
 
-    dimension: int = describe(np.zeros((1, 1, 3), np.uint8)).size
-    preferred_batch: int = 16  # nothing is gained from batches; small ones keep memory low
+    Args:
+        profile: `picture` finds the same page or panel again, `character` the same figure in another pose.
+
+    Raises:
+        UsageError: no such profile.
+    """
+
+    preferred_batch: int = 16  # nothing is gained from larger batches; small ones keep memory low
     heavy: bool = False
+
+    def __init__(self, profile: str = "picture") -> None:
+        if profile not in PROFILES:
+            raise UsageError(f"the classic encoder has no profile named {profile!r}", near=sorted(PROFILES))
+        self.profile = profile
+        self.dimension: int = self._row(make_canvas(Image.new("RGB", (1, 1)))).size
 
     def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Describe `(H, W, 3)` uint8 RGB pictures: `(N, dimension)` float32 rows of length 1."""
-        if not len(images):
-            return np.zeros((0, self.dimension), np.float32)
-        return np.stack([describe(image) for image in images])
+        rows = [self.embed_views(image, (WHOLE,))[0] for image in images]
+        return np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)
 
     def embed_views(self, image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
-        """Describe cut-outs of one picture, given as fractions `(left, top, right, bottom)` of its sides.
+        """Describe cut-outs of one picture, boxes as fractions `(left, top, right, bottom)` of its sides.
 
-        Near to embedding each cut-out, but the picture is reduced only once: `(len(boxes), dimension)` float32.
+        The picture is reduced only once, so ten views of a page take little longer than decoding it.
+        The whole picture as a view gives the same bits as `embed`.
+
+        Returns:
+            `(len(boxes), dimension)` float32 rows of length 1.
         """
         picture = Image.fromarray(np.ascontiguousarray(image))
-        scale = min(picture.size) / REDUCED
-        if scale > 2:
-            picture = picture.reduce(int(scale))
+        factor = min(picture.size) // ENOUGH
+        if factor > 1:
+            picture = picture.reduce(factor)
         width, height = picture.size
-        rows = []
-        for left, top, right, bottom in boxes:
-            box = (left * width, top * height, right * width, bottom * height)
-            rows.append(combine(measure(make_canvas(picture, box))))
+        rows = [
+            self._row(make_canvas(picture, (left * width, top * height, right * width, bottom * height)))
+            for left, top, right, bottom in boxes
+        ]
         return np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)
+
+    def _row(self, canvas: Canvas) -> np.ndarray:
+        profile = PROFILES[self.profile]
+        row = _weighted(canvas, profile)
+        if profile.mirrored:
+            row = row + _weighted(mirror(canvas), profile)
+        return (row / np.sqrt(np.dot(row, row))).astype(np.float32)
+
+
+def describe(image: np.ndarray, profile: str = "picture") -> np.ndarray:
+    """The descriptor of one `(H, W, 3)` uint8 RGB picture of any size from 1x1: `(dimension,)` float32, length 1."""
+    return ClassicEncoder(profile).embed([image])[0]
+
+
+def mirror(canvas: Canvas) -> Canvas:
+    """The canvas seen in a mirror: left and right changed."""
+    lightness, green_red, blue_yellow = (np.ascontiguousarray(plane[:, ::-1]) for plane in canvas[:3])
+    return Canvas(lightness, green_red, blue_yellow, canvas.aspect)
+
+
+def _weighted(canvas: Canvas, profile: Profile) -> np.ndarray:
+    """All measurements one after the other.
+
+    Each is multiplied by the square root of its share, so that the product of two rows is the weighted sum of
+    the products of their measurements.
+    """
+    return np.concatenate(
+        [measurement(canvas) * np.float32(profile.shares[name] ** 0.5) for name, measurement in MEASUREMENTS.items()]
+    )
