@@ -1,0 +1,207 @@
+"""One page: layout, panels, inks, balloons, age; with its record and its depth map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from comictool.core.errors import UsageError
+from comictool.corpus.drawn.balloons import Placed, Room, Speaker, draw_placed, place_balloon, place_sound
+from comictool.corpus.drawn.colours import WHITE, Colour, hsv
+from comictool.corpus.drawn.inks import Press, age, ink
+from comictool.corpus.drawn.labels import Truth, cover, paste_depth, read_labels
+from comictool.corpus.drawn.layout import Area, make_layout
+from comictool.corpus.drawn.matter import draw_matter
+from comictool.corpus.drawn.panel import PanelArt, draw_panel
+from comictool.corpus.drawn.plan import ComicPlan, make_plan
+from comictool.corpus.drawn.script import Line, beats_of_page
+from comictool.corpus.drawn.seeds import stream
+from comictool.corpus.records import Box, PageRecord, Text
+
+WIDTH, HEIGHT = 1000, 1400
+# What the pages of a comic are, going round every ten: a cover, then story with one page each of other matter.
+_TYPES = ("cover", "story", "story", "story", "advertisement", "story", "story", "text", "story", "credits")
+_OLD_PAPERS: tuple[Colour, ...] = ((243, 228, 190), (236, 222, 196), (248, 238, 214), (230, 212, 172))
+
+
+@dataclass(frozen=True)
+class DrawnPage:
+    """A page with its truth: `image` (H, W, 3) uint8 RGB, `depth` (H, W) uint16 as in `depth`, and its record."""
+
+    image: np.ndarray
+    depth: np.ndarray
+    record: PageRecord
+
+
+def draw_page(
+    seed: int, comic: int, page: int, *, width: int = WIDTH, height: int = HEIGHT, style: str | None = None
+) -> DrawnPage:  # fmt: skip
+    """Draw one page. The same arguments give the same page, in any process and order.
+
+    Args:
+        seed: of the whole drawing.
+        comic: counts from 1.
+        page: counts from 1.
+        width, height: of the page in pixels, each 300 to 4000.
+        style: one of `inks.STYLES` instead of the comic's own.
+
+    Raises:
+        UsageError: an argument out of range, or no such style.
+    """
+    if not (300 <= width <= 4000 and 300 <= height <= 4000):
+        raise UsageError(f"a page of {width}x{height} pixels cannot be drawn", cause="sides go from 300 to 4000")
+    if page < 1:
+        raise UsageError(f"pages count from 1, not {page}")
+    plan = make_plan(seed, comic, style)
+    kind = page_type(page)
+    record = PageRecord(
+        comic=plan.name, page=page, image="", width=width, height=height, type=kind, type_confidence=1.0,
+        direction=plan.direction, extra={"style": plan.style},
+    )  # fmt: skip
+    sheet = Image.new("RGB", (width, height), plan.paper)
+    stored = np.zeros((height, width), dtype=np.uint16)
+    press = Press(plan.style, plan.pitch * width / WIDTH, plan.duo, plan.shift, (width, height))
+    if kind == "story":
+        _story(plan, page, sheet, stored, record, press)
+    else:
+        draw_matter(plan, kind, page, sheet, stored, record, press)
+    image = np.asarray(sheet)
+    if plan.style in ("faded", "benday"):
+        paper = _OLD_PAPERS[stream(seed, "paper", comic).randrange(len(_OLD_PAPERS))]
+        image = age(image, press, paper, plan.fading if plan.style == "faded" else 0.25 * plan.fading)
+    for index, segment in enumerate(record.segments, start=1):
+        segment["id"] = index
+    return DrawnPage(image, stored, record)
+
+
+def page_type(page: int) -> str:
+    """What the page with a number (from 1) is in every drawn comic."""
+    return _TYPES[(page - 1) % len(_TYPES)]
+
+
+def story_index(page: int) -> int:
+    """How many story pages come before a page."""
+    rounds, rest = divmod(page - 1, len(_TYPES))
+    return rounds * _TYPES.count("story") + _TYPES[:rest].count("story")
+
+
+def _story(
+    plan: ComicPlan, page: int, sheet: Image.Image, stored: np.ndarray, record: PageRecord, press: Press
+) -> None:
+    rng = stream(plan.seed, "page", plan.comic, page)
+    scale = sheet.width / WIDTH
+    margin = plan.margin * scale
+    area = Area(margin, margin, sheet.width - margin, sheet.height - margin, plan.gutter_width * scale)
+    number = story_index(page)
+    family = plan.families[(number + stream(plan.seed, "families", plan.comic).randrange(7)) % len(plan.families)]
+    cells = make_layout(rng, family, area, plan.direction, sheet.width)
+    record.extra["layout"] = family
+    beats = beats_of_page(plan.seed, plan.comic, number, len(cells), plan.episode, len(plan.cast))
+    costume = 1 if number % 7 in (2, 3, 4) else 0  # the cast dresses for the road, and back again at home
+    arts = [
+        draw_panel(plan, stream(plan.seed, "panel", plan.comic, page, index), beat, cell, scale, costume)
+        for index, (beat, cell) in enumerate(zip(beats, cells, strict=True))
+    ]
+    for art in arts:
+        printed = Image.fromarray(ink(np.asarray(art.picture), press, art.x, art.y))
+        sheet.paste(printed, (art.x, art.y), art.alpha)
+    cover(arts, sheet.width, sheet.height)
+    truths = []
+    identities = [look.identity for look in plan.cast]
+    for index, art in enumerate(arts, start=1):
+        paste_depth(stored, art)
+        truth = read_labels(art, index, len(record.characters) + 1, identities, sheet.width, sheet.height)
+        record.characters += truth.characters
+        record.segments += truth.segments
+        if truth.panel is not None:
+            record.panels.append(truth.panel)
+        truths.append(truth)
+    _letter(plan, page, sheet, record, arts, truths, scale)
+
+
+def _letter(
+    plan: ComicPlan, page: int, sheet: Image.Image, record: PageRecord, arts: list[PanelArt], truths: list[Truth],
+    scale: float,
+) -> None:  # fmt: skip
+    """Place and draw the lettering of all panels, in reading order."""
+    taken: list[Box] = []
+    insets = [t.panel.box for t, a in zip(truths, arts, strict=True) if t.panel and a.cell.kind == "inset"]
+    for index, (art, truth) in enumerate(zip(arts, truths, strict=True)):
+        if truth.panel is None:
+            continue
+        rng = stream(plan.seed, "letters", plan.comic, page, index)
+        blocked = taken + [box for box in insets if box != truth.panel.box]
+        room = _room(plan, art, truth, blocked, sheet, scale)
+        for line in art.beat.lines:
+            placed = _place(plan, line, truth.speakers, room, rng, scale)
+            if placed is None:
+                continue
+            taken.append(placed.outer)
+            draw_placed(sheet, placed, plan.hand, plan.ink if plan.style != "painted" else (40, 30, 36), plan.caption,
+                        max(1.4, plan.line * 0.6) * scale, rng.randrange(1 << 30))  # fmt: skip
+            record.texts.append(_text(placed, len(record.texts) + 1, truth.panel.id, sheet))
+
+
+def _room(plan: ComicPlan, art: PanelArt, truth: Truth, taken: list[Box], sheet: Image.Image, scale: float) -> Room:
+    assert truth.panel is not None
+    x0, y0, x1, y1 = truth.panel.box
+    inside = int((plan.frame_width / 2 + 7) * scale)
+    if art.cell.slanted:
+        inside += int(8 * scale)
+    out = int(plan.overflow * scale)
+    edge = int(8 * scale)
+    reach = (
+        max(edge, x0 + inside - out), max(edge, y0 + inside - out),
+        min(sheet.width - edge, x1 - inside + out), min(sheet.height - edge, y1 - inside + out),
+    )  # fmt: skip
+    return Room(
+        box=truth.panel.box,
+        reach=reach,
+        faces=[c.face for c in truth.characters if c.face],
+        bodies=[c.box for c in truth.characters],
+        taken=list(taken),
+        rtl=plan.direction == "rtl",
+    )
+
+
+def _place(
+    plan: ComicPlan, line: Line, speakers: dict[int, Speaker], room: Room, rng: object, scale: float
+) -> Placed | None:  # fmt: skip
+    import random
+
+    assert isinstance(rng, random.Random)
+    if line.kind == "sfx":
+        fill, edge = (WHITE, plan.ink) if plan.grey else (hsv(rng.choice((0.0, 0.1, 0.14, 0.55)), 0.85, 1.0), plan.ink)
+        return place_sound(line.text, rng, room, scale, fill, edge)
+    text = plan.hand.write(line.text)
+    if line.kind == "narration":
+        return place_balloon(text, "narration", "box", plan.hand, room, None, scale)
+    speaker = speakers.get(line.role) if line.role is not None else None
+    if speaker is None:
+        return None
+    shape = plan.balloon
+    if line.kind == "thought":
+        shape = "cloud"
+    elif speaker.species == "robot":
+        shape = "cut"
+    elif line.emotion in ("anger", "surprise", "fear") and text.endswith("!"):
+        shape = "burst"
+    return place_balloon(text, line.kind, shape, plan.hand, room, speaker, scale)
+
+
+def _text(placed: Placed, number: int, panel: int | None, sheet: Image.Image) -> Text:
+    x0, y0, x1, y1 = placed.box
+    outer = placed.outer
+    extra: dict[str, object] = {
+        "balloon": [max(0, outer[0]), max(0, outer[1]), min(sheet.width, outer[2]), min(sheet.height, outer[3])]
+    }
+    if placed.tail is not None:
+        extra["tail"] = [[round(v, 1) for v in point] for point in placed.tail]
+    if placed.kind != "sfx":
+        extra["shape"] = placed.shape
+    return Text(
+        id=number, text=placed.text, kind=placed.kind, box=(max(0, x0), max(0, y0), min(sheet.width, x1), min(sheet.height, y1)),
+        panel=panel, speaker=placed.speaker.number if placed.speaker else None, source="drawn", extra=extra,
+    )  # fmt: skip

@@ -1,0 +1,217 @@
+"""What holds for a whole comic: series, cast, style of inks, paper, frames and lettering, direction, episode."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from comictool.core.errors import UsageError, near_matches
+from comictool.corpus.drawn.characters import Look, make_cast
+from comictool.corpus.drawn.colours import CREAM, WHITE, Colour, hsv, shade
+from comictool.corpus.drawn.inks import GREY_STYLES, STYLES
+from comictool.corpus.drawn.lettering import Hand
+from comictool.corpus.drawn.script import Episode, make_episode
+from comictool.corpus.drawn.seeds import stream
+from comictool.corpus.drawn.words import SERIES_FIRST, SERIES_SECOND
+
+COMICS_PER_SERIES = 2  # issues that share a cast, so that a character can be met again in another comic
+FRAMES = ("thin", "regular", "thick", "wobbly", "round", "none", "double")
+GUTTERS = ("white", "cream", "black", "coloured", "shared")
+BALLOONS = ("oval", "round", "wavy", "cut")
+
+# Which families a comic uses by its kind: a strip is read downwards, manga likes slants and bleeds, others mix.
+_FAMILIES = {
+    "classic": ("grid", "grid", "tiers", "tiers", "tall", "splash", "inset"),
+    "modern": ("tiers", "tall", "inset", "bleed", "slanted", "open", "splash"),
+    "manga": ("slanted", "slanted", "tiers", "tall", "bleed", "open", "inset"),
+    "strip": ("strip",),
+}
+_KIND_OF_STYLE = {
+    "flat": ("classic", "modern", "strip"),
+    "line": ("classic", "manga", "modern"),
+    "screentone": ("manga", "manga", "modern"),
+    "hatching": ("classic", "modern"),
+    "wash": ("modern", "manga"),
+    "benday": ("classic",),
+    "faded": ("classic",),
+    "duotone": ("modern", "strip", "classic"),
+    "painted": ("modern", "strip"),
+}
+
+
+@dataclass(frozen=True)
+class ComicPlan:
+    """Everything that the pages of one comic share. Lengths are in thousandths of the page width."""
+
+    seed: int
+    comic: int
+    name: str
+    series: str
+    number: int
+    title: str
+    direction: str
+    kind: str
+    style: str
+    families: tuple[str, ...]
+    cast: tuple[Look, ...]
+    episode: Episode
+    hand: Hand
+    gutter: str
+    gutter_width: float
+    margin: float
+    paper: Colour
+    frame: str
+    frame_width: float
+    line: float
+    ink: Colour
+    balloon: str
+    caption: Colour
+    overflow: float
+    pitch: float
+    duo: tuple[Colour, Colour, Colour]
+    shift: tuple[int, int]
+    fading: float
+
+    @property
+    def grey(self) -> bool:
+        """Printed in black only."""
+        return self.style in GREY_STYLES
+
+
+def check_style(style: str | None) -> None:
+    """Refuse a style that does not exist.
+
+    Raises:
+        UsageError: with the nearest names.
+    """
+    if style is not None and style not in STYLES:
+        raise UsageError(
+            f"no style named {style!r}", cause=f"styles are {', '.join(STYLES)}", near=near_matches(style, STYLES)
+        )
+
+
+@lru_cache(maxsize=32)
+def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
+    """The plan of a comic.
+
+    Args:
+        seed: of the whole drawing.
+        comic: counts from 1.
+        style: one of `inks.STYLES`; None: the comic's own, going round all styles as comics follow each other.
+
+    Raises:
+        UsageError: unknown style, or comic below 1.
+    """
+    check_style(style)
+    if comic < 1:
+        raise UsageError(f"comics count from 1, not {comic}")
+    volume, number = divmod(comic - 1, COMICS_PER_SERIES)
+    shared = stream(seed, "series", volume)
+    series = f"{shared.choice(SERIES_FIRST)} {shared.choice(SERIES_SECOND)}"
+    slug = series.lower().replace(" ", "_")
+    cast = make_cast(shared, shared.randint(4, 6), f"{slug}{volume + 1}")
+    rng = stream(seed, "comic", comic)
+    order = stream(seed, "styles").sample(STYLES, len(STYLES))
+    own = order[(comic - 1) % len(order)]
+    chosen = style or own
+    # Each style goes round its kinds, so that a small library already has strips, manga and albums.
+    kinds = _KIND_OF_STYLE[chosen]
+    kind = kinds[((comic - 1) // len(order) + rng.randrange(len(kinds))) % len(kinds)]
+    direction = "ttb" if kind == "strip" else "rtl" if kind == "manga" and rng.random() < 0.85 else "ltr"
+    episode = make_episode(rng, cast)
+    gutter = rng.choice(
+        {"benday": ("white", "cream"), "faded": ("white",)}.get(chosen, GUTTERS if kind != "strip" else GUTTERS[:4])
+    )
+    frame, frame_width = _frame(rng, gutter, kind)
+    hue = rng.random()
+    return ComicPlan(
+        seed=seed,
+        comic=comic,
+        name=f"{slug}_{comic:03d}",
+        series=series,
+        number=number + 1,
+        title=f"The {episode.words['item'].title()}",
+        direction=direction,
+        kind=kind,
+        style=chosen,
+        families=_FAMILIES[kind],
+        cast=tuple(cast),
+        episode=episode,
+        hand=Hand(
+            size=rng.randint(17, 21),
+            capitals=rng.random() < 0.72,
+            slant=rng.choice((0.0, 0.0, 0.12, 0.2)),
+            bold=rng.choice((0.0, 0.3, 0.5)),
+            sway=rng.choice((0.0, 0.6, 1.2)),
+        ),
+        gutter=gutter,
+        gutter_width=0.0 if gutter == "shared" else rng.uniform(8, 24),
+        margin=rng.uniform(24, 62),
+        paper=_paper(rng, gutter, chosen, hue),
+        frame=frame,
+        frame_width=frame_width,
+        line=rng.uniform(2.6, 4.4) if chosen != "painted" else 1.4,
+        ink=(22, 20, 26) if chosen != "painted" else (74, 52, 58),
+        balloon=rng.choice(BALLOONS),
+        caption=(255, 255, 255) if chosen in GREY_STYLES else rng.choice(((255, 240, 170), (222, 238, 250), WHITE, CREAM)),
+        overflow=rng.choice((0.0, 0.0, 14.0, 26.0)),
+        pitch=rng.choice((4.6, 5.2, 6.0)),
+        duo=(shade(hsv(hue, 0.7, 0.5), 0.4), hsv(hue, rng.uniform(0.5, 0.75), 0.88), hsv(hue + rng.choice((0.06, 0.12, -0.1)), 0.24, 0.98)),
+        shift=(rng.choice((-2, -1, 1, 2)), rng.choice((-1, 0, 1))),
+        fading=rng.uniform(0.2, 0.9),
+    )  # fmt: skip
+
+
+def comic_plan(seed: int, comic: int, style: str | None = None) -> dict[str, Any]:
+    """The facts of a comic, as they are written beside its records.
+
+    Args:
+        seed: of the whole drawing.
+        comic: counts from 1.
+        style: instead of the comic's own.
+
+    Returns:
+        `name`, `title`, `series`, `number`, `direction`, `style`, `kind`, `gutter`, `frame`, `language`, `source` and `cast`: a list of
+        `{name, identity, species}`, hero first.
+    """
+    plan = make_plan(seed, comic, style)
+    return {
+        "name": plan.name,
+        "title": plan.title,
+        "series": plan.series,
+        "number": plan.number,
+        "direction": plan.direction,
+        "language": "en",
+        "source": f"drawn (seed {seed})",
+        "style": plan.style,
+        "kind": plan.kind,
+        "gutter": plan.gutter,
+        "frame": plan.frame,
+        "cast": [{"name": look.name, "identity": look.identity, "species": look.species} for look in plan.cast],
+    }
+
+
+def _frame(rng: random.Random, gutter: str, kind: str) -> tuple[str, float]:
+    if gutter == "shared":
+        return rng.choice((("regular", 4.0), ("thick", 6.0)))
+    if gutter == "black" or (kind == "strip" and rng.random() < 0.5):
+        return "none", 0.0
+    frame = rng.choice(FRAMES)
+    return frame, {"thin": 1.6, "regular": 3.0, "thick": 5.5, "wobbly": 3.0, "round": 3.0, "none": 0.0, "double": 2.0}[
+        frame
+    ]
+
+
+def _paper(rng: random.Random, gutter: str, style: str, hue: float) -> Colour:
+    if gutter == "black":
+        return (16, 15, 18)
+    if gutter == "cream":
+        return CREAM if style not in GREY_STYLES else (246, 246, 242)
+    if gutter == "coloured":
+        if style in GREY_STYLES:
+            level = rng.choice((120, 190, 210))
+            return (level, level, level)
+        return hsv(hue + 0.5, rng.uniform(0.2, 0.5), rng.uniform(0.6, 0.95))
+    return WHITE
