@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from comictool.core.errors import InputError, UsageError, near_matches
-from comictool.plugins.manifest import Manifest
+from comictool.plugins.manifest import MAX_DIMENSION, Manifest
 
 if TYPE_CHECKING:
     import torch
@@ -132,6 +132,8 @@ def resnet18_linear(dimension: int = 500) -> torch.nn.Module:
     import_torchvision()
     from torchvision.models import resnet18
 
+    if not 1 <= dimension <= MAX_DIMENSION:
+        raise ValueError(f"dimension {dimension} is outside 1 .. {MAX_DIMENSION}")
     trunk = resnet18(weights=None)
     features = trunk.fc.in_features
     trunk.fc = torch.nn.Identity()

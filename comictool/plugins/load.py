@@ -186,7 +186,7 @@ def _load_file(model: Any, file: Path, found: Architecture) -> tuple[str, str]:
 
 def _load_timm(spec: EncoderSpec) -> Encoder:
     """`timm:NAME` without a directory: its manifest is made from timm's own configuration."""
-    from comictool.plugins.timm_models import build_timm, parse_timm_name, timm_input
+    from comictool.plugins.timm_models import build_timm, download_timm, parse_timm_name, timm_input
     from comictool.plugins.torch_encoder import TorchEncoder
     from comictool.plugins.weights import hash_tensors
 
@@ -198,7 +198,7 @@ def _load_timm(spec: EncoderSpec) -> Encoder:
     precision = choose_precision(spec.precision, device)
     download = spec.weights is None and not random
     with _random_state(found.name):
-        model = _downloaded(wanted.name) if download else build_timm(wanted.name)
+        model = download_timm(wanted.name) if download else build_timm(wanted.name)
     note = "untrained weights" if random else "published weights, fetched by timm"
     if spec.weights is not None:
         weights_hash, note = _load_file(model, spec.weights, found)
@@ -226,19 +226,6 @@ def _check_timm_options(spec: EncoderSpec, name: str, random: bool) -> None:
             hint="add --weights FILE, or --download to let timm fetch the published ones "
             f"(for a test: --plugin {shlex.quote(f'{TIMM}{name}?random')})",
         )
-
-
-def _downloaded(name: str) -> Any:
-    from comictool.plugins.timm_models import build_timm
-
-    try:
-        return build_timm(name, pretrained=True)
-    except (OSError, RuntimeError, ValueError) as error:  # the hub's errors are OSErrors, "no such weights" the others
-        raise EnvironmentError_(
-            f"the published weights of {TIMM}{name} could not be fetched",
-            cause=str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__,
-            hint="fetch them by hand and give them with --weights FILE",
-        ) from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from comictool.core.device import import_timm
-from comictool.core.errors import InputError, UsageError, near_matches
+from comictool.core.errors import EnvironmentError_, InputError, UsageError, near_matches
 from comictool.plugins.architectures import TIMM, Architecture
 from comictool.plugins.manifest import INTERPOLATIONS, RESIZE_MODES, InputSpec
 
@@ -80,13 +80,12 @@ def timm_architecture(name: str) -> Architecture:
     return Architecture(f"{TIMM}{name}", partial(build_timm, name), heavy=True, classifiers=_classifiers(name))
 
 
-def build_timm(name: str, *, pretrained: bool = False, **arguments: Any) -> Any:
-    """A timm model without its classifier: (N, 3, H, W) to pooled features (N, D).
+def build_timm(name: str, **arguments: Any) -> Any:
+    """A timm model without its classifier and without weights: (N, 3, H, W) to pooled features (N, D).
 
     Args:
         name: timm's own.
-        pretrained: download published weights (only ever set by an explicit flag).
-        arguments: passed on; those that would read files or reach the network are refused.
+        arguments: from a manifest; those that would read files or reach the network are refused.
 
     Raises:
         InputError: a refused argument.
@@ -97,7 +96,24 @@ def build_timm(name: str, *, pretrained: bool = False, **arguments: Any) -> Any:
             f"{TIMM}{name}: argument {', '.join(refused)} is not for manifests",
             cause="it would read other files, reach the network, or change the output",
         )
-    return import_timm().create_model(name, pretrained=pretrained, num_classes=0, **arguments)
+    return import_timm().create_model(name, pretrained=False, num_classes=0, **arguments)
+
+
+def download_timm(name: str) -> Any:
+    """The same with its published weights, which timm fetches over the network; only ever after an explicit flag.
+
+    Raises:
+        EnvironmentError_: no network, or there are no published weights.
+    """
+    try:
+        return import_timm().create_model(name, pretrained=True, num_classes=0)
+    except (OSError, RuntimeError, ValueError) as error:  # the hub's errors are OSErrors, "no such weights" the others
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise EnvironmentError_(
+            f"the published weights of {TIMM}{name} could not be fetched",
+            cause=lines[0][:200],
+            hint="fetch them by hand and give them with --weights FILE",
+        ) from error
 
 
 def _classifiers(name: str) -> tuple[str, ...]:

@@ -47,7 +47,8 @@ class TableReader:
         self._known.append(key)
         value = self._table.get(key)
         if value is None and required:
-            raise InputError(f"{self._file}: {self._name(key)} is missing")
+            near = near_matches(key, self._table, limit=1)  # most often it is there, misspelt
+            raise InputError(f"{self._file}: {self._name(key)} is missing", near=near)
         return value
 
     def text(self, key: str, *, required: bool = False, pattern: str = "", must: str = "", limit: int = 200) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tarfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,8 +66,27 @@ def _read_safetensors(path: Path) -> Tensors:
         raise InputError(f"{path} is not a readable safetensors file", cause=str(error)) from error
 
 
+def refuse_programs(path: Path) -> None:
+    """Refuse what torch.load would hand to another loader than the one for weights.
+
+    Raises:
+        InputError: TorchScript (a program, which loading would set up), or the tar format of torch 0.1.
+    """
+    if zipfile.is_zipfile(path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            raise InputError(f"{path} is damaged, or no torch checkpoint", cause=_first_line(error)) from error
+        if any(name.endswith("constants.pkl") or "/code/" in name for name in names):
+            raise InputError(f"{path} is TorchScript: a program, not only weights")
+    elif tarfile.is_tarfile(path):
+        raise InputError(f"{path} is in the format of torch 0.1, which is not read")
+
+
 def _read_torch(path: Path) -> Any:
     torch = import_torch()
+    refuse_programs(path)
     import pickle
 
     try:
