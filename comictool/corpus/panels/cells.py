@@ -126,9 +126,8 @@ def _rough_hull(shape: np.ndarray) -> np.ndarray:
     return hull
 
 
-def is_lettering(cell: Cell, paper: np.ndarray) -> bool:
-    """Whether a cell holds only small separate marks: a caption, a title, a page number, dust."""
-    ink = cell.inside & ~cell.of(paper)
+def is_lettering(ink: np.ndarray) -> bool:
+    """Whether a piece of page, (h, w) bool, holds only small separate marks: a caption, a page number, dust."""
     labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
     if count == 0:
         return True
@@ -139,7 +138,7 @@ def is_lettering(cell: Cell, paper: np.ndarray) -> bool:
 
 def _sensible(pieces: list[Cell | None], gutter: Gutter, paper: np.ndarray) -> bool:
     """A caption may be cut from a panel only along the panel's own straight edge, and prose is not cut into lines."""
-    lettering = [piece is None or is_lettering(piece, paper) for piece in pieces]
+    lettering = [piece is None or is_lettering(piece.inside & ~piece.of(paper)) for piece in pieces]
     if all(lettering):
         return False
     if not any(lettering):

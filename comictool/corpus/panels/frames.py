@@ -11,6 +11,8 @@ from comictool.corpus.panels.cells import Cell, is_lettering
 SIDE_WINDOW = 0.02  # share of the working page's longer side in which a side may wander
 SNAP = 0.4  # a side this straight is moved onto its straight part, past dust and balloons that stick out
 BLEED = 0.012  # a side this near the page's edge (share of the longer side) runs over it
+OUTLINE = 4  # working pixels; frame lines are thinner
+WORDY_FILL = 0.6  # share of ink in a block of lettering; art has more
 OVERSHOOT = 0.14  # the most that snapping may cut off one side, as a share of the cell
 
 
@@ -23,12 +25,14 @@ class Frame:
         sides: straightness of left, top, right, bottom in 0..1; None where the art runs over the page's edge.
         fill: share of the box that is not background.
         lettering: whether it holds only small separate marks.
+        wordy: whether it does so inside its outline, as a boxed caption does.
     """
 
     box: tuple[int, int, int, int]
     sides: tuple[float | None, float | None, float | None, float | None]
     fill: float
     lettering: bool
+    wordy: bool
 
     @property
     def area(self) -> int:
@@ -59,10 +63,13 @@ def frame_of(cell: Cell, paper: np.ndarray) -> Frame:
     for side, distance in enumerate((x0, y0, page_width - x1, page_height - y1)):
         straight, offset = _left_side(_turned(ink, side), _turned(cell.inside, side), window)
         cuts.append(offset)
-        sides.append(None if distance <= rim else straight)
+        sides.append(None if distance + offset <= rim else straight)
     box = (x0 + cuts[0], y0 + cuts[1], x1 - cuts[2], y1 - cuts[3])
     part = ink[box[1] - y0 : box[3] - y0, box[0] - x0 : box[2] - x0]
-    return Frame(box, (sides[0], sides[1], sides[2], sides[3]), float(part.mean()), is_lettering(cell, paper))
+    lettering = is_lettering(ink)
+    inner = part[OUTLINE:-OUTLINE, OUTLINE:-OUTLINE]
+    wordy = lettering or (inner.size > 0 and inner.mean() < WORDY_FILL and is_lettering(inner))
+    return Frame(box, (sides[0], sides[1], sides[2], sides[3]), float(part.mean()), lettering, wordy)
 
 
 def _turned(plane: np.ndarray, side: int) -> np.ndarray:

@@ -90,7 +90,9 @@ def measure(paper: np.ndarray, inside: np.ndarray, slope: float, offset: float) 
     lower, below = _straightest(down[centre_open], span)
     open_share = float(centre_open.mean())
     blocked = int(not centre_open[:END].all()) + int(not centre_open[-END:].all())
-    quality = BLOCKED_END**blocked * open_share**1.5 * (0.25 * (upper + lower) + 0.5 * max(upper, lower))
+    # Where something crosses the gutter its edges are hidden too: they are judged where the gutter is open.
+    edges = (0.25 * (upper + lower) + 0.5 * max(upper, lower)) / max(open_share, 0.5)
+    quality = BLOCKED_END**blocked * open_share**1.5 * min(1.0, edges)
     return Gutter(slope, offset, open_share, upper, lower, float(above + below - 1), quality)
 
 
