@@ -1,0 +1,158 @@
+"""Finding comics in what a user names: files, folders of pictures, and trees that hold both.
+
+The rules, for a folder:
+1. Hidden and junk folders, and folders that are corpora themselves, are passed over.
+2. When neither it nor anything below holds comic files (cbz, pdf, ...), then pictures directly in it make it one
+   comic, and the folders below are its chapters. Without pictures of its own it is still one comic when all its
+   folders with pictures are called like parts of one (`Ch 2`, `Vol 1`, `03`); otherwise each of them is looked at
+   on its own.
+3. When it or a folder below holds comic files, each of these is a comic, the folders below are looked at on their
+   own, and loose pictures beside comic files make one more comic, except those that illustrate the files: `cover`,
+   `folder` and the like, and pictures with the name of a comic file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from comictool.core.errors import InputError, near_matches
+from comictool.corpus.archives.members import ARCHIVE_ENDINGS, ending, is_junk, is_picture
+from comictool.corpus.archives.sniffing import kind_of_file
+from comictool.corpus.names import natural_key
+
+COMPRESSED_TAR = (".tar.gz", ".tar.bz2", ".tar.xz")
+# Endings that are comics in any tree. A lone `notes.gz` or `data.bz2` is not one, a named one is looked into.
+_IN_TREES = ARCHIVE_ENDINGS - {"gz", "bz2", "xz"}
+_PART_OF_A_COMIC = re.compile(
+    r"(?i)^[\W_]*(?:(?:vol(?:ume)?|v|tome|t|book|part|chapter|chapitre|chap|ch|c|ep(?:isode)?|e|kapitel|band"
+    r"|cap[ií]tulo|parte)[\W_]*)?\d+(?:[.\-_]\d+)?(?:[\W_].*)?$|^第?\d+[巻話章卷话]"
+)
+_SIDE_PICTURES = {"cover", "folder", "poster", "thumb", "front", "back", "banner", "logo", "backdrop", "fanart"}
+_NAMES_THAT_SAY_NOTHING = {"pages", "page", "images", "image", "img", "scans", "scan", "pictures", "jpg", "png", "raw"}
+_DEEPEST = 64
+
+
+@dataclass(frozen=True)
+class ComicSource:
+    """A comic to import.
+
+    Attributes:
+        path: the file or folder.
+        kind: `folder`, or what the first bytes say (`zip`, `rar`, `7z`, `tar`..., `pdf`, `image`, or a reason why not).
+        name: suggested name of the comic, not yet made safe or unique.
+        nested: for a folder: whether the folders below belong to it.
+    """
+
+    path: Path
+    kind: str
+    name: str
+    nested: bool = True
+
+
+@dataclass
+class _Folder:
+    path: Path
+    comics: list[Path] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
+    folders: list[_Folder] = field(default_factory=list)
+
+    @property
+    def has_comics(self) -> bool:
+        return bool(self.comics) or any(folder.has_comics for folder in self.folders)
+
+    @property
+    def has_pictures(self) -> bool:
+        return bool(self.pictures) or any(folder.has_pictures for folder in self.folders)
+
+
+def find_comics(paths: Sequence[Path]) -> list[ComicSource]:
+    """All comics that the paths name or hold, in natural order below each path, each once.
+
+    A file that is named itself is always returned, so that it is reported when it is no comic.
+
+    Raises:
+        InputError: a path does not exist or a folder cannot be listed.
+    """
+    found: dict[Path, ComicSource] = {}
+    for path in paths:
+        if path.is_dir():
+            if (path / "corpus.toml").is_file():
+                raise InputError(f"{path} is a corpus already", hint=f"comictool data panels {path}")
+            sources = list(_in_folder(_survey(path, 0)))
+        elif path.exists():
+            sources = [ComicSource(path, _sniffed(path), comic_stem(path))]
+        else:
+            beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+            raise InputError(f"{path} does not exist", near=near_matches(path.name, beside))
+        for source in sources:
+            found.setdefault(source.path.resolve(), source)
+    return list(found.values())
+
+
+def comic_stem(path: Path) -> str:
+    """The name of a comic file without its ending, however many parts that has."""
+    name = path.name
+    for double in COMPRESSED_TAR:
+        if name.lower().endswith(double):
+            return name[: -len(double)]
+    return path.stem if ending(name) in ARCHIVE_ENDINGS or is_picture(name) else name
+
+
+def _in_folder(folder: _Folder) -> Iterator[ComicSource]:
+    if not folder.has_comics:
+        if folder.pictures or _all_parts([f for f in folder.folders if f.has_pictures]):
+            yield ComicSource(folder.path, "folder", _folder_name(folder.path))
+        else:
+            for below in folder.folders:
+                yield from _in_folder(below)
+        return
+    stems = {comic_stem(comic).casefold() for comic in folder.comics} | _SIDE_PICTURES
+    things: list[Path | _Folder] = [*folder.comics, *folder.folders]
+    if any(picture.stem.casefold() not in stems for picture in folder.pictures):
+        yield ComicSource(folder.path, "folder", _folder_name(folder.path), nested=False)
+    for thing in sorted(things, key=lambda t: natural_key((t.path if isinstance(t, _Folder) else t).name)):
+        if isinstance(thing, _Folder):
+            yield from _in_folder(thing)
+        else:
+            yield ComicSource(thing, _sniffed(thing), comic_stem(thing))
+
+
+def _survey(path: Path, depth: int) -> _Folder:
+    folder = _Folder(path)
+    try:
+        with os.scandir(path) as scan:
+            entries = sorted(scan, key=lambda entry: natural_key(entry.name))
+    except OSError as error:
+        raise InputError(f"{path} cannot be listed: {error.strerror}") from error
+    for entry in entries:
+        # Links to folders are not followed: they may lead in circles.
+        if entry.is_dir(follow_symlinks=False):
+            below = path / entry.name
+            if depth < _DEEPEST and not is_junk(entry.name + "/x") and not (below / "corpus.toml").is_file():
+                folder.folders.append(_survey(below, depth + 1))
+        elif not is_junk(entry.name) and entry.is_file():
+            if ending(entry.name) in _IN_TREES or entry.name.lower().endswith(COMPRESSED_TAR):
+                folder.comics.append(path / entry.name)
+            elif is_picture(entry.name):
+                folder.pictures.append(path / entry.name)
+    return folder
+
+
+def _all_parts(folders: list[_Folder]) -> bool:
+    return bool(folders) and all(_PART_OF_A_COMIC.match(folder.path.name) for folder in folders)
+
+
+def _folder_name(path: Path) -> str:
+    whole = path.resolve()
+    return whole.parent.name if whole.name.casefold() in _NAMES_THAT_SAY_NOTHING and whole.parent.name else whole.name
+
+
+def _sniffed(path: Path) -> str:
+    try:
+        return kind_of_file(path) if path.is_file() else "unknown"
+    except OSError:
+        return "unknown"  # opening it will say why

@@ -1,0 +1,163 @@
+"""RAR archives (cbr), versions 4 and 5.
+
+rarfile reads the headers; members that are only stored are read in place; compressed ones are unpacked in one go by
+`unar` or `bsdtar`, whichever can. What comes out is recognised by size and checksum, never by name: the two programs
+disagree about names, and a mix-up between entries cannot go unnoticed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import rarfile
+
+from comictool.core.errors import EnvironmentError_, InputError
+from comictool.corpus.archives.container import Access, Container
+from comictool.corpus.archives.external import extractors, neutral_path, running, tar_conversion
+from comictool.corpus.archives.members import Member, is_comic_info, is_page, printable
+from comictool.corpus.archives.spool import CHUNK, Spool
+from comictool.corpus.archives.tar_stream import ForwardReader, regular_files
+
+INSTALL = "install unar or bsdtar (Debian: apt install unar, or apt install libarchive-tools)"
+
+
+class RarContainer(Container):
+    """A RAR archive in one volume, without encryption."""
+
+    kind = "rar"
+
+    def __init__(self, path: Path, access: Access) -> None:
+        super().__init__()
+        self._path = path
+        self._access = access
+        self._spool: Spool | None = None
+        self._why_not = ""
+        try:
+            self._rar = rarfile.RarFile(path)
+            self._infos: list[Any] = self._rar.infolist()
+        except rarfile.NeedFirstVolume as error:
+            raise InputError("a later part of a split RAR archive; only whole archives are read") from error
+        except (rarfile.Error, OSError, ValueError, IndexError, KeyError, TypeError) as error:
+            raise InputError("damaged or cut off: its headers cannot be read", cause=printable(str(error))) from error
+        if self._rar.needs_password() and not self._infos:
+            raise InputError("encrypted RAR, names included; unpack it with its password and import the folder")
+        access.limits.check_entries(len(self._infos))
+
+    def entries(self) -> list[Member]:
+        out = []
+        for index, info in enumerate(self._infos):
+            if info.is_file():
+                out.append(Member(info.filename, info.file_size, index, info.compress_size if _stored(info) else None))
+            elif not info.is_dir() and is_page(info.filename):
+                self.problems.append(f"{printable(info.filename)}: a link, not a picture; links are not followed")
+        return out
+
+    def read(self, member: Member) -> bytes:
+        info = self._infos[member.index]
+        if info.needs_password():
+            raise InputError("encrypted RAR; unpack it with its password and import the folder")
+        if _stored(info):
+            try:
+                with self._rar.open(info) as stream:
+                    data: bytes = stream.read(info.file_size)
+            except (rarfile.Error, OSError, ValueError) as error:
+                raise InputError("damaged in the archive") from error
+            if not _matches(info, data):
+                raise InputError("damaged or cut off in the archive")
+            return data
+        if self._spool is None:
+            self._spool = Spool(self._access.scratch, self._access.limits.allowance(self._path.stat().st_size))
+            self._unpack(self._spool)
+        if member.index not in self._spool:
+            raise InputError(f"damaged in the archive{self._why_not}")
+        return self._spool.read(member.index)
+
+    def close(self) -> None:
+        self._rar.close()
+        if self._spool is not None:
+            self._spool.close()
+
+    def _unpack(self, spool: Spool) -> None:
+        """Unpack all compressed pages with one extractor after the other until none is missing."""
+        wanted = {
+            index: info
+            for index, info in enumerate(self._infos)
+            if info.is_file()
+            and not _stored(info)
+            and not info.needs_password()
+            and (is_page(info.filename) or is_comic_info(info.filename))
+            and info.file_size <= self._access.limits.member_bytes
+        }
+        found = extractors()
+        known = (("unar", self._with_unar), ("bsdtar", self._with_bsdtar))
+        ways = [(name, way) for name, way in known if name in found]
+        if not ways:
+            raise EnvironmentError_("no program to unpack RAR files is installed", cause=INSTALL, hint=INSTALL)
+        complaints = []
+        for name, way in ways:
+            missing = {index: info for index, info in wanted.items() if index not in spool}
+            if missing and (complaint := way(found[name], missing, spool)):
+                complaints.append(f"{name}: {complaint}")
+        self._why_not = f" ({'; '.join(complaints)})" if complaints else ""
+
+    def _with_unar(self, program: str, wanted: dict[int, Any], spool: Spool) -> str:
+        """unar writes the chosen entries one after the other; they are cut apart by their declared sizes."""
+        indexes = sorted(wanted)
+        with neutral_path(self._path, spool.folder) as path:
+            command = [program, "-q", "-nr", "-k", "skip", "-o", "-", "-i", str(path), *map(str, indexes)]
+            with running(command, seconds=self._access.limits.extract_seconds) as unar:
+                for index in indexes:
+                    info = wanted[index]
+                    if spool.put(index, _exactly(unar.output, info.file_size)) != info.file_size or not _matches(
+                        info, spool.read(index)
+                    ):
+                        # From here on the cuts would be wrong; what is missing is left to the next extractor.
+                        spool.forget(index)
+                        return unar.complaint() if not unar.output.read(1) else "its output is not what was declared"
+        return ""
+
+    def _with_bsdtar(self, program: str, wanted: dict[int, Any], spool: Spool) -> str:
+        """bsdtar turns the archive into a tar stream; each of its files goes to the entries that it equals."""
+        by_content: dict[tuple[int, int | None], list[int]] = defaultdict(list)
+        for index, info in wanted.items():
+            by_content[info.file_size, info.CRC].append(index)
+        sizes = {size for size, _ in by_content}
+        allowance = self._access.limits.allowance(self._path.stat().st_size)
+        with running(tar_conversion(program, self._path), seconds=self._access.limits.extract_seconds) as bsdtar:
+            reader = ForwardReader(bsdtar.output, allowance=allowance + 2048 * len(self._infos) + CHUNK)
+            try:
+                for number, (info, chunks) in enumerate(regular_files(reader, self._access.limits)):
+                    if info.size in sizes:
+                        key = len(self._infos) + number  # beyond the numbers of entries
+                        spool.put(key, chunks)
+                        _hand_out(spool, key, by_content)
+            except InputError as error:
+                return bsdtar.complaint() or error.fact
+            return bsdtar.complaint()
+
+
+def _hand_out(spool: Spool, key: int, by_content: dict[tuple[int, int | None], list[int]]) -> None:
+    data = spool.read(key)
+    indexes = by_content.pop((len(data), zlib.crc32(data)), [])
+    spool.forget(key)
+    for index in indexes:
+        spool.put(index, [data])
+
+
+def _stored(info: Any) -> bool:
+    return bool(info.compress_type == rarfile.RAR_M0)
+
+
+def _matches(info: Any, data: bytes) -> bool:
+    """Whether bytes are those of an entry. RAR 5 may carry a BLAKE2 hash instead; then the size must do."""
+    return len(data) == info.file_size and (info.CRC is None or zlib.crc32(data) == info.CRC)
+
+
+def _exactly(stream: IO[bytes], size: int) -> Iterator[bytes]:
+    while size and (chunk := stream.read(min(CHUNK, size))):
+        size -= len(chunk)
+        yield chunk

@@ -1,0 +1,154 @@
+"""7z archives (cb7), unpacked once into numbered files: they are nearly always solid.
+
+bsdtar comes first, as a program of its own: a damaged file can then neither hang the import nor fill its memory.
+py7zr (the extra `7z`) does what bsdtar cannot: passwords, and machines that have no bsdtar.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import lzma
+import posixpath
+import zlib
+from pathlib import Path
+from typing import Any
+
+from comictool.core.errors import EnvironmentError_, InputError
+from comictool.corpus.archives.container import Access, Container
+from comictool.corpus.archives.external import extractors, running, tar_conversion
+from comictool.corpus.archives.members import Member, is_comic_info, is_page, printable
+from comictool.corpus.archives.spool import Spool
+from comictool.corpus.archives.tar_files import SpooledTar
+
+INSTALL = "install py7zr (pip install 'comictool[7z]') or bsdtar (Debian: apt install libarchive-tools)"
+
+
+def open_seven_zip(path: Path, access: Access) -> Container:
+    """Open a 7z archive with whatever is installed.
+
+    Raises:
+        InputError: damaged, encrypted, or a wrong password.
+        EnvironmentError_: nothing that can unpack it is installed.
+    """
+    found = extractors()
+    complaint = ""
+    if "bsdtar" in found and access.password is None:
+        with running(tar_conversion(found["bsdtar"], path), seconds=access.limits.extract_seconds) as bsdtar:
+            try:
+                container = SpooledTar("7z", bsdtar.output, path.stat().st_size, access)
+                complaint = bsdtar.complaint()
+                if not complaint:
+                    return container
+                container.close()
+            except InputError as error:
+                complaint = bsdtar.complaint() or error.fact
+        if "encrypt" in complaint.lower():
+            raise InputError("encrypted 7z: it needs a password")
+    if importlib.util.find_spec("py7zr") is not None:
+        return SevenZipContainer(path, access)
+    if complaint:
+        raise InputError(f"cannot be unpacked: {complaint}")
+    raise EnvironmentError_("nothing that unpacks 7z files is installed", cause=INSTALL, hint=INSTALL)
+
+
+class SevenZipContainer(Container):
+    """A 7z archive read with py7zr."""
+
+    kind = "7z"
+
+    def __init__(self, path: Path, access: Access) -> None:
+        super().__init__()
+        import py7zr
+        import py7zr.exceptions
+
+        self._members: list[Member] = []
+        self._spool = Spool(access.scratch, access.limits.allowance(path.stat().st_size))
+        try:
+            # An open file, not a path: with a path py7zr would unpack in several threads at once.
+            with open(path, "rb") as stream, py7zr.SevenZipFile(stream, password=access.password) as archive:
+                self._fill(archive, access)
+        except (InputError, MemoryError):
+            self._spool.close()
+            raise
+        except py7zr.exceptions.PasswordRequired as error:
+            self._spool.close()
+            raise InputError("encrypted 7z: it needs a password") from error
+        except (py7zr.exceptions.ArchiveError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
+            self._spool.close()
+            if access.password is not None:
+                raise InputError("wrong password, or damaged") from error
+            raise InputError(f"damaged or cut off: {printable(str(error))}") from error
+        except BaseException:
+            self._spool.close()
+            raise
+
+    def _fill(self, archive: Any, access: Access) -> None:
+        if archive.needs_password() and access.password is None:
+            raise InputError("encrypted 7z: it needs a password")
+        access.limits.check_entries(len(archive.files))
+        targets: dict[str, int] = {}
+        for index, info in enumerate(archive.files):
+            if info.is_directory:
+                continue
+            if info.is_symlink or info.is_junction or info.is_socket:
+                if is_page(info.filename):
+                    self.problems.append(f"{printable(info.filename)}: a link; links are not followed")
+                continue
+            self._members.append(Member(info.filename, info.uncompressed, index))
+            wanted = is_page(info.filename) or is_comic_info(info.filename)
+            # py7zr gives up on the whole archive when it meets a name that leads outside: such a page is left out.
+            if wanted and info.uncompressed <= access.limits.member_bytes and not _leads_outside(info.filename):
+                targets[info.filename] = index
+        if targets:
+            archive.extract(path=self._spool.folder, targets=list(targets), factory=_factory(self._spool, targets))
+
+    def entries(self) -> list[Member]:
+        return self._members
+
+    def read(self, member: Member) -> bytes:
+        if member.index not in self._spool:
+            raise InputError("was not unpacked")
+        return self._spool.read(member.index)
+
+    def close(self) -> None:
+        self._spool.close()
+
+
+def _leads_outside(name: str) -> bool:
+    return posixpath.normpath(name).startswith(("/", "../")) or "\\" in name or ":" in name
+
+
+def _factory(spool: Spool, targets: dict[str, int]) -> Any:
+    """Tells py7zr to write each target into the spool under its number; py7zr itself creates no file."""
+    from py7zr.io import Py7zIO, WriterFactory
+
+    numbers = {posixpath.normpath(posixpath.join(spool.folder.as_posix(), name)): n for name, n in targets.items()}
+
+    class SpoolWriter(Py7zIO):
+        def __init__(self, index: int | None) -> None:
+            self._index = index
+            self._size = 0
+
+        def write(self, s: bytes | bytearray) -> int:
+            if self._index is not None:
+                spool.append(self._index, s)
+            self._size += len(s)
+            return len(s)
+
+        def read(self, size: int | None = None) -> bytes:
+            return b""
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            return 0
+
+        def flush(self) -> None: ...
+
+        def size(self) -> int:
+            return self._size
+
+    class SpoolFactory(WriterFactory):
+        def create(self, filename: str) -> Py7zIO:
+            # A second member of the same name arrives under a changed one and is dropped.
+            return SpoolWriter(numbers.get(posixpath.normpath(filename)))
+
+    return SpoolFactory()
