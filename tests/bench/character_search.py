@@ -1,0 +1,119 @@
+"""Characters found again by the classic descriptor, on hand-labelled crops of two series.
+
+    COMICTOOL_TEST_DATA=FOLDER python -m tests.bench.character_search
+
+Each crop queries all crops of its series that come from other pages. Rank-1: the first answer is the same identity;
+macro: mean over identities, since the classes are unbalanced; mAP: mean average precision over queries.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from comictool.core.images import decode_array
+from comictool.plugins.classic import ClassicEncoder
+from tests.bench.page_search import colour_histogram, grey_picture, wilson
+from tests.data import DATA
+
+SERIES = ("alarming_tales", "peppercarrot")
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The labelled crops of one series."""
+
+    images: list[np.ndarray]
+    identities: np.ndarray
+    pages: np.ndarray
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`right` is the answer of each query; the others are shares."""
+
+    right: np.ndarray
+    rank1: float
+    macro: float
+    mean_precision: float
+
+
+def load_crops(folder: Path) -> Crops:
+    """Read a series folder with its `index.json`."""
+    entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return Crops(
+        [decode_array(folder / entry["file"]) for entry in entries],
+        np.array([entry["identity"] for entry in entries]),
+        np.array([entry["page"] for entry in entries]),
+    )
+
+
+def figures(similarity: np.ndarray, crops: Crops) -> Figures:
+    """Rank-1, macro rank-1 and mAP; queries without the same identity on another page do not count."""
+    right, precision, asked = [], [], []
+    for query, row in enumerate(similarity):
+        candidates = np.flatnonzero(crops.pages != crops.pages[query])
+        order = candidates[np.argsort(-row[candidates], kind="stable")]
+        same = crops.identities[order] == crops.identities[query]
+        if not same.any():
+            continue
+        asked.append(query)
+        right.append(bool(same[0]))
+        found_at = np.flatnonzero(same) + 1
+        precision.append(np.mean(np.arange(1, len(found_at) + 1) / found_at))
+    answers, identities = np.array(right), crops.identities[asked]
+    macro = np.mean([answers[identities == identity].mean() for identity in np.unique(identities)])
+    return Figures(answers, float(answers.mean()), float(macro), float(np.mean(precision)))
+
+
+def by_chance(crops: Crops) -> Figures:
+    """The mean of 20 random orders."""
+    rng = np.random.default_rng(0)
+    count = len(crops.images)
+    runs = [figures(rng.normal(size=(count, count)), crops) for _ in range(20)]
+    shares = np.mean([[run.rank1, run.macro, run.mean_precision] for run in runs], axis=0)
+    return Figures(runs[0].right, *map(float, shares))
+
+
+def embed_each(encoder: Callable[[np.ndarray], np.ndarray], crops: Crops) -> np.ndarray:
+    """`(N, D)` rows."""
+    return np.stack([encoder(image) for image in crops.images])
+
+
+def main() -> None:
+    """Measure everything and print it."""
+    if DATA is None:
+        raise SystemExit("COMICTOOL_TEST_DATA does not name the folder of test comics")
+    arms: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "classic, profile character": lambda image: ClassicEncoder("character").embed([image])[0],
+        "classic, profile picture": lambda image: ClassicEncoder("picture").embed([image])[0],
+        "floor: colours 8x8x8": colour_histogram,
+        "floor: grey 24x24": grey_picture,
+    }
+    print(f"{'series':15} {'descriptor':27} {'n':>3} {'rank-1 [95 %]':>19} {'macro':>6} {'mAP':>6} {'crops/s':>8}")
+    for series in SERIES:
+        crops = load_crops(DATA / "characters" / series)
+        for name, encoder in arms.items():
+            start = time.process_time()
+            rows = embed_each(encoder, crops)
+            speed = len(rows) / (time.process_time() - start)
+            result = figures(rows @ rows.T, crops)
+            low, high = wilson(result.right)
+            print(
+                f"{series:15} {name:27} {len(result.right):3} {result.rank1:7.3f} [{low:.2f},{high:.2f}] "
+                f"{result.macro:6.3f} {result.mean_precision:6.3f} {speed:8.0f}"
+            )
+        random = by_chance(crops)
+        print(
+            f"{series:15} {'chance':27} {len(random.right):3} {random.rank1:7.3f} {'':11} "
+            f"{random.macro:6.3f} {random.mean_precision:6.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
