@@ -21,9 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--pages", type=int, default=10)
     pages = parser.parse_args().pages
-    print(
-        f"{'style':<12} {'draw ms':>8} {'encode ms':>10} {'pages/s':>8}   (CPU time, one core, 1000x1400, floor {FLOOR})"
-    )
+    print(f"{'style':<12} {'draw ms':>8} {'encode ms':>10} {'pages/s':>8}   (CPU time, 1000x1400, floor {FLOOR})")
     total = drawn = 0.0
     for comic, style in enumerate(STYLES, start=1):
         draw_page(7, comic, 2, style=style)  # screens of the style are made once a process
@@ -40,9 +38,8 @@ def main() -> None:
         drawn += pages
         rate = pages / (drawing + encoding)
         print(f"{style:<12} {1000 * drawing / pages:8.1f} {1000 * encoding / pages:10.1f} {rate:8.1f}")
-    print(
-        f"{'all':<12} {'':>8} {'':>10} {drawn / total:8.1f}   floor {FLOOR}: {'kept' if drawn / total >= FLOOR else 'MISSED'}"
-    )
+    verdict = "kept" if drawn / total >= FLOOR else "MISSED"
+    print(f"{'all':<12} {'':>8} {'':>10} {drawn / total:8.1f}   floor {FLOOR}: {verdict}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from comictool.corpus.drawn.lettering import Block, Hand, block, display, draw_b
 from comictool.corpus.records import Box
 
 FINE = 2  # balloons are drawn at twice the page resolution and averaged down
+LONGEST_TAIL = 150  # thousandths of the page width; a tail points to its speaker and need not arrive
 _SCALES = (1.0, 0.9, 0.8)
 _WIDTHS = (0.52, 0.68, 0.85, 0.4)
 
@@ -96,7 +97,7 @@ def place_balloon(
         return None
     placed = best[1]
     if speaker is not None:
-        placed.tail = _tail(placed.outer, speaker)
+        placed.tail = _tail(placed.outer, speaker, scale)
     room.taken.append(placed.outer)
     room.previous = placed.outer
     return placed
@@ -170,7 +171,7 @@ def _search(
             outer = (int(left), int(top), int(left + w) + 1, int(top + h) + 1)
             if any(_overlap(outer, other) for other in room.taken):
                 continue
-            cost = 3.0 * (top - y0) / high
+            cost = 1.7 * (top - y0) / high
             previous = room.previous
             if previous is not None and not _after(outer, previous, room.rtl):
                 continue
@@ -181,8 +182,10 @@ def _search(
             cost += 30 * covered + 1.2 * sum(_overlap(outer, body) for body in room.bodies) / area
             if speaker is not None:
                 cost += 1.6 * abs((left + w / 2) - speaker.mouth[0]) / wide
+                gap = (speaker.mouth[1] - 0.7 * speaker.u - top - h) / high
+                cost += 5.0 * max(0.0, gap - 0.06)  # far above the head: a long tail
                 if top > speaker.mouth[1] - 0.3 * speaker.u:
-                    cost += 1.5
+                    cost += 2.5
             else:
                 start = (x1 - left - w) if room.rtl else (left - x0)
                 cost += 2.0 * start / wide
@@ -200,7 +203,7 @@ def _after(box: Box, previous: Box, rtl: bool) -> bool:
     return beside and box[1] >= previous[1] - 0.25 * (previous[3] - previous[1])
 
 
-def _tail(outer: Box, speaker: Speaker) -> tuple[Point, Point] | None:
+def _tail(outer: Box, speaker: Speaker, scale: float) -> tuple[Point, Point] | None:
     """From where the balloon's edge faces the speaker to a point short of the mouth; None when they touch."""
     cx, cy = (outer[0] + outer[2]) / 2, (outer[1] + outer[3]) / 2
     dx, dy = speaker.mouth[0] - cx, speaker.mouth[1] - cy
@@ -209,7 +212,7 @@ def _tail(outer: Box, speaker: Speaker) -> tuple[Point, Point] | None:
         return None
     a, b = (outer[2] - outer[0]) / 2, (outer[3] - outer[1]) / 2
     to_edge = 1.0 / math.sqrt((dx / distance / a) ** 2 + (dy / distance / b) ** 2)
-    length = distance - 0.55 * speaker.u
+    length = min(distance - 0.55 * speaker.u, to_edge + LONGEST_TAIL * scale)
     if length < to_edge + 8:
         length = min(to_edge + 12, distance - 2)
         if length < to_edge + 3:
@@ -248,7 +251,7 @@ def _contour(shape: str, outer: Box, rng: random.Random) -> list[Point]:
             bumps = max(8, round((a + b) / 16))
             radius *= 0.94 + 0.1 * abs(math.sin(bumps * angle / 2))
         elif shape == "burst":
-            radius *= rng.uniform(1.0, 1.12) if i % 2 == 0 else rng.uniform(0.8, 0.86)
+            radius *= rng.uniform(0.98, 1.1) if i % 2 == 0 else rng.uniform(0.82, 0.87)
         elif shape == "wavy":
             radius *= 1 + 0.025 * math.sin(5 * angle + 1) + 0.015 * math.sin(9 * angle)
         points.append((cx + a * radius * c, cy + b * radius * s))
@@ -272,10 +275,17 @@ def _draw_outline(
             wide = min(11.0 * line / 2, 0.3 * (placed.outer[3] - placed.outer[1]))
             cx, cy = (placed.outer[0] + placed.outer[2]) / 2, (placed.outer[1] + placed.outer[3]) / 2
             rx, ry = ex + (cx - ex) * 0.22, ey + (cy - ey) * 0.22  # the root lies inside the balloon
-            bend = rng.uniform(-0.12, 0.12) * length
+            bend = rng.uniform(-0.1, 0.1) * min(length, 70.0)
             mx, my = (ex + tx) / 2 + nx * bend, (ey + ty) / 2 + ny * bend
-            extra.append([(rx + nx * wide, ry + ny * wide), (mx + nx * wide * 0.55, my + ny * wide * 0.55), (tx, ty),
-                          (mx - nx * wide * 0.55, my - ny * wide * 0.55), (rx - nx * wide, ry - ny * wide)])  # fmt: skip
+            extra.append(
+                [
+                    (rx + nx * wide, ry + ny * wide),
+                    (mx + nx * wide * 0.55, my + ny * wide * 0.55),
+                    (tx, ty),
+                    (mx - nx * wide * 0.55, my - ny * wide * 0.55),
+                    (rx - nx * wide, ry - ny * wide),
+                ]
+            )
     shapes = [contour, *extra]
     margin = line + 2
     xs = [p[0] for shape in shapes for p in shape] + [b[0] for b in bubbles]

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from comictool.corpus.drawn.colours import INK, Colour
 
 FINE = 2  # fine pixels per page pixel
+SHADOW: Colour = (24, 22, 44)
 MOST_LAYERS = 255  # the layer map has one byte a pixel; 0 stands for "nothing drawn"
 
 Point: TypeAlias = tuple[float, float]
@@ -96,18 +97,58 @@ class Canvas:
         """An upright rectangle with an ink outline."""
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], fill, line=line)
 
-    def limb(self, points: Points, width: float, fill: Colour, *, line: float | None = None) -> None:
-        """A tube through points with round ends: arms, legs, tails, pipes."""
+    def limb(
+        self, points: Points, width: float, fill: Colour, *, line: float | None = None, shadow: Colour | None = None
+    ) -> None:  # fmt: skip
+        """A tube through points with round ends: arms, legs, tails, pipes; with `shadow`, lit from the upper left."""
         edge = self.line if line is None else line
-        for grow, colour in ((2 * edge, self.ink), (0.0, fill)) if edge > 0 else ((0.0, fill),):
-            self.stroke(points, width + grow, colour)
-            radius = (width + grow) / 2
-            for x, y in (points[0], points[-1]):
-                self.disc(x, y, radius, radius, colour, line=0)
+        if edge > 0:
+            self._tube(points, width + 2 * edge, self.ink)
+        if shadow is None:
+            self._tube(points, width, fill)
+            return
+        self._tube(points, width, shadow)
+        lit = 0.1 * width  # the light comes from the upper left
+        self._tube([(x - lit, y - lit) for x, y in points], width * 0.74, fill)
+
+    def _tube(self, points: Points, width: float, colour: Colour) -> None:
+        self.stroke(points, width, colour)
+        radius = width / 2
+        for x, y in (points[0], points[-1]):
+            self.disc(x, y, radius, radius, colour, line=0)
 
     def shape(self, points: Points, fill: Colour, *, line: float | None = None, ink: Colour | None = None) -> None:
         """A closed smooth shape through points."""
         self.polygon(smooth(points), fill, line=line, ink=ink)
+
+    def tint(self, points: Points, colour: Colour, width: float) -> None:
+        """A line on the picture only: rain or light, which belongs to whatever it crosses."""
+        self._pen.line([(x, y) for x, y in points], fill=colour, width=max(1, round(width)))
+
+    def dim_ellipse(self, x: float, y: float, rx: float, ry: float, strength: int) -> None:
+        """A shadow on what is already drawn, which keeps its layer; `strength` 0..255."""
+        x0, y0, x1, y1 = (
+            max(0, int(x - rx)),
+            max(0, int(y - ry)),
+            min(self.width, int(x + rx)),
+            min(self.height, int(y + ry)),
+        )
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return
+        mask = Image.new("L", (x1 - x0, y1 - y0), 0)
+        ImageDraw.Draw(mask).ellipse([x - rx - x0, y - ry - y0, x + rx - x0, y + ry - y0], fill=strength)
+        self.picture.paste(SHADOW, (x0, y0), mask)
+
+    def dim(self, points: Points, strength: int) -> None:
+        """A shadow of any shape on what is already drawn, which keeps its layer; `strength` 0..255."""
+        xs, ys = [p[0] for p in points], [p[1] for p in points]
+        x0, y0 = max(0, int(min(xs))), max(0, int(min(ys)))
+        x1, y1 = min(self.width, int(max(xs)) + 1), min(self.height, int(max(ys)) + 1)
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            return
+        mask = Image.new("L", (x1 - x0, y1 - y0), 0)
+        ImageDraw.Draw(mask).polygon([(x - x0, y - y0) for x, y in points], fill=strength)
+        self.picture.paste(SHADOW, (x0, y0), mask)
 
     def layer_map(self) -> np.ndarray:
         """Layer of every page pixel, `(height, width)` uint8."""

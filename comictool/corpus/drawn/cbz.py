@@ -14,8 +14,12 @@ from comictool.corpus.records import PageRecord
 
 # ComicInfo 2.0's page types (anansi-project schema) that say the same as ours.
 _PAGE_TYPES = {
-    "cover": "FrontCover", "story": "Story", "advertisement": "Advertisement", "text": "Letters", "credits": "Editorial",
-}  # fmt: skip
+    "cover": "FrontCover",
+    "story": "Story",
+    "advertisement": "Advertisement",
+    "text": "Letters",
+    "credits": "Editorial",
+}
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP can hold; a real one would change the bytes
 
 

@@ -103,7 +103,7 @@ def make_cast(rng: random.Random, size: int, series: str) -> list[Look]:
                 glasses=rng.random() < 0.2,
                 beard=species == "human" and rng.random() < 0.16,
                 freckles=species == "human" and rng.random() < 0.2,
-                height=rng.uniform(3.3, 4.9) if species == "human" else rng.uniform(2.8, 3.7),
+                height=rng.uniform(2.9, 4.4) if species == "human" else rng.uniform(2.5, 3.4),
                 shoulders=rng.uniform(0.42, 0.64),
                 hips=rng.uniform(0.34, 0.56),
                 costumes=costumes,
@@ -119,7 +119,7 @@ def make_extra(rng: random.Random) -> Look:
 
 
 def _costume(rng: random.Random, hue: float) -> Costume:
-    strong = hsv(hue + rng.uniform(-0.02, 0.02), rng.uniform(0.5, 0.85), rng.uniform(0.6, 0.95))
+    strong = hsv(hue + rng.uniform(-0.02, 0.02), rng.uniform(0.45, 0.75), rng.uniform(0.62, 0.94))
     second = hsv(hue + rng.choice((0.5, 0.42, 0.58, 0.08)), rng.uniform(0.3, 0.75), rng.uniform(0.55, 0.98))
     top = rng.choice(TOPS)
     return Costume(

@@ -50,8 +50,8 @@ def draw_corpus(
 ) -> JobReport:  # fmt: skip
     """Draw comics into a corpus; a killed run continues, and more pages can be added with the same seed.
 
-    Writes `page_images/<comic>/page-<n>.jpg` (PNG for pure line art), `depth/<comic>/page-<n>.png` (see `depth`), page records and
-    comic facts. A page is the same however many pages are asked for.
+    Writes `page_images/<comic>/page-<n>.jpg` (PNG for pure line art), `depth/<comic>/page-<n>.png` (see `depth`),
+    page records and comic facts. A page is the same however many pages are asked for.
 
     Args:
         root: of the corpus, made when there is none.

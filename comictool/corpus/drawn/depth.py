@@ -1,8 +1,8 @@
 """Depth maps on disk: 16-bit grey PNG.
 
 A stored value of 0 means no depth (gutter, margin, a page without a scene). Any other value `v` is the depth
-`(v - 1) / 65534`: 0.0 is nearest, 1.0 farthest. Depth is that of the drawn scene; balloons, lettering and frames lie on the
-paper, not in the scene, and do not change it. Depths of two panels are not comparable.
+`(v - 1) / 65534`: 0.0 is nearest, 1.0 farthest. Depth is that of the drawn scene; balloons, lettering and frames lie on
+the paper, not in the scene, and do not change it. Depths of two panels are not comparable.
 """
 
 from __future__ import annotations

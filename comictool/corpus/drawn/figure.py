@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from comictool.corpus.drawn.canvas import Canvas, Point
 from comictool.corpus.drawn.characters import Costume, Look
 from comictool.corpus.drawn.colours import Colour, mix, shade
-from comictool.corpus.drawn.head import HeadFrame, draw_back_hair, draw_front_hair, draw_head
+from comictool.corpus.drawn.hair import draw_back_hair, draw_front_hair
+from comictool.corpus.drawn.head import HeadFrame, draw_head
 from comictool.corpus.drawn.poses import Emotion, Pose
 
 # How much nearer or farther than the figure itself its parts are, as share of the whole depth range. Small, so
 # that two figures one behind the other never interleave; different, so that order within a figure has a truth.
 PART_STEP = 0.004
+_SHADOW = 0.82  # brightness of the side away from the light
 
 
 @dataclass
@@ -70,9 +73,9 @@ def draw_figure(canvas: Canvas, figure: Figure, owner: int) -> Anatomy:
     def arm(angles: tuple[float, float], side: int, colour: Colour) -> list[Point]:
         start = (neck[0] + side * shoulder * figure.flip, neck[1] + 0.17 * u)
         points = _chain(start, angles, arms * u, figure.flip)
-        canvas.limb(points, thick, colour)
+        canvas.limb(points, thick, colour, shadow=shade(colour, _SHADOW))
         if costume.top in ("tee", "vest", "dress") and not metal:
-            canvas.limb(points[1:], thick * 0.86, look.skin)
+            canvas.limb(points[1:], thick * 0.86, look.skin, shadow=shade(look.skin, _SHADOW))
         canvas.disc(*points[-1], 0.13 * u, 0.13 * u, look.skin if not metal else shade(look.skin, 0.6))
         return points
 
@@ -81,11 +84,11 @@ def draw_figure(canvas: Canvas, figure: Figure, owner: int) -> Anatomy:
         points = _chain(start, angles, legs * u, figure.flip)
         bare = costume.legs in ("shorts", "skirt") or costume.top in ("dress", "robe")
         if bare and not metal:
-            canvas.limb(points, thick * 0.95, look.skin)
+            canvas.limb(points, thick * 0.95, look.skin, shadow=shade(look.skin, _SHADOW))
             if costume.legs == "shorts":
                 canvas.limb(points[:2], thick * 1.3, colour)
         else:
-            canvas.limb(points, thick * 1.15, colour)
+            canvas.limb(points, thick * 1.15, colour, shadow=shade(colour, _SHADOW))
         foot = points[-1]
         canvas.limb(
             [(foot[0], foot[1] - 0.05 * u), (foot[0] + 0.2 * u * figure.flip, foot[1] - 0.04 * u)],
@@ -181,6 +184,14 @@ def _torso(canvas: Canvas, figure: Figure, neck: Point, hip: Point, colour: Colo
         return left, right
 
     _pattern(canvas, figure, across, u)
+    dark = [
+        _lerp(*across(0.0), 0.74),
+        _lerp(*across(0.5), 0.8),
+        _lerp(*across(1.0), 0.72),
+        across(1.0)[1],
+        across(0.0)[1],
+    ]
+    canvas.dim(dark, 46)
     canvas.stroke([*outline, outline[0], outline[1]], canvas.line)
     if costume.scarf:
         canvas.limb(
@@ -195,11 +206,12 @@ def _torso(canvas: Canvas, figure: Figure, neck: Point, hip: Point, colour: Colo
     return outline
 
 
-def _pattern(canvas: Canvas, figure: Figure, across, u: float) -> None:  # noqa: ANN001
+def _pattern(canvas: Canvas, figure: Figure, across: Callable[[float], tuple[Point, Point]], u: float) -> None:
+    """What is printed or sewn on the garment; `across` gives the two edges of the trunk at a height of 0..1."""
     costume = figure.costume
     colour = costume.pattern_colour
     if figure.look.species == "robot":
-        (lx, ly), (rx, ry) = across(0.35)
+        (lx, ly), (rx, _) = across(0.35)
         cx = (lx + rx) / 2
         canvas.box(
             cx - 0.2 * u,
@@ -245,8 +257,10 @@ def _pattern(canvas: Canvas, figure: Figure, across, u: float) -> None:  # noqa:
     if costume.top in ("coat", "robe"):
         canvas.stroke([_lerp(*across(0.0), 0.5), _lerp(*across(1.0), 0.52)], canvas.line)
     if costume.top == "hoodie":
-        first, second = _lerp(*across(0.66), 0.28), _lerp(*across(0.66), 0.72)
-        canvas.stroke([_lerp(*across(0.9), 0.2), first, second, _lerp(*across(0.9), 0.8)], canvas.line * 0.7)
+        upper, lower = across(0.66), across(0.9)
+        canvas.stroke(
+            [_lerp(*lower, 0.2), _lerp(*upper, 0.28), _lerp(*upper, 0.72), _lerp(*lower, 0.8)], canvas.line * 0.7
+        )
 
 
 def _lerp(first: Point, second: Point, share: float) -> Point:

@@ -54,16 +54,17 @@ def ink(picture: np.ndarray, press: Press, x: int, y: int) -> np.ndarray:
         return out
     grey = _grey(picture)
     if style == "line":
-        flat = np.clip((grey.astype(np.int16) - 48) * 5, 0, 255).astype(np.uint8)
+        flat = _screen(grey, _window(_strokes(*press.page, press.pitch), picture.shape, x, y), 5)
     elif style == "screentone":
-        flat = _screen(_STEPS[grey], _window(_dots(*press.page, press.pitch, 45.0), picture.shape, x, y), 4)
+        flat = _screen(_TONES[grey], _window(_dots(*press.page, press.pitch, 45.0), picture.shape, x, y), 4)
     elif style == "hatching":
-        flat = _screen(grey, _window(_hatch(*press.page, press.pitch), picture.shape, x, y), 4)
+        flat = _screen(_LIGHTER[grey], _window(_hatch(*press.page, press.pitch), picture.shape, x, y), 4)
     elif style == "wash":
         cloud = _window(_cloud(*press.page), picture.shape, x, y)
-        flat = np.clip(grey.astype(np.int16) + (cloud * (255 - grey.astype(np.int16)) >> 7), 0, 255).astype(np.uint8)
+        soft = _SOFTER[grey].astype(np.int16)
+        flat = np.clip(soft + (cloud * (255 - soft) >> 7), 0, 255).astype(np.uint8)
     else:
-        return _duo_table(press.duo)[grey]
+        return _duo_table(press.duo)[_SOFTER[grey]]
     return np.repeat(flat[..., None], 3, axis=2)
 
 
@@ -108,7 +109,14 @@ def _window(plane: np.ndarray, shape: tuple[int, ...], x: int, y: int) -> np.nda
 
 
 _MARGIN = 40
-_STEPS = np.array([0 if v < 52 else 255 if v > 232 else 24 + (v // 32) * 32 for v in range(256)], dtype=np.uint8)
+_LEVELS = np.arange(256, dtype=np.float32)
+# Printed tones are far lighter than the colours they stand for: the page must stay mostly white, and ink stay black.
+_LIGHTER = np.where(_LEVELS < 46, 0, 255 * np.clip((_LEVELS - 20) / 215, 0, 1) ** 0.72).astype(np.uint8)
+_SOFTER = np.where(_LEVELS < 40, _LEVELS, 255 * (_LEVELS / 255) ** 0.72).astype(np.uint8)
+# A sheet of screentone has one density: a few steps, and bare paper from light grey on.
+_TONES = (
+    np.where(_LIGHTER > 214, 255, np.where(_LIGHTER < 40, 0, 70 + (_LIGHTER // 30) * 28)).clip(0, 255).astype(np.uint8)
+)
 
 
 def _axes(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -134,9 +142,18 @@ def _hatch(width: int, height: int, pitch: float) -> np.ndarray:
     sway = 1.2 * np.sin(x / 37 + y / 53)
     first = np.abs(((x + y + sway) / (pitch * 1.5)) % 1.0 - 0.5) * 2
     second = np.abs(((x - y * 0.6 - sway) / (pitch * 1.7)) % 1.0 - 0.5) * 2
-    plane = np.maximum(96 + 128 * first - 20, 40 + 96 * second)
-    plane[first < 0.35] = np.minimum(plane[first < 0.35], 90)
-    return np.maximum(plane * (first >= 0.35), 40 + 96 * second).astype(np.int16)
+    # Half tones below 176 get the first strokes, thicker as it darkens; below 88 the second cross them.
+    strokes = 60 + 116 * np.clip((first - 0.45) / 0.55, 0, 1) * (first > 0.45)
+    cross = 30 + 58 * np.clip((second - 0.4) / 0.6, 0, 1)
+    return np.maximum(strokes * (first > 0.45), cross).astype(np.int16)
+
+
+@lru_cache(maxsize=6)
+def _strokes(width: int, height: int, pitch: float) -> np.ndarray:
+    """Line art: white but for the darkest, which is black, and a few parallel strokes on what is nearly so."""
+    x, y = _axes(width, height)
+    wave = np.abs(((x * 0.7 + y + 1.5 * np.sin(x / 41)) / (pitch * 1.3)) % 1.0 - 0.5) * 2
+    return (58 + 52 * np.clip((wave - 0.5) / 0.5, 0, 1)).astype(np.int16)
 
 
 def _even(wave: np.ndarray) -> np.ndarray:
@@ -149,29 +166,29 @@ def _even(wave: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _cloud(width: int, height: int) -> np.ndarray:
     """Slow unevenness of a brush wash, about -20..20."""
-    return (_noise(width, height, 5, 18.0) * 16 + _noise(width, height, 6, 3.0) * 6).astype(np.int16)
+    return (_noise(width, height, 5, 18.0) * 11 + _noise(width, height, 6, 3.0) * 4).astype(np.int16)
 
 
 @lru_cache(maxsize=4)
 def _weave(width: int, height: int) -> np.ndarray:
     """Canvas and brush marks, about -18..18."""
-    return (_noise(width, height, 7, 6.0) * 9 + _noise(width, height, 8, 1.2) * 5).astype(np.int16)
+    return (_noise(width, height, 7, 3.0, stretch=9.0) * 6 + _noise(width, height, 8, 60.0) * 5).astype(np.int16)
 
 
 @lru_cache(maxsize=4)
 def _grain(width: int, height: int) -> np.ndarray:
     """Paper fibres and stains, about -16..10, without the margin."""
-    plane = _noise(width, height, 9, 1.0) * 4 + _noise(width, height, 10, 40.0) * 5 - 3
+    plane = _noise(width, height, 9, 1.0) * 4 + _noise(width, height, 10, 60.0) * 3 - 3
     return plane[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].astype(np.int16)
 
 
-def _noise(width: int, height: int, seed: int, size: float) -> np.ndarray:
+def _noise(width: int, height: int, seed: int, size: float, *, stretch: float = 1.0) -> np.ndarray:
     """Smooth noise of unit variance; a fixed seed, for the paper is the same in every comic of the press."""
     rng = np.random.default_rng(seed)
     rows, columns = height + 2 * _MARGIN, width + 2 * _MARGIN
     step = max(1, int(size / 2))
     small = rng.standard_normal((rows // step + 3, columns // step + 3)).astype(np.float32)
-    small = ndimage.gaussian_filter(small, size / step / 2)
+    small = ndimage.gaussian_filter(small, (size / step / 2, size * stretch / step / 2))
     small /= float(small.std())
     if step == 1:
         return small[:rows, :columns]

@@ -10,7 +10,7 @@ import numpy as np
 from comictool.corpus.drawn.balloons import Speaker
 from comictool.corpus.drawn.depth import to_stored
 from comictool.corpus.drawn.panel import Actor, PanelArt, Seen, seen_layers
-from comictool.corpus.records import Box, Character, Panel, clamp_box
+from comictool.corpus.records import Box, Character, Panel, Text, clamp_box
 
 LEAST_PIXELS = 80  # of a figure that can be seen at all; less is a speck that nobody would label
 LEAST_FACE = 0.4  # share of a face that must be seen for it to count as one
@@ -113,6 +113,14 @@ def read_labels(art: PanelArt, number: int | None, first: int, cast_names: list[
     return Truth(panel, characters, speakers, _segments(art, seen, ids, number))
 
 
+def open_box(truth: Truth, texts: list[Text]) -> Box:
+    """What a reader sees of a panel without frame and background: its figures and its balloons."""
+    assert truth.panel is not None
+    balloons = [tuple(t.extra["balloon"]) for t in texts if t.panel == truth.panel.id]
+    boxes = [c.box for c in truth.characters] + balloons
+    return _union(boxes) if boxes else truth.panel.box
+
+
 def _panel(art: PanelArt, number: int, width: int, height: int) -> Panel | None:
     half = art.frame_width / 2
     xs, ys = [p[0] for p in art.outline], [p[1] for p in art.outline]
@@ -143,7 +151,7 @@ def _truncated(art: PanelArt, actor: Actor) -> bool:
 
 
 def _segments(art: PanelArt, seen: dict[int, Seen], ids: dict[int, int], number: int | None) -> list[dict[str, Any]]:
-    """Depth layers of a panel. `inter` ranks things from the viewer (0 = nearest), `intra` the parts of one character."""
+    """Depth layers of a panel: `inter` ranks things from the viewer (0 = nearest), `intra` the parts of one."""
     layers = art.layers.layers
     things: dict[tuple[str, int], list[int]] = {}
     for i in seen:

@@ -85,8 +85,16 @@ def block(text: str, hand: Hand, widest: int, scale: float = 1.0) -> Block:
 
 
 def draw_block(
-    page: Image.Image, text: Block, hand: Hand, x: int, y: int, colour: Colour, rng: random.Random, *, left: bool = False
-) -> None:  # fmt: skip
+    page: Image.Image,
+    text: Block,
+    hand: Hand,
+    x: int,
+    y: int,
+    colour: Colour,
+    rng: random.Random,
+    *,
+    left: bool = False,
+) -> None:
     """Draw wrapped lines with the top left corner of their box at (x, y)."""
     patch = Image.new("L", (text.width + 4, text.height + 8), 0)
     pen = ImageDraw.Draw(patch)

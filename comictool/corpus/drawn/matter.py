@@ -12,7 +12,7 @@ from comictool.corpus.drawn.colours import WHITE, Colour, hsv, mix, shade
 from comictool.corpus.drawn.inks import Press, ink
 from comictool.corpus.drawn.labels import cover, paste_depth, read_labels
 from comictool.corpus.drawn.layout import BEYOND, Cell, rectangle
-from comictool.corpus.drawn.lettering import Hand, block, display, draw_block
+from comictool.corpus.drawn.lettering import block, display, draw_block
 from comictool.corpus.drawn.panel import draw_panel
 from comictool.corpus.drawn.plan import ComicPlan
 from comictool.corpus.drawn.script import Beat
@@ -46,7 +46,7 @@ def draw_matter(
     elif kind == "text":
         _prose(writer, page, stored, press)
     else:
-        _credits(writer)
+        _credits(writer, page, stored, press)
 
 
 class _Writer:
@@ -57,8 +57,18 @@ class _Writer:
         self.scale = sheet.width / _PAGE
         self.ink: Colour = plan.ink if sum(plan.paper) > 240 else (240, 236, 228)
 
-    def plain(self, text: str, x: float, y: float, wide: float, size: float, colour: Colour | None = None, *, centre: bool = False,
-              left: bool = True) -> float:  # fmt: skip
+    def plain(
+        self,
+        text: str,
+        x: float,
+        y: float,
+        wide: float,
+        size: float,
+        colour: Colour | None = None,
+        *,
+        centre: bool = False,
+        left: bool = True,
+    ) -> float:
         """Wrapped text from (x, y) in thousandths; returns the y below it."""
         hand = replace(self.plan.hand, size=max(9, round(size * self.scale)), slant=0.0)
         lines = block(text, hand, int(wide * self.scale))
@@ -273,7 +283,9 @@ def _prose(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None
         y = top + (360 if pictured and column == 1 else 0)
         while y < tall - 150:
             take = 1 if letters else rng.choice((2, 3))
-            piece = " ".join(ordered[(at + i) % len(ordered)] for i in range(take))
+            piece = " ".join(ordered[at : at + take])
+            if not piece:
+                break
             at += take
             below = writer.plain(piece, x, y, wide, 23)
             if below == y:
@@ -282,7 +294,7 @@ def _prose(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None
     writer.plain(str(page), 480, tall - 50, 60, 20, centre=True)
 
 
-def _credits(writer: _Writer) -> None:
+def _credits(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None:
     plan, rng, sheet = writer.plan, writer.rng, writer.sheet
     tall, s = sheet.height / writer.scale, writer.scale
     y = writer.big(
@@ -304,12 +316,14 @@ def _credits(writer: _Writer) -> None:
     )
     for what, first, family in zip(CREDITS, names, last, strict=True):
         y = writer.plain(f"{what}: {first} {family}", 200, y, 600, 30, centre=True) + 22
-    y = writer.plain(
-        "Drawn by a machine from a seed. Any likeness is a coincidence of numbers.",
-        220,
-        max(y + 40, tall - 260),
-        560,
-        22,
-        centre=True,
-    )
+    y += 16
+    deep = tall - 190 - y
+    if deep > 160:
+        roles = tuple(range(min(4, len(plan.cast))))
+        faces = {role: rng.choice(("joy", "calm", "smug", "laugh")) for role in roles}
+        poses = {role: rng.choice(("wave", "stand", "hips", "cheer", "fold")) for role in roles}
+        beat = Beat("plain", "day", roles, (), faces, poses)
+        _scene(writer, page, beat, rectangle(180 * s, y * s, 820 * s, (y + min(deep, 420)) * s, "inset"), stored, press)
+    claim = "Drawn by a machine from a seed. Any likeness is a coincidence of numbers."
+    y = writer.plain(claim, 220, tall - 160, 560, 22, centre=True)
     writer.plain(f"Seed {plan.seed}, comic {plan.comic}", 220, y + 14, 560, 20, centre=True)

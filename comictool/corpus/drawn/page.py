@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,7 @@ from comictool.core.errors import UsageError
 from comictool.corpus.drawn.balloons import Placed, Room, Speaker, draw_placed, place_balloon, place_sound
 from comictool.corpus.drawn.colours import WHITE, Colour, hsv
 from comictool.corpus.drawn.inks import Press, age, ink
-from comictool.corpus.drawn.labels import Truth, cover, paste_depth, read_labels
+from comictool.corpus.drawn.labels import Truth, cover, open_box, paste_depth, read_labels
 from comictool.corpus.drawn.layout import Area, make_layout
 from comictool.corpus.drawn.matter import draw_matter
 from comictool.corpus.drawn.panel import PanelArt, draw_panel
@@ -23,7 +23,7 @@ from comictool.corpus.records import Box, PageRecord, Text
 WIDTH, HEIGHT = 1000, 1400
 # What the pages of a comic are, going round every ten: a cover, then story with one page each of other matter.
 _TYPES = ("cover", "story", "story", "story", "advertisement", "story", "story", "text", "story", "credits")
-_OLD_PAPERS: tuple[Colour, ...] = ((243, 228, 190), (236, 222, 196), (248, 238, 214), (230, 212, 172))
+_OLD_PAPERS: tuple[Colour, ...] = ((250, 238, 206), (244, 232, 208), (252, 244, 224), (242, 226, 188))
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ def _story(
     record.extra["layout"] = family
     beats = beats_of_page(plan.seed, plan.comic, number, len(cells), plan.episode, len(plan.cast))
     costume = 1 if number % 7 in (2, 3, 4) else 0  # the cast dresses for the road, and back again at home
+    # An open panel is where its drawing is: without anybody in it there would be nothing to see.
+    cells = [
+        replace(cell, kind="framed") if cell.kind == "open" and not beat.roles else cell
+        for cell, beat in zip(cells, beats, strict=True)
+    ]
     arts = [
         draw_panel(plan, stream(plan.seed, "panel", plan.comic, page, index), beat, cell, scale, costume)
         for index, (beat, cell) in enumerate(zip(beats, cells, strict=True))
@@ -119,6 +124,9 @@ def _story(
             record.panels.append(truth.panel)
         truths.append(truth)
     _letter(plan, page, sheet, record, arts, truths, scale)
+    for art, truth in zip(arts, truths, strict=True):
+        if art.cell.kind == "open" and truth.panel is not None:
+            truth.panel.box = open_box(truth, record.texts)
 
 
 def _letter(
@@ -202,6 +210,12 @@ def _text(placed: Placed, number: int, panel: int | None, sheet: Image.Image) ->
     if placed.kind != "sfx":
         extra["shape"] = placed.shape
     return Text(
-        id=number, text=placed.text, kind=placed.kind, box=(max(0, x0), max(0, y0), min(sheet.width, x1), min(sheet.height, y1)),
-        panel=panel, speaker=placed.speaker.number if placed.speaker else None, source="drawn", extra=extra,
-    )  # fmt: skip
+        id=number,
+        text=placed.text,
+        kind=placed.kind,
+        box=(max(0, x0), max(0, y0), min(sheet.width, x1), min(sheet.height, y1)),
+        panel=panel,
+        speaker=placed.speaker.number if placed.speaker else None,
+        source="drawn",
+        extra=extra,
+    )

@@ -14,9 +14,10 @@ from comictool.corpus.drawn.canvas import FINE, Canvas, Point, Points, smooth
 from comictool.corpus.drawn.colours import LIGHTS
 from comictool.corpus.drawn.figure import Anatomy, Figure, draw_figure, standing_height
 from comictool.corpus.drawn.layout import Cell
+from comictool.corpus.drawn.places import INDOORS, draw_place
 from comictool.corpus.drawn.plan import ComicPlan
 from comictool.corpus.drawn.poses import EMOTIONS, POSES
-from comictool.corpus.drawn.scenery import Camera, Floor, View, draw_place, foreground
+from comictool.corpus.drawn.scenery import Camera, Floor, View, foreground
 from comictool.corpus.drawn.script import Beat
 from comictool.corpus.drawn.seeds import stream
 
@@ -129,6 +130,8 @@ def _stage(
     for index in order:
         figure = figures[index]
         canvas.line = base_line * min(1.7, max(0.55, (figure.u / (150 * scale)) ** 0.5))
+        if cell.kind != "open" and setting != "plain" and shot in ("long", "full"):
+            canvas.dim_ellipse(figure.x, figure.ground, 0.75 * figure.u, 0.12 * figure.u, 80)
         first = len(canvas.layers)
         anatomy = draw_figure(canvas, figure, index)
         actor = Actor(roles[index], index, figure, anatomy)
@@ -137,9 +140,7 @@ def _stage(
     canvas.line = base_line
     if cell.kind != "open" and rng.random() < 0.16 and shot != "close":
         view.rng = random.Random(rng.random())
-        kind = rng.choice(
-            ("leaves", "rail", "post") if setting not in ("interior", "plain") else ("table", "post", "table")
-        )
+        kind = rng.choice(("leaves", "rail", "post") if setting not in INDOORS else ("table", "post", "table"))
         foreground(view, kind, rng.choice((-1, 1)))
     return shot, actors
 
@@ -202,11 +203,19 @@ def _figures(
             flip = 1 if share < 0.5 else -1
         figures.append(
             Figure(
-                look=look, costume=look.costumes[costume % len(look.costumes)], pose=pose, emotion=emotion, x=x, ground=row,
-                u=u, flip=flip, depth=max(0.06, depth), back=not beat.lines and rng.random() < 0.14,
+                look=look,
+                costume=look.costumes[costume % len(look.costumes)],
+                pose=pose,
+                emotion=emotion,
+                x=x,
+                ground=row,
+                u=u,
+                flip=flip,
+                depth=max(0.06, depth),
+                back=beat.turned and rng.random() < 0.2,
                 yaw=rng.choice((0.15, 0.4, 0.6, 0.8)),
             )
-        )  # fmt: skip
+        )
     # Two figures at one depth would have no order: keep them a whole figure's parts apart.
     for a in range(count):
         for b in range(a):

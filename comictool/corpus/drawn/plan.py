@@ -19,6 +19,7 @@ from comictool.corpus.drawn.words import SERIES_FIRST, SERIES_SECOND
 COMICS_PER_SERIES = 2  # issues that share a cast, so that a character can be met again in another comic
 FRAMES = ("thin", "regular", "thick", "wobbly", "round", "none", "double")
 GUTTERS = ("white", "cream", "black", "coloured", "shared")
+_CAPTIONS: tuple[Colour, ...] = ((255, 240, 170), (222, 238, 250), WHITE, CREAM)
 BALLOONS = ("oval", "round", "wavy", "cut")
 
 # Which families a comic uses by its kind: a strip is read downwards, manga likes slants and bleeds, others mix.
@@ -124,7 +125,7 @@ def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
     gutter = rng.choice(
         {"benday": ("white", "cream"), "faded": ("white",)}.get(chosen, GUTTERS if kind != "strip" else GUTTERS[:4])
     )
-    frame, frame_width = _frame(rng, gutter, kind)
+    frame, frame_width = _frame(rng, gutter, kind, chosen)
     hue = rng.random()
     return ComicPlan(
         seed=seed,
@@ -155,10 +156,10 @@ def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
         line=rng.uniform(2.6, 4.4) if chosen != "painted" else 1.4,
         ink=(22, 20, 26) if chosen != "painted" else (74, 52, 58),
         balloon=rng.choice(BALLOONS),
-        caption=(255, 255, 255) if chosen in GREY_STYLES else rng.choice(((255, 240, 170), (222, 238, 250), WHITE, CREAM)),
+        caption=WHITE if chosen in GREY_STYLES else rng.choice(_CAPTIONS),
         overflow=rng.choice((0.0, 0.0, 14.0, 26.0)),
         pitch=rng.choice((4.6, 5.2, 6.0)),
-        duo=(shade(hsv(hue, 0.7, 0.5), 0.4), hsv(hue, rng.uniform(0.5, 0.75), 0.88), hsv(hue + rng.choice((0.06, 0.12, -0.1)), 0.24, 0.98)),
+        duo=_duo(rng, hue),
         shift=(rng.choice((-2, -1, 1, 2)), rng.choice((-1, 0, 1))),
         fading=rng.uniform(0.2, 0.9),
     )  # fmt: skip
@@ -173,7 +174,8 @@ def comic_plan(seed: int, comic: int, style: str | None = None) -> dict[str, Any
         style: instead of the comic's own.
 
     Returns:
-        `name`, `title`, `series`, `number`, `direction`, `style`, `kind`, `gutter`, `frame`, `language`, `source` and `cast`: a list of
+        `name`, `title`, `series`, `number`, `direction`, `style`, `kind`, `gutter`, `frame`, `language`, `source` and
+        `cast`: a list of
         `{name, identity, species}`, hero first.
     """
     plan = make_plan(seed, comic, style)
@@ -193,15 +195,22 @@ def comic_plan(seed: int, comic: int, style: str | None = None) -> dict[str, Any
     }
 
 
-def _frame(rng: random.Random, gutter: str, kind: str) -> tuple[str, float]:
+def _frame(rng: random.Random, gutter: str, kind: str, style: str) -> tuple[str, float]:
     if gutter == "shared":
         return rng.choice((("regular", 4.0), ("thick", 6.0)))
-    if gutter == "black" or (kind == "strip" and rng.random() < 0.5):
+    if gutter == "black" or (kind == "strip" and style != "line" and rng.random() < 0.5):
         return "none", 0.0
-    frame = rng.choice(FRAMES)
+    # A white drawing without a frame on white paper has no edge at all.
+    frame = rng.choice([f for f in FRAMES if f != "none" or style != "line"])
     return frame, {"thin": 1.6, "regular": 3.0, "thick": 5.5, "wobbly": 3.0, "round": 3.0, "none": 0.0, "double": 2.0}[
         frame
     ]
+
+
+def _duo(rng: random.Random, hue: float) -> tuple[Colour, Colour, Colour]:
+    """Three inks of one family: dark, middle, light."""
+    middle = hsv(hue, rng.uniform(0.5, 0.75), 0.88)
+    return shade(hsv(hue, 0.7, 0.5), 0.4), middle, hsv(hue + rng.choice((0.06, 0.12, -0.1)), 0.24, 0.98)
 
 
 def _paper(rng: random.Random, gutter: str, style: str, hue: float) -> Colour:

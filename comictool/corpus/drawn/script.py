@@ -38,6 +38,7 @@ class Beat:
     lines: tuple[Line, ...]
     emotions: dict[int, str] = field(default_factory=dict)
     poses: dict[int, str] = field(default_factory=dict)
+    turned: bool = False  # somebody may stand with the back to the reader
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Phase:
 
 
 PHASES = (
-    Phase("opening", ("interior", "city"), ("morning", "day"), (
+    Phase("opening", ("interior", "kitchen"), ("morning", "day"), (
         "N - -|A quiet morning on Paper Street.;A calm stand|Good morning, world. Be kind today.",
         "A surprise cheer|The {item}! It is gone!;B worry shrug|Gone? It was on the shelf last night.",
         "A worry think|Nobody has the key but us...;B smug hips|And the cat. The cat has a key.",
@@ -61,8 +62,8 @@ PHASES = (
         "N - -|Nobody had touched the {item} since the day of {trouble}.;A tired sit|I should have hidden it better.",
         "B neutral think|Whoever took it left a note.;A surprise reach|Read it! Read it aloud!",
     )),
-    Phase("meeting", ("city", "interior", "harbour"), ("day", "morning", "rain"), (
-        "A neutral walk|Excuse me, have you seen a {item}?;C smug fold|I might have. Who is asking?",
+    Phase("meeting", ("city", "kitchen", "harbour"), ("day", "morning", "rain"), (
+        "A neutral walk|Excuse me, have you seen {an_item}?;C smug fold|I might have. Who is asking?",
         "C laugh hips|Ha! You two could not find your own shoes.;B anger point|These are NEW shoes!",
         "B joy wave|{C}! Over here!;C worry stand|Not so loud. They are listening.",
         "c smug think|They have no idea...",
@@ -74,7 +75,7 @@ PHASES = (
     Phase("journey", ("forest", "desert", "harbour", "hills"), ("day", "dusk", "rain"), (
         "N - -|The road to {place} is longer than it looks.;B tired walk|My feet are writing me a letter.",
         "A joy point|Look, you can see it from here!;C calm stand|That is a cloud.",
-        "B surprise point|Something moved behind that tree!;A neutral think|It was the wind.;B fear cower|The wind has EARS?",
+        "B surprise point|Something moved behind that tree!;A neutral think|It was the wind.;B fear cower|With EARS?",
         "C joy walk|I used to play here as a child.;A calm walk|You were a child?",
         "a worry walk|If {trouble} gets here first, we are too late.",
         "B joy sit|Rest! {food} for everyone.;C joy sit|Fine. You may stay in the team.",
@@ -101,7 +102,7 @@ PHASES = (
         "B surprise point|It turned left!;A resolve run|Then so do we!",
         "! - -|{sound};C fear cower|That was nearly my hat.",
     )),
-    Phase("turn", ("interior", "night", "harbour"), ("night", "rain", "dusk"), (
+    Phase("turn", ("interior", "night", "kitchen"), ("night", "rain", "dusk"), (
         "A surprise stand|It was YOU all along?;C sad fold|I only wanted to borrow it.",
         "C sad sit|My grandmother had one like it.;B calm stand|You could have asked, {C}.",
         "A calm reach|Here. We listen to it together.;C joy stand|You would do that?",
@@ -111,7 +112,7 @@ PHASES = (
         "C resolve point|There is still time to stop {trouble}.;A resolve hips|Together, then.",
         "B laugh cheer|I knew it! I knew it from page one!;C smug fold|You did not.",
     )),
-    Phase("ending", ("city", "hills", "interior", "harbour"), ("morning", "dusk", "day"), (
+    Phase("ending", ("city", "hills", "kitchen", "harbour"), ("morning", "dusk", "day"), (
         "N - -|And so the {item} came home.;A joy cheer|Breakfast for everyone!",
         "B joy cheer|To friends! And to {food}!;C joy wave|To friends.",
         "A calm stand|Same time tomorrow?;B tired sit|Let me sleep until Tuesday.",
@@ -137,11 +138,13 @@ class Episode:
 
 def make_episode(rng: random.Random, cast: list[Look]) -> Episode:
     """Choose what is lost, where it is, what threatens; name the roles."""
+    item = rng.choice(ITEMS)
     words = {role: look.name for role, look in zip(ROLES, cast, strict=False)}
     return Episode(
         {
             **words,
-            "item": rng.choice(ITEMS),
+            "item": item,
+            "an_item": f"{'an' if item[0] in 'aeiou' else 'a'} {item}",
             "place": rng.choice(PLACES),
             "trouble": rng.choice(TROUBLES),
             "food": rng.choice(FOODS),
@@ -214,4 +217,4 @@ def _silent(rng: random.Random, setting: str, light: str, cast_size: int) -> Bea
     roles = tuple(rng.sample(range(cast_size), rng.choice((0, 1, 1, 2))))
     emotions = {role: rng.choice(("neutral", "calm", "worry", "joy", "surprise", "tired")) for role in roles}
     poses = {role: rng.choice(("stand", "walk", "think", "sit", "hips", "fold")) for role in roles}
-    return Beat(setting, light, roles, (), emotions, poses)
+    return Beat(setting, light, roles, (), emotions, poses, turned=True)

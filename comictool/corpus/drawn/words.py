@@ -13,7 +13,8 @@ SERIES_FIRST = (
     "Winter", "Tin", "Salt", "Cloud", "Ember",
 )  # fmt: skip
 SERIES_SECOND = (
-    "Lights", "Street", "Patrol", "Tales", "Club", "Express", "Days", "Riddles", "Company", "Station", "Squad", "Letters",
+    "Lights", "Street", "Patrol", "Tales", "Club", "Express", "Days", "Riddles", "Company", "Station", "Squad",
+    "Letters",
 )  # fmt: skip
 
 ITEMS = (
@@ -81,6 +82,18 @@ PROSE = (
     "The clock struck thirteen, which it did only when it was frightened.",
     "And at the bottom of the page, in pencil: do not go alone.",
     "So, of course, all of them went together.",
+    "The tram was late, and then it was early, and then it was somebody else's tram.",
+    "{B} paid with a button, which the driver bit and found to be genuine.",
+    "From the last stop it is a long walk to {place}, longer in the rain.",
+    "Half way there {C} began to whistle, very softly, the tune of the {item}.",
+    '"Where did you hear that?" asked {A}. The whistling stopped.',
+    '"My grandmother had one," said {C}, "or this one. It is hard to be sure."',
+    "Nobody spoke for the length of eleven lamp posts.",
+    "Then {B} opened the basket, and there was {food} for everyone.",
+    "It is difficult to be cross with anybody over {food}.",
+    "By the time the sky turned grey they had a plan, and by sunrise a better one.",
+    "What came of it the neighbours tell in four different ways.",
+    "They agree only on the end: that a light was seen at {place}, and that somebody laughed.",
 )
 
 LETTERS = (
