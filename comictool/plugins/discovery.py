@@ -101,9 +101,16 @@ def walk_plugins(plugin_dirs: Sequence[Path] = ()) -> Iterator[PluginPlace]:
         if is_plugin(folder):
             yield PluginPlace(folder.resolve().name, folder, where)
             continue
-        for child in sorted(folder.iterdir()):
+        for child in _children(folder):
             if not child.name.startswith(".") and child.is_dir() and is_plugin(child):
                 yield PluginPlace(child.name, child, where)
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"plugin folder {folder} cannot be read: {error.strerror or error}") from error
 
 
 def find_plugin(name_or_path: str, plugin_dirs: Sequence[Path] = ()) -> PluginPlace:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,51 @@ class EncoderSpec:
     precision: str = "auto"
     allow_download: bool = False
     random_weights: bool = False
+
+    def load(self) -> Encoder:
+        """Load it, wherever this runs; the same as `load_encoder`."""
+        return load_encoder(self)
+
+    def remembered(self) -> dict[str, Any]:
+        """Plain values by which `recalled` finds the encoder again, from any working directory.
+
+        Trust, downloads, device and precision are not among them: whoever opens a store decides those, so that a
+        store from somebody else cannot run code.
+        """
+        is_path = not self.name_or_path.startswith(TIMM) and (os.sep in self.name_or_path or "/" in self.name_or_path)
+        is_path = is_path or self.name_or_path.startswith(".")
+        return {
+            "plugin": str(Path(self.name_or_path).absolute()) if is_path else self.name_or_path,
+            "plugin_dirs": [str(folder.absolute()) for folder in self.plugin_dirs],
+            "weights": str(self.weights.absolute()) if self.weights is not None else None,
+            "random_weights": self.random_weights,
+        }
+
+    @classmethod
+    def recalled(cls, values: Mapping[str, Any], *, given: EncoderSpec | None = None) -> EncoderSpec:
+        """The spec that was remembered, with what `given` says about trust, downloads, device and precision.
+
+        Args:
+            values: from `remembered`, perhaps out of a file that somebody else made.
+            given: what the user says now; its plugin folders are searched first, its weights replace those
+                remembered (they may have moved). Folders that do not exist any more are passed over.
+
+        Raises:
+            InputError: not what `remembered` gives.
+        """
+        name, folders, weights = values.get("plugin"), values.get("plugin_dirs", []), values.get("weights")
+        sound = isinstance(folders, list) and all(isinstance(folder, str) for folder in folders)
+        if not isinstance(name, str) or not sound or not isinstance(weights, str | None):
+            raise InputError(f"this does not name a plugin: {dict(values)!r:.200}")
+        base = given if given is not None else cls("")
+        kept = tuple(Path(folder) for folder in folders if Path(folder).is_dir())
+        return replace(
+            base,
+            name_or_path=name,
+            plugin_dirs=(*base.plugin_dirs, *(folder for folder in kept if folder not in base.plugin_dirs)),
+            weights=base.weights or (Path(weights) if weights else None),
+            random_weights=values.get("random_weights") is True,
+        )
 
 
 def load_plugin(
@@ -159,8 +205,8 @@ def _weighted(
     if spec.weights is not None:
         # The threshold was fitted to the plugin's own weights and says nothing about others.
         manifest = replace(manifest, threshold=None)
-        weights_hash, note = _load_file(model, spec.weights, found)
-        notes.append(note)
+        notes.append(_load_file(model, spec.weights, found))
+        weights_hash = hash_file(spec.weights)
     elif spec.random_weights:
         manifest = replace(manifest, threshold=None)
         weights_hash = hash_tensors(model.state_dict())
@@ -168,20 +214,18 @@ def _weighted(
     elif manifest.weights is not None:
         file = weights_path(place.directory, manifest.weights)
         verified_weights(file, manifest.weights.sha256, str(place.directory / MANIFEST_NAME))
-        weights_hash, note = _load_file(model, file, found)
-        notes.append(note)
-        weights_hash = code_hash or weights_hash  # with code, the hash over all files says more
+        notes.append(_load_file(model, file, found))
+        weights_hash = code_hash or manifest.weights.sha256  # with code, the hash over all files says more
     device = choose_device(spec.device)
     precision = choose_precision(spec.precision, device)
     return TorchEncoder(model, manifest, weights_hash=weights_hash, device=device, precision=precision, notes=notes)
 
 
-def _load_file(model: Any, file: Path, found: Architecture) -> tuple[str, str]:
-    """Load a weights file into a model; its hash and what was done that is not obvious."""
+def _load_file(model: Any, file: Path, found: Architecture) -> str:
+    """Load a weights file into a model; says what was done that is not obvious."""
     from comictool.plugins.weights import fit_weights, read_checkpoint
 
-    fit = fit_weights(model, read_checkpoint(file), str(file), classifiers=found.classifiers)
-    return hash_file(file), fit.note()
+    return fit_weights(model, read_checkpoint(file), str(file), classifiers=found.classifiers).note()
 
 
 def _load_timm(spec: EncoderSpec) -> Encoder:
@@ -201,7 +245,8 @@ def _load_timm(spec: EncoderSpec) -> Encoder:
         model = download_timm(wanted.name) if download else build_timm(wanted.name)
     note = "untrained weights" if random else "published weights, fetched by timm"
     if spec.weights is not None:
-        weights_hash, note = _load_file(model, spec.weights, found)
+        note = _load_file(model, spec.weights, found)
+        weights_hash = hash_file(spec.weights)
     else:
         weights_hash = hash_tensors(model.state_dict())
     manifest = Manifest(

@@ -72,16 +72,22 @@ def refuse_programs(path: Path) -> None:
     Raises:
         InputError: TorchScript (a program, which loading would set up), or the tar format of torch 0.1.
     """
-    if zipfile.is_zipfile(path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise InputError(f"{path} is damaged, or no torch checkpoint", cause=_first_line(error)) from error
-        if any(name.endswith("constants.pkl") or "/code/" in name for name in names):
-            raise InputError(f"{path} is TorchScript: a program, not only weights")
-    elif tarfile.is_tarfile(path):
+    try:
+        names = _zip_names(path)
+        old = not names and tarfile.is_tarfile(path)
+    except Exception as error:  # damaged archives make the standard library raise half a dozen types
+        raise InputError(f"{path} is damaged, or no torch checkpoint", cause=_first_line(error)) from error
+    if any(name.endswith("constants.pkl") or "/code/" in name for name in names):
+        raise InputError(f"{path} is TorchScript: a program, not only weights")
+    if old:
         raise InputError(f"{path} is in the format of torch 0.1, which is not read")
+
+
+def _zip_names(path: Path) -> list[str]:
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
 
 
 def _read_torch(path: Path) -> Any:
@@ -100,7 +106,7 @@ def _read_torch(path: Path) -> Any:
             cause="such a file can run any code when it is opened, so it was not opened",
             hint=f"keep only its weights, without running anything: comictool plugins convert {path}",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:  # a damaged pickle can fail in any way at all
         raise InputError(f"{path} is damaged, or no torch checkpoint", cause=_first_line(error)) from error
 
 

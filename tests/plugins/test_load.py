@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import subprocess
 import sys
@@ -264,6 +265,34 @@ def test_a_light_encoder_travels_to_other_processes_without_torch() -> None:
     code += "print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_remembered_spec_finds_the_encoder_from_anywhere(
+    plugin: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(plugin.parent)
+    for spec in (
+        EncoderSpec("./tiny", device="cpu"),
+        EncoderSpec("tiny", plugin_dirs=(Path("."),), device="cpu"),
+        EncoderSpec("timm:test_resnet", weights=Path(weights.name), device="cpu"),
+        EncoderSpec("timm:test_resnet", random_weights=True, device="cpu"),
+    ):
+        expected = spec.load().identity
+        values = json.loads(json.dumps(spec.remembered()))
+        with monkeypatch.context() as elsewhere:
+            elsewhere.chdir("/")
+            found = EncoderSpec.recalled(values, given=EncoderSpec("", device="cpu"))
+            assert found.load().identity == expected
+
+
+def test_a_remembered_spec_brings_no_rights() -> None:
+    values = EncoderSpec("x", trust=True, allow_download=True, device="cuda").remembered()
+    found = EncoderSpec.recalled({**values, "trust": True, "allow_download": True, "plugin_dirs": ["/no/such"]})
+    assert (found.trust, found.allow_download, found.device, found.plugin_dirs) == (False, False, "auto", ())
+    assert EncoderSpec.recalled(values, given=EncoderSpec("", trust=True)).trust
+    for wrong in ({}, {"plugin": 3}, {"plugin": "x", "plugin_dirs": "y"}, {"plugin": "x", "weights": 1}):
+        with pytest.raises(InputError, match="does not name a plugin"):
+            EncoderSpec.recalled(wrong)
 
 
 @pytest.mark.parametrize("name", ["classic", RANDOM])

@@ -172,6 +172,19 @@ def test_a_hostile_value_is_refused_by_file_and_key(text: str, expected: str) ->
     assert len(refusal.value.fact) < 400
 
 
+@given(st.data())
+def test_no_text_at_all_makes_it_raise_anything_else(data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(GOOD)))
+    end = data.draw(st.integers(start, min(len(GOOD), start + 30)))
+    middle = data.draw(st.text(max_size=12) | st.sampled_from(["= [", "nan", "1e999", "[a.b]", "\n", "2020-01-01"]))
+    try:
+        made = parse_manifest(GOOD[:start] + middle + GOOD[end:], "p")
+    except InputError as refusal:
+        assert refusal.fact.startswith("p")
+    else:
+        assert parse_manifest(format_manifest(made), "p") == made
+
+
 def test_wrong_names_get_their_nearest_neighbours() -> None:
     for text, near in (
         (edit("mean =", "means ="), "mean"),

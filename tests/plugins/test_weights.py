@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,27 @@ def test_damaged_files_are_sentences(tmp_path: Path) -> None:
         assert name in refusal.value.fact
     with pytest.raises(InputError, match="does not exist"):
         read_checkpoint(tmp_path / "absent.pt")
+
+
+def test_no_damage_makes_reading_raise_anything_else(tmp_path: Path) -> None:
+    random.seed(4)
+    content = {"a": torch.arange(20.0), "part": {"b": torch.ones(2, 3)}, "epoch": 3}
+    torch.save(content, tmp_path / "new.pt")
+    torch.save(content, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    save_file({"a": torch.arange(20.0)}, tmp_path / "c.safetensors")
+    for turn in range(150):
+        source = tmp_path / ("new.pt", "old.pt", "c.safetensors")[turn % 3]
+        data = bytearray(source.read_bytes())
+        for _ in range(random.randint(1, 5)):
+            data[random.randrange(len(data))] = random.randrange(256)
+        if turn % 10 == 0:
+            del data[random.randrange(len(data)) :]
+        damaged = tmp_path / f"damaged{source.suffix}"
+        damaged.write_bytes(bytes(data))
+        with contextlib.suppress(InputError):
+            read_checkpoint(damaged)
+        with contextlib.suppress(InputError):
+            convert_checkpoint(damaged, tmp_path / "out.safetensors", force=True)
 
 
 def test_a_safetensors_file_is_known_by_its_content(tmp_path: Path) -> None:
