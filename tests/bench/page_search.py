@@ -166,7 +166,9 @@ class Vectors:
         return answers
 
 
-def measure(pages: Sequence[Page], encoders: dict[str, Encoder], *, ink: bool) -> dict[str, Vectors]:
+def measure(
+    pages: Sequence[Page], forms: dict[str, Form], encoders: dict[str, Encoder], *, ink: bool = False
+) -> dict[str, Vectors]:
     """Decode each page once, and embed its views, its mirror image and its query forms with every encoder."""
     classic = ClassicEncoder()
     result = {name: Vectors(queries={form: [] for form in FORMS}) for name in ("classic", *encoders)}
@@ -179,7 +181,7 @@ def measure(pages: Sequence[Page], encoders: dict[str, Encoder], *, ink: bool) -
         for name, encoder in encoders.items():
             result[name].stored.append(np.stack([encoder(view) for view in page_views(image)]).astype(np.float16))
             result[name].mirrored.append(np.stack([encoder(view) for view in page_views(mirrored)]).astype(np.float16))
-        for form, change in FORMS.items():
+        for form, change in forms.items():
             seed = zlib.crc32(f"{page.path.parent.name}/{page.path.name}/{form}".encode())
             query = np.asarray(change(picture, np.random.default_rng(seed)))
             result["classic"].queries[form].append(classic.embed([query])[0])
@@ -257,7 +259,7 @@ def main() -> None:
         raise SystemExit("COMICTOOL_TEST_DATA does not name the folder of test comics")
     pages = pages_of(DATA)
     ink = "--ink" in sys.argv[1:]
-    vectors = measure(pages, {"grey": grey_picture, "colours": colour_histogram}, ink=ink)
+    vectors = measure(pages, FORMS, {"grey": grey_picture, "colours": colour_histogram}, ink=ink)
     labels = {page.label for page in pages}
     print(
         f"{len(pages)} stored pictures of {len(labels)} pages{', in black ink' * ink}, and {len(pages)} mirror images\n"

@@ -6,6 +6,8 @@ import pytest
 from comictool.core.errors import UsageError
 from comictool.search import views as module
 from comictool.search.views import FEW_VIEWS, VIEWS, WHOLE, nearest_view, page_scores, page_views, query_views
+from tests.bench.page_search import FORMS, measure, pages_of
+from tests.data import data, needs_data
 
 
 def unit_rows(rng: np.random.Generator, count: int, dimension: int = 12) -> np.ndarray:
@@ -45,7 +47,8 @@ def test_scores_are_those_of_a_plain_loop(dtype: type, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "BLOCK_ROWS", 7)  # several blocks, the last one short
     rng = np.random.default_rng(3)
     pages, views = 5, 3
-    stored, queries = unit_rows(rng, pages * views).astype(dtype), unit_rows(rng, 2)
+    stored: np.ndarray = unit_rows(rng, pages * views).astype(dtype)
+    queries = unit_rows(rng, 2)
     wanted = [
         max(float(queries[q] @ stored[page * views + view]) for q in range(2) for view in range(views))
         for page in range(pages)
@@ -63,3 +66,20 @@ def test_no_pages_give_no_scores() -> None:
 def test_wrong_shapes_are_refused(rows: tuple[int, int], queries: tuple[int, int]) -> None:
     with pytest.raises(UsageError):
         page_scores(np.zeros(queries, np.float32), np.zeros(rows, np.float32), views=3)
+
+
+@needs_data
+@pytest.mark.data
+@pytest.mark.slow
+def test_pages_are_found_again_in_other_forms() -> None:
+    """Measured: 1.000 in every row here; python -m tests.bench.page_search prints all forms."""
+    pages = pages_of(data())
+    chosen = ("as it is", "JPEG q40", "resized to 50 %", "cut to 80 %, corner", "cut to 80 %, random")
+    vectors = measure(pages, {form: FORMS[form] for form in chosen}, {})["classic"]
+    has_other_file = np.array([page.has_other_file for page in pages])
+    for form in chosen:
+        least = 0.97 if form.startswith("cut") else 0.985
+        assert vectors.right(pages, form, len(VIEWS), other_file=True)[has_other_file].mean() >= least, form
+        assert vectors.right(pages, form, len(VIEWS), other_file=False).mean() >= least, form
+    whole_page_alone = vectors.right(pages, "cut to 80 %, corner", 1, other_file=True)[has_other_file].mean()
+    assert whole_page_alone < 0.95, "the windows are needed: without them cropped copies get lost"
