@@ -33,10 +33,11 @@ class DeviceChoice:
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """fp32, bf16 or fp16, and why it was chosen."""
+    """fp32, bf16 or fp16, and why it was chosen; `automatic` ones may be given up for fp32 by a model that fails."""
 
     name: str
     reason: str
+    automatic: bool = False
 
 
 def choose_device(device: str = "auto", gpu: int | None = None) -> DeviceChoice:
@@ -131,7 +132,7 @@ def choose_precision(precision: str, device: DeviceChoice) -> PrecisionChoice:
         return PrecisionChoice("fp32", "asked for")
     native = _native_bf16(device)
     if name == "auto":
-        return PrecisionChoice("bf16", native) if native else PrecisionChoice("fp32", "no native bf16 on this device")
+        return PrecisionChoice(*(("bf16", native) if native else ("fp32", "no native bf16 here")), automatic=True)
     if name == "fp16" and device.kind == "cpu":
         raise EnvironmentError_("fp16 is not for CPUs", cause="they only emulate it", hint="--precision bf16 or fp32")
     if name == "bf16" and not native and device.kind == "cuda":

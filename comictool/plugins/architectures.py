@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from comictool.core.errors import InputError, UsageError, near_matches
-from comictool.plugins.manifest import MAX_DIMENSION, Manifest
+from comictool.plugins.manifest import MAX_DIMENSION, TIMM, Manifest
 
 if TYPE_CHECKING:
     import torch
 
     from comictool.plugins.encoder import Encoder
 
-TIMM = "timm:"
-PYTHON = "python"
 Builder = TypeVar("Builder", bound=Callable[..., Any])
 
 

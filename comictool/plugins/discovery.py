@@ -14,14 +14,13 @@ from pathlib import Path
 
 import comictool
 from comictool.core.errors import ComicError, InputError, UsageError, near_matches
-from comictool.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest
+from comictool.plugins.manifest import MANIFEST_NAME, TIMM, Manifest, read_manifest
 from comictool.plugins.trust import trust_state
 
 DIRECTORIES_VARIABLE = "COMICTOOL_PLUGIN_DIRS"
 LEGACY_NAME = "main.py"
 LEGACY_CLASS = re.compile(rb"\bMainModule\b")
 LEGACY_LIMIT = 1 << 20  # bytes of main.py that are searched for the class
-TIMM = "timm:"
 
 
 @dataclass(frozen=True)

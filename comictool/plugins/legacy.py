@@ -18,7 +18,7 @@ import numpy as np
 from comictool.core.device import DeviceChoice, import_torch
 from comictool.core.errors import InputError
 from comictool.plugins.code_plugins import CodeEncoder, run_plugin_code
-from comictool.plugins.manifest import Manifest
+from comictool.plugins.manifest import PYTHON, Manifest
 from comictool.plugins.private_modules import load_private_module
 from comictool.plugins.trust import Fingerprint
 
@@ -55,7 +55,7 @@ def legacy_manifest(name: str) -> Manifest:
         title=f"older plugin {identifier[:80]} (main.py)",
         kind="encoder",
         licence="not stated",
-        architecture="python",
+        architecture=PYTHON,
     )
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from comictool.core.device import choose_device, choose_precision, import_torch
 from comictool.core.errors import EnvironmentError_, InputError, UsageError
 from comictool.core.seeds import derive_seed
-from comictool.plugins.architectures import PYTHON, Architecture, call_builder, find_architecture
-from comictool.plugins.discovery import TIMM, PluginPlace, find_plugin, too_old_for
+from comictool.plugins.architectures import Architecture, call_builder, find_architecture
+from comictool.plugins.discovery import PluginPlace, find_plugin, too_old_for
 from comictool.plugins.encoder import Encoder
-from comictool.plugins.manifest import MANIFEST_NAME, Manifest, read_manifest, weights_path
+from comictool.plugins.manifest import MANIFEST_NAME, PYTHON, TIMM, Manifest, read_manifest, weights_path
 from comictool.plugins.trust import Fingerprint, hash_file, require_trust
 
 RANDOM_SEED = 0

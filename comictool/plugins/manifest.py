@@ -56,6 +56,8 @@ from comictool.plugins.toml_tables import TableReader, write_tables
 MANIFEST_NAME = "plugin.toml"
 MANIFEST_LIMIT = 64 * 1024  # bytes; the largest sensible one is about two thousand
 SCHEMA = 1
+TIMM = "timm:"  # in front of the name of a timm architecture
+PYTHON = "python"  # the architecture whose code is in the plugin's own model.py
 KINDS = ("encoder", "detector", "depth", "text-encoder", "fusion", "sequence")
 RESIZE_MODES = ("squash", "pad", "crop")
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -133,7 +135,7 @@ class Manifest:
     @property
     def runs_code(self) -> bool:
         """Whether loading it executes Python from its directory."""
-        return self.architecture == "python"
+        return self.architecture == PYTHON
 
 
 def read_manifest(directory: Path) -> Manifest:

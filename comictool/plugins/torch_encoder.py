@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from comictool.core.device import DeviceChoice, PrecisionChoice, import_torch
-from comictool.core.errors import InputError
+from comictool.core.errors import EnvironmentError_, InputError
 from comictool.plugins.encoder import CPU_BATCH, identity_of, unit_rows
 from comictool.plugins.manifest import InputSpec, Manifest, OutputSpec
 from comictool.plugins.preparation import prepare_batch
@@ -28,11 +28,13 @@ class TorchEncoder:
         manifest: with `[input]`; `[output]` is checked against what the model gives, or filled in from it.
         weights_hash: identifies the weights.
         device: where to compute.
-        precision: its weights and activations; vectors leave as float32.
+        precision: of weights and activations; vectors leave as float32. One chosen automatically gives way to fp32,
+            and says so, when the model cannot compute in it.
         notes: what loading did that is not obvious.
 
     Raises:
         InputError: the model fails on a plain picture, or gives another dimension than its manifest says.
+        EnvironmentError_: the device has too little memory.
     """
 
     heavy = True
@@ -69,17 +71,24 @@ class TorchEncoder:
 
     def _forward(self, images: Sequence[np.ndarray]) -> np.ndarray:
         torch = import_torch()
-        with torch.inference_mode():
-            batch = prepare_batch(images, self._input, self._device)
-            batch = batch.to(self._dtype, memory_format=torch.channels_last)
-            return self._model(batch).float().cpu().numpy()
+        try:
+            with torch.inference_mode():
+                batch = prepare_batch(images, self._input, self._device)
+                batch = batch.to(self._dtype, memory_format=torch.channels_last)
+                vectors: np.ndarray = self._model(batch).float().cpu().numpy()
+                return vectors
+        except torch.OutOfMemoryError as error:
+            raise EnvironmentError_(
+                f"{self._device} ran out of memory with {len(images)} pictures at once",
+                hint=f"--batch-size {max(1, len(images) // 2)}, or --device cpu",
+            ) from error
 
     def _settle(self, precision: PrecisionChoice, manifest: Manifest) -> tuple[PrecisionChoice, int]:
         """Move the model, and embed one grey picture: proves that it runs in this precision, and tells D."""
         torch = import_torch()
         grey = np.full((8, 8, 3), 128, dtype=np.uint8)
         wanted = [precision]
-        if precision.name != "fp32" and precision.reason != "asked for":
+        if precision.name != "fp32" and precision.automatic:
             wanted.append(PrecisionChoice("fp32", f"this model cannot compute in {precision.name}"))
         exact = self._model.state_dict()  # shares memory; `to` makes new tensors, so these keep their full precision
         failure: Exception | None = None

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from comictool.plugins.architectures import TIMM
 from comictool.plugins.check import trial_pictures
 from comictool.plugins.load import load_plugin
+from comictool.plugins.manifest import TIMM
 from comictool.plugins.timm_models import build_timm
 
 ROUNDS = 5

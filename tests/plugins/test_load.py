@@ -238,12 +238,24 @@ def test_a_model_that_cannot_do_bf16_falls_back_openly_and_exactly() -> None:
     cpu, made = DeviceChoice("cpu", "test"), manifest(output=None)
     model = NoBf16()
     encoder = TorchEncoder(
-        model, made, weights_hash="0", device=cpu, precision=PrecisionChoice("bf16", "this CPU has AMX")
+        model, made, weights_hash="0", device=cpu, precision=PrecisionChoice("bf16", "AMX", automatic=True)
     )
     assert "fp32 (this model cannot compute in bf16)" in encoder.device_note
     assert model.weight.item() == 1.0 + 2**-12, "not rounded to bf16 on the way"
     with pytest.raises(InputError, match="fails on a plain picture"):
         TorchEncoder(NoBf16(), made, weights_hash="0", device=cpu, precision=PrecisionChoice("bf16", "asked for"))
+
+
+def test_too_little_memory_is_a_sentence_with_half_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = load_plugin(RANDOM, device="cpu")
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", full)
+    with pytest.raises(EnvironmentError_) as refusal:
+        encoder.embed(pictures(6))
+    assert refusal.value.hint.startswith("--batch-size 3")
 
 
 def test_numbers_that_are_not_finite_are_an_error_and_silence_a_vector() -> None:

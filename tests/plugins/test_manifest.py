@@ -179,10 +179,9 @@ def test_no_text_at_all_makes_it_raise_anything_else(data: st.DataObject) -> Non
     middle = data.draw(st.text(max_size=12) | st.sampled_from(["= [", "nan", "1e999", "[a.b]", "\n", "2020-01-01"]))
     try:
         made = parse_manifest(GOOD[:start] + middle + GOOD[end:], "p")
-    except InputError as refusal:
-        assert refusal.fact.startswith("p")
-    else:
-        assert parse_manifest(format_manifest(made), "p") == made
+    except InputError:
+        return
+    assert parse_manifest(format_manifest(made), "p") == made
 
 
 def test_wrong_names_get_their_nearest_neighbours() -> None:
