@@ -50,7 +50,9 @@ def ink(picture: np.ndarray, press: Press, x: int, y: int) -> np.ndarray:
         out = np.empty_like(picture)
         for channel, angle in enumerate((15.0, 75.0, 0.0)):
             plane = _window(_dots(*press.page, press.pitch, angle), picture.shape, x, y)
-            out[..., channel] = _screen(picture[..., channel], plane, 3)
+            tone = picture[..., channel]
+            # Ink spreads in cheap paper: half of the dot's contrast is left.
+            out[..., channel] = (_screen(tone, plane, 3) // 2) + tone // 2 + 1
         return out
     grey = _grey(picture)
     if style == "line":
@@ -62,7 +64,7 @@ def ink(picture: np.ndarray, press: Press, x: int, y: int) -> np.ndarray:
     elif style == "wash":
         cloud = _window(_cloud(*press.page), picture.shape, x, y)
         soft = _SOFTER[grey].astype(np.int16)
-        flat = np.clip(soft + (cloud * (255 - soft) >> 7), 0, 255).astype(np.uint8)
+        flat = np.clip(soft + (cloud * np.minimum(soft, 255 - soft) >> 6), 0, 255).astype(np.uint8)
     else:
         return _duo_table(press.duo)[_SOFTER[grey]]
     return np.repeat(flat[..., None], 3, axis=2)

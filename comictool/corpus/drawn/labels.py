@@ -9,7 +9,7 @@ import numpy as np
 
 from comictool.corpus.drawn.balloons import Speaker
 from comictool.corpus.drawn.depth import to_stored
-from comictool.corpus.drawn.panel import Actor, PanelArt, Seen, seen_layers
+from comictool.corpus.drawn.panel import HALF, Actor, PanelArt, Seen, seen_layers
 from comictool.corpus.records import Box, Character, Panel, Text, clamp_box
 
 LEAST_PIXELS = 80  # of a figure that can be seen at all; less is a speck that nobody would label
@@ -41,7 +41,7 @@ def cover(arts: list[PanelArt], width: int, height: int) -> None:
             x1 = min(art.x + columns, later.x + later.layer_map.shape[1])
             y1 = min(art.y + rows, later.y + later.layer_map.shape[0])
             if x0 < x1 and y0 < y1:
-                over = np.asarray(later.alpha)[y0 - later.y : y1 - later.y, x0 - later.x : x1 - later.x] > 127
+                over = np.asarray(later.alpha)[y0 - later.y : y1 - later.y, x0 - later.x : x1 - later.x] > HALF
                 art.layer_map[y0 - art.y : y1 - art.y, x0 - art.x : x1 - art.x][over] = 0
 
 
@@ -102,7 +102,7 @@ def read_labels(art: PanelArt, number: int | None, first: int, cast_names: list[
                     "shot": art.shot,
                     "visibility": round(min(1.0, pixels / max(1, actor.drawn)), 3),
                     "truncated": _truncated(art, actor),
-                    "depth": round(figure.depth, 4),
+                    "depth": round(figure.depth, 6),
                 },
             )
         )
@@ -122,9 +122,11 @@ def open_box(truth: Truth, texts: list[Text]) -> Box:
 
 
 def _panel(art: PanelArt, number: int, width: int, height: int) -> Panel | None:
-    half = art.frame_width / 2
-    xs, ys = [p[0] for p in art.outline], [p[1] for p in art.outline]
-    box = clamp_box((min(xs) - half, min(ys) - half, max(xs) + half, max(ys) + half), width, height)
+    extent = art.alpha.point(lambda value: 255 * (value > HALF)).getbbox()
+    if extent is None:
+        return None
+    x0, y0, x1, y1 = extent
+    box = clamp_box((x0 + art.x, y0 + art.y, x1 + art.x, y1 + art.y), width, height)
     if box is None:
         return None
     polygon = None
@@ -168,7 +170,7 @@ def _segments(art: PanelArt, seen: dict[int, Seen], ids: dict[int, int], number:
                 "kind": kind,
                 "box": list(seen[i].box),
                 "pixels": seen[i].pixels,
-                "depth": round(_middle_depth(art, seen, i), 4),
+                "depth": round(_middle_depth(art, seen, i), 6),
                 "inter": rank,
                 "intra": intra,
             }

@@ -18,7 +18,7 @@ from comictool.corpus.drawn.plan import ComicPlan
 from comictool.corpus.drawn.script import Beat
 from comictool.corpus.drawn.seeds import stream
 from comictool.corpus.drawn.words import AD_LINES, CREDITS, GOODS, LETTERS, NAMES, PROSE, TAGLINES
-from comictool.corpus.records import PageRecord, Text
+from comictool.corpus.records import PageRecord, Text, clamp_box
 
 _PAGE = 1000  # sizes here are in thousandths of the page width
 
@@ -104,7 +104,9 @@ class _Writer:
     def note(self, text: str, box: tuple[int, int, int, int]) -> None:
         """Record a piece of lettering."""
         w, h = self.sheet.size
-        inside = (max(0, box[0]), max(0, box[1]), min(w, box[2]), min(h, box[3]))
+        inside = clamp_box(box, w, h)
+        if inside is None:
+            return  # the page is too low for it
         self.record.texts.append(
             Text(id=len(self.record.texts) + 1, text=text, kind="narration", box=inside, source="drawn")
         )
@@ -143,6 +145,7 @@ def _cover(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None
         setting, light, roles, (),
         {r: rng.choice(("joy", "resolve", "fear", "smug", "surprise")) for r in roles},
         {r: rng.choice(("run", "point", "hips", "cheer", "jump", "fold", "reach")) for r in roles},
+        shot=rng.choice(("full", "full", "medium")),
     )  # fmt: skip
     whole = rectangle(-BEYOND, -BEYOND, sheet.width + BEYOND, sheet.height + BEYOND, "bleed")
     _scene(writer, page, beat, whole, stored, press)
@@ -196,9 +199,10 @@ def _advertisement(writer: _Writer, page: int, stored: np.ndarray, press: Press)
         (),
         {role: rng.choice(("joy", "laugh", "surprise"))},
         {role: rng.choice(("point", "cheer", "wave"))},
+        shot=rng.choice(("full", "medium", "close")),
     )
     low = 0.66 * tall
-    if rng.random() < 0.7:
+    if rng.random() < 0.7 and low - y > 130:
         _scene(writer, page, beat, rectangle(230 * s, (y + 30) * s, 770 * s, low * s, "inset"), stored, press)
     else:
         _goods(pen, writer, 500 * s, (y + low) / 2 * s, min(low - y - 40, 420) * s, hue)
@@ -322,7 +326,7 @@ def _credits(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> No
         roles = tuple(range(min(4, len(plan.cast))))
         faces = {role: rng.choice(("joy", "calm", "smug", "laugh")) for role in roles}
         poses = {role: rng.choice(("wave", "stand", "hips", "cheer", "fold")) for role in roles}
-        beat = Beat("plain", "day", roles, (), faces, poses)
+        beat = Beat("plain", "day", roles, (), faces, poses, shot="full")
         _scene(writer, page, beat, rectangle(180 * s, y * s, 820 * s, (y + min(deep, 420)) * s, "inset"), stored, press)
     claim = "Drawn by a machine from a seed. Any likeness is a coincidence of numbers."
     y = writer.plain(claim, 220, tall - 160, 560, 22, centre=True)

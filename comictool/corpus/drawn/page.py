@@ -9,7 +9,7 @@ from PIL import Image
 
 from comictool.core.errors import UsageError
 from comictool.corpus.drawn.balloons import Placed, Room, Speaker, draw_placed, place_balloon, place_sound
-from comictool.corpus.drawn.colours import WHITE, Colour, hsv
+from comictool.corpus.drawn.colours import WHITE, Colour, hsv, luma
 from comictool.corpus.drawn.inks import Press, age, ink
 from comictool.corpus.drawn.labels import Truth, cover, open_box, paste_depth, read_labels
 from comictool.corpus.drawn.layout import Area, make_layout
@@ -23,6 +23,7 @@ from comictool.corpus.records import Box, PageRecord, Text
 WIDTH, HEIGHT = 1000, 1400
 # What the pages of a comic are, going round every ten: a cover, then story with one page each of other matter.
 _TYPES = ("cover", "story", "story", "story", "advertisement", "story", "story", "text", "story", "credits")
+_FINEST = 4.0  # pixels between dots; closer ones alias
 _OLD_PAPERS: tuple[Colour, ...] = ((250, 238, 206), (244, 232, 208), (252, 244, 224), (242, 226, 188))
 
 
@@ -62,7 +63,7 @@ def draw_page(
     )  # fmt: skip
     sheet = Image.new("RGB", (width, height), plan.paper)
     stored = np.zeros((height, width), dtype=np.uint16)
-    press = Press(plan.style, plan.pitch * width / WIDTH, plan.duo, plan.shift, (width, height))
+    press = Press(plan.style, max(_FINEST, plan.pitch * width / WIDTH), plan.duo, plan.shift, (width, height))
     if kind == "story":
         _story(plan, page, sheet, stored, record, press)
     else:
@@ -100,9 +101,10 @@ def _story(
     record.extra["layout"] = family
     beats = beats_of_page(plan.seed, plan.comic, number, len(cells), plan.episode, len(plan.cast))
     costume = 1 if number % 7 in (2, 3, 4) else 0  # the cast dresses for the road, and back again at home
-    # An open panel is where its drawing is: without anybody in it there would be nothing to see.
+    # An open panel is where its drawing is: nothing to see without anybody in it, nor with black lines on black.
+    dark = luma(plan.paper) < 110
     cells = [
-        replace(cell, kind="framed") if cell.kind == "open" and not beat.roles else cell
+        replace(cell, kind="framed") if cell.kind == "open" and (dark or not beat.roles) else cell
         for cell, beat in zip(cells, beats, strict=True)
     ]
     arts = [

@@ -21,6 +21,7 @@ from comictool.corpus.drawn.scenery import Camera, Floor, View, foreground
 from comictool.corpus.drawn.script import Beat
 from comictool.corpus.drawn.seeds import stream
 
+HALF = 127  # a pixel belongs to a panel when the panel covers more than half of it
 SHOTS = ("long", "full", "medium", "close")
 # Per shot: horizon as share of the height (from, to), zoom of the place, depth of the floor at the bottom edge.
 _CAMERA = {
@@ -88,10 +89,10 @@ def draw_panel(plan: ComicPlan, rng: random.Random, beat: Beat, cell: Cell, scal
     frame_width = _frame_width(plan, cell, scale)
     alpha = _frame(canvas, plan, cell, outline, frame_width, scale)
     layer_map = canvas.layer_map().copy()
-    inside = np.asarray(alpha)[::FINE, ::FINE] > 127
-    layer_map[~inside] = 0
+    covered = alpha.reduce(FINE)
+    layer_map[np.asarray(covered) <= HALF] = 0
     return PanelArt(
-        cell=cell, x=x, y=y, picture=canvas.picture.reduce(FINE), alpha=alpha.reduce(FINE), layers=canvas,
+        cell=cell, x=x, y=y, picture=canvas.picture.reduce(FINE), alpha=covered, layers=canvas,
         layer_map=layer_map, outline=[(x + px / FINE, y + py / FINE) for px, py in outline], frame_width=frame_width,
         shot=shot, beat=beat,
         actors=actors,
@@ -105,7 +106,7 @@ def _stage(
     """Choose the shot, draw the place, the cast and what stands in front."""
     pad, w, h = inner
     roles = list(beat.roles)
-    shot = _shot(rng, len(roles), w / h, min(w, h) / scale)
+    shot = beat.shot or _shot(rng, len(roles), w / h, min(w, h) / scale)
     low, high, zoom, near = _CAMERA[shot]
     horizon = pad + h * rng.uniform(low, high)
     unit = h * zoom if w / h > 0.55 else w * 1.5 * zoom

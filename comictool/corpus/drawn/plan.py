@@ -9,7 +9,7 @@ from typing import Any
 
 from comictool.core.errors import UsageError, near_matches
 from comictool.corpus.drawn.characters import Look, make_cast
-from comictool.corpus.drawn.colours import CREAM, WHITE, Colour, hsv, shade
+from comictool.corpus.drawn.colours import CREAM, INK, WHITE, Colour, hsv, shade
 from comictool.corpus.drawn.inks import GREY_STYLES, STYLES
 from comictool.corpus.drawn.lettering import Hand
 from comictool.corpus.drawn.script import Episode, make_episode
@@ -154,7 +154,7 @@ def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
         frame=frame,
         frame_width=frame_width,
         line=rng.uniform(2.6, 4.4) if chosen != "painted" else 1.4,
-        ink=(22, 20, 26) if chosen != "painted" else (74, 52, 58),
+        ink=(74, 52, 58) if chosen == "painted" else (22, 22, 22) if chosen in GREY_STYLES else INK,
         balloon=rng.choice(BALLOONS),
         caption=WHITE if chosen in GREY_STYLES else rng.choice(_CAPTIONS),
         overflow=rng.choice((0.0, 0.0, 14.0, 26.0)),
@@ -215,9 +215,9 @@ def _duo(rng: random.Random, hue: float) -> tuple[Colour, Colour, Colour]:
 
 def _paper(rng: random.Random, gutter: str, style: str, hue: float) -> Colour:
     if gutter == "black":
-        return (16, 15, 18)
+        return (16, 16, 16)
     if gutter == "cream":
-        return CREAM if style not in GREY_STYLES else (246, 246, 242)
+        return CREAM if style not in GREY_STYLES else (246, 246, 246)
     if gutter == "coloured":
         if style in GREY_STYLES:
             level = rng.choice((120, 190, 210))

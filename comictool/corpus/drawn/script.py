@@ -39,6 +39,7 @@ class Beat:
     emotions: dict[int, str] = field(default_factory=dict)
     poses: dict[int, str] = field(default_factory=dict)
     turned: bool = False  # somebody may stand with the back to the reader
+    shot: str = ""  # how near the camera is; empty: whatever suits the panel
 
 
 @dataclass(frozen=True)
