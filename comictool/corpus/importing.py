@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,12 @@ class ImportTask:
     staging: Path
     password: str | None
     limits: Limits
-    trust_files: bool  # whether a page with the right digest on disk need not be written again
+    trust_files: bool  # whether a page that is in the corpus already need not be written again
+
+    @property
+    def pictures(self) -> Path:
+        """Where the pages of the comic lie in the corpus."""
+        return self.corpus / "page_images" / self.comic
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def import_comics(
     if not sources:
         raise InputError(f"no comics in {', '.join(map(str, paths)) or 'no paths at all'}")
     names = name_comics(sources, corpus)
-    staging = corpus.jobs_folder() / "staging" / f"{options.shard[0]}-of-{options.shard[1]}"
+    staging = corpus.jobs_folder() / f"staging-{options.shard[0]}-of-{options.shard[1]}"
     if not options.dry_run:
         _clear_up(corpus, staging, options)
     items = []
@@ -131,7 +136,6 @@ def import_comics(
     finally:
         if staging.is_dir():
             shutil.rmtree(staging, ignore_errors=True)
-            _remove_if_empty(staging.parent)
 
 
 def _fingerprint(source: ComicSource) -> str:
@@ -175,13 +179,13 @@ def _staged(task: ImportTask) -> StagedComic:
         result = StagedComic(comic.kind, comic.comic_info, len(comic.members))
         result.problems.extend(f"{path}: {line}" for line in comic.problems)
         types = comic.comic_info.page_types if comic.comic_info else {}
-        reasons: list[str] = []
+        reasons: list[tuple[str, str]] = []  # member, why
         for index in range(len(comic.members)):
             try:
                 page, note = _staged_page(task, comic, index, types.get(index), before)
             except InputError as error:
-                reasons.append(f"{printable(comic.members[index].name)}: {error.fact}")
-                result.problems.append(f"{path}!{reasons[-1]}")
+                reasons.append((printable(comic.members[index].name), error.fact))
+                result.problems.append(f"{path}!{': '.join(reasons[-1])}")
                 continue
             if note:
                 result.problems.append(f"{path}!{printable(page.member)}: {note}")
@@ -202,27 +206,30 @@ def _staged_page(
     # The number is the place among all pages, so a bad page leaves a hole and the others keep their names.
     number = index + 1
     name = f"page-{number}.{stored.ending}"
-    digest = hashlib.blake2b(stored.data, digest_size=16).hexdigest()
-    fresh = before.get(name) != digest
+    digest = _digest(stored.data)
+    # The file itself is asked as well: an import that was killed may have left another picture under the old record.
+    fresh = before.get(name) != digest or _digest((task.pictures / name).read_bytes()) != digest
     if fresh:
         write_bytes(task.staging / name, stored.data)
     page = StagedPage(number, name, stored.width, stored.height, digest, printable(member.name), kind, fresh)
     return page, stored.note
 
 
-def _nothing_readable(reasons: list[str]) -> str:
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _nothing_readable(reasons: list[tuple[str, str]]) -> str:
     if len(reasons) == 1:
-        return f"its only page cannot be read ({reasons[0]})"
-    distinct = {reason.rpartition(": ")[2] for reason in reasons}
-    if len(distinct) == 1:
-        return f"none of its {len(reasons)} pages can be read ({distinct.pop()})"
-    return f"none of its {len(reasons)} pages can be read (first {reasons[0]})"
+        return f"its only page cannot be read ({': '.join(reasons[0])})"
+    if len({why for _, why in reasons}) == 1:
+        return f"none of its {len(reasons)} pages can be read ({reasons[0][1]})"
+    return f"none of its {len(reasons)} pages can be read (first {': '.join(reasons[0])})"
 
 
 def _digests(task: ImportTask) -> dict[str, str]:
     """File name to digest of the pages that are in the corpus already, as their records say."""
     corpus = Corpus.open(task.corpus)
-    folder = _pictures(corpus, task.comic)
     try:
         records = corpus.pages(task.comic)
     except InputError:
@@ -230,7 +237,7 @@ def _digests(task: ImportTask) -> dict[str, str]:
     out = {}
     for record in records:
         name = Path(record.image).name
-        if (folder / name).is_file():
+        if (task.pictures / name).is_file():
             out[name] = str(record.extra.get("digest", ""))
     return out
 
@@ -240,11 +247,11 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
     comic = task.comic
     said = result.info.direction if result.info else None
     reading = direction or said or corpus.direction
-    kept = _earlier_records(corpus, comic)
-    records = [_record(comic, page, reading, kept.get(page.digest, {}).get(page.page)) for page in result.pages]
+    earlier = _earlier_records(corpus, comic)
+    records = [_record(comic, page, reading, _same_picture(page, earlier)) for page in result.pages]
     # Facts first: they bind the name to the source, whatever happens next.
     corpus.write_comic_facts(comic, _facts(task, result, reading))
-    folder = _pictures(corpus, comic)
+    folder = task.pictures
     folder.mkdir(parents=True, exist_ok=True)
     for page in result.pages:
         if page.staged:
@@ -255,8 +262,8 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
     for file in folder.iterdir():
         if file.name not in current and file.is_file():
             file.unlink()
-    for kind in ("comics", "pages"):
-        _sweep_partial(corpus.root / "annotations" / kind, comic)
+    _sweep_partial(corpus.root / "annotations" / "comics" / f"{comic}.json")
+    _sweep_partial(corpus.root / "annotations" / "pages" / f"{comic}.jsonl")
     shutil.rmtree(task.staging, ignore_errors=True)
     summary = {
         "pages": len(result.pages),
@@ -276,6 +283,15 @@ def _earlier_records(corpus: Corpus, comic: str) -> dict[str, dict[int, PageReco
     for record in records:
         out.setdefault(str(record.extra.get("digest", "")), {})[record.page] = record
     return out
+
+
+def _same_picture(page: StagedPage, earlier: dict[str, dict[int, PageRecord]]) -> PageRecord | None:
+    """The earlier record of the same picture, best of the same page number; pages move when one is put in."""
+    records = earlier.get(page.digest)
+    if not records:
+        return None
+    record = records.get(page.page) or records[min(records)]
+    return replace(record, page=page.page, extra=dict(record.extra))
 
 
 def _record(comic: str, page: StagedPage, direction: str, earlier: PageRecord | None) -> PageRecord:
@@ -303,19 +319,8 @@ def _facts(task: ImportTask, result: StagedComic, direction: str) -> dict[str, A
     }
 
 
-def _pictures(corpus: Corpus, comic: str) -> Path:
-    return corpus.root / "page_images" / comic
-
-
-def _sweep_partial(folder: Path, comic: str) -> None:
-    """Remove temporary files that a killed import left beside the files of this comic."""
-    for file in folder.glob("*.partial"):
-        if file.name.startswith(f".{comic[:30]}"):
+def _sweep_partial(target: Path) -> None:
+    """Remove temporary files that a killed import left beside a file (their names begin as `atomic_file` does)."""
+    for file in target.parent.glob("*.partial"):
+        if file.name.startswith(f".{target.name[:40]}."):
             file.unlink(missing_ok=True)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return  # another shard is still at work in it

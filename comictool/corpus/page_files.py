@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -123,23 +123,26 @@ def _is_see_through(picture: Image.Image) -> bool:
 
 def _stored_anew(data: bytes) -> PageFile:
     with open_picture(data) as picture:
-        picture.load()
         frames = getattr(picture, "n_frames", 1)
-        kind, grey = picture.format or "", picture.mode in _GREY or picture.mode.startswith("I;")
-        see_through = _is_see_through(picture)
-        lossless = kind in _LOSSLESS or (kind == "WEBP" and b"VP8L" in data[:64])
-        # A colour profile describes the stored numbers; after a change of inks it would be wrong.
-        profile = picture.info.get("icc_profile") if picture.mode in ("L", "P", "RGB", "RGBA") else None
-        result = to_rgb(upright(picture))
-    # The first picture of an animation is the page; a TIFF of several pictures holds pages that get lost.
-    note = f"holds {frames} pictures, only the first is taken" if kind == "TIFF" and frames > 1 else ""
-    if grey:
+        picture.load()
+        stored = _encoded(picture, data)
+    if picture.format == "TIFF" and frames > 1:
+        # The first picture of an animation is the page, but a TIFF of several pictures holds pages that get lost.
+        return replace(stored, note=f"holds {frames} pictures, only the first is taken")
+    return stored
+
+
+def _encoded(picture: Image.Image, data: bytes) -> PageFile:
+    lossless = picture.format in _LOSSLESS or (picture.format == "WEBP" and b"VP8L" in data[:64])
+    # A colour profile describes the stored numbers; after a change of inks it would be wrong.
+    profile = picture.info.get("icc_profile") if picture.mode in ("L", "P", "RGB", "RGBA") else None
+    result = to_rgb(upright(picture))
+    if picture.mode in _GREY or picture.mode.startswith("I;"):
         result = result.convert("L")
-    few = lossless and (see_through or result.getcolors(MOST_PNG_COLOURS) is not None)
     stream = io.BytesIO()
-    if few or max(result.size) > 65_500:
+    if lossless and (_is_see_through(picture) or result.getcolors(MOST_PNG_COLOURS) is not None):
         result.save(stream, "PNG", icc_profile=profile)
-        return PageFile(stream.getvalue(), "png", *result.size, note)
+        return PageFile(stream.getvalue(), "png", *result.size)
     # An empty EXIF block: the picture is upright now, its old orientation must not be applied again.
     result.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=profile, exif=b"")
-    return PageFile(stream.getvalue(), "jpg", *result.size, note)
+    return PageFile(stream.getvalue(), "jpg", *result.size)

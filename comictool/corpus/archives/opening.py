@@ -108,9 +108,9 @@ def _kind(path: Path) -> str:
 def _open(path: Path, kind: str, access: Access, *, nested: bool) -> Container:
     # Each kind's reader brings its library along, so only the one that is needed is loaded.
     if kind == "zip":
-        from comictool.corpus.archives.zip_files import ZipContainer
+        from comictool.corpus.archives.zip_files import open_zip
 
-        return ZipContainer(path, access)
+        return open_zip(path, access)
     if kind == "rar":
         from comictool.corpus.archives.rar_files import RarContainer
 

@@ -19,6 +19,10 @@ _END = b"PK\x05\x06"
 _METHODS = {1: "shrink", 6: "implode", 9: "deflate64", 98: "PPMd", 99: "AES encryption"}
 
 
+class TableMissing(InputError):
+    """The table of contents at the end of a ZIP is missing or damaged."""
+
+
 class ZipContainer(Container):
     """A ZIP archive. Sizes are those of its table of contents, and zipfile never yields more than they say."""
 
@@ -32,7 +36,7 @@ class ZipContainer(Container):
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, struct.error, ValueError, EOFError) as error:
-            raise InputError("damaged or cut off: its table of contents cannot be read", cause=str(error)) from error
+            raise TableMissing("damaged or cut off: its table of contents cannot be read", cause=str(error)) from error
         self._infos = self._zip.infolist()
         self._limits.check_entries(len(self._infos))
 
@@ -78,6 +82,16 @@ class ZipContainer(Container):
 
     def close(self) -> None:
         self._zip.close()
+
+
+def open_zip(path: Path, access: Access) -> Container:
+    """Open a ZIP by its table of contents, or by its members' own headers when that is missing."""
+    try:
+        return ZipContainer(path, access)
+    except TableMissing:
+        from comictool.corpus.archives.zip_salvage import SalvagedZip
+
+        return SalvagedZip(path, access)
 
 
 def _check_directory(path: Path) -> None:
