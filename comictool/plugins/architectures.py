@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from comictool.core.errors import InputError, UsageError, near_matches
-from comictool.plugins.manifest import MAX_DIMENSION, TIMM, Manifest
+from comictool.plugins.manifest import MAX_DIMENSION, Manifest
+from comictool.plugins.names import TIMM
 
 if TYPE_CHECKING:
     import torch

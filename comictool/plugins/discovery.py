@@ -1,7 +1,7 @@
 """Finding plugin directories by name, and listing them, without importing anything heavy or running any of them.
 
 Order: `--plugin-dir` directories, then COMICTOOL_PLUGIN_DIRS, then the ones that ship. The first of a name wins.
-The working directory is never searched. Standard library only.
+The working directory is never searched. Standard library only, and of that little at module level: Tab waits for it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import comictool
 from comictool.core.errors import ComicError, InputError, UsageError, near_matches
-from comictool.plugins.manifest import MANIFEST_NAME, TIMM, Manifest, read_manifest
-from comictool.plugins.trust import trust_state
+from comictool.plugins.names import LEGACY_NAME, MANIFEST_NAME, TIMM
+
+if TYPE_CHECKING:
+    from comictool.plugins.manifest import Manifest
 
 DIRECTORIES_VARIABLE = "COMICTOOL_PLUGIN_DIRS"
-LEGACY_NAME = "main.py"
 LEGACY_CLASS = re.compile(rb"\bMainModule\b")
 LEGACY_LIMIT = 1 << 20  # bytes of main.py that are searched for the class
 
@@ -155,6 +157,8 @@ def find_plugin(name_or_path: str, plugin_dirs: Sequence[Path] = ()) -> PluginPl
 
 
 def _id_of(place: PluginPlace) -> str:
+    from comictool.plugins.manifest import read_manifest
+
     try:
         return read_manifest(place.directory).id
     except ComicError:
@@ -176,6 +180,9 @@ def list_plugins(plugin_dirs: Sequence[Path] = ()) -> list[PluginSummary]:
 
 def summarise(place: PluginPlace) -> PluginSummary:
     """What can be said of one plugin without loading it."""
+    from comictool.plugins.manifest import read_manifest
+    from comictool.plugins.trust import trust_state
+
     try:
         if place.legacy:
             trusted = trust_state(place.directory).trusted
@@ -186,6 +193,8 @@ def summarise(place: PluginPlace) -> PluginSummary:
 
 
 def _summary_of(place: PluginPlace, manifest: Manifest) -> PluginSummary:
+    from comictool.plugins.trust import trust_state
+
     trusted = trust_state(place.directory).trusted if manifest.runs_code else None
     return PluginSummary(
         name=place.name,

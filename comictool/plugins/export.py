@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comictool.core.errors import InputError, UsageError
-from comictool.plugins.manifest import PYTHON, Manifest, WeightsSpec, write_manifest
+from comictool.plugins.manifest import Manifest, WeightsSpec, write_manifest
+from comictool.plugins.names import PYTHON
 from comictool.plugins.trust import hash_file
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ import numpy as np
 from comictool.core.device import DeviceChoice, import_torch
 from comictool.core.errors import InputError
 from comictool.plugins.code_plugins import CodeEncoder, run_plugin_code
-from comictool.plugins.manifest import PYTHON, Manifest
+from comictool.plugins.manifest import Manifest
+from comictool.plugins.names import PYTHON
 from comictool.plugins.private_modules import load_private_module
 from comictool.plugins.trust import Fingerprint
 

@@ -16,7 +16,8 @@ from comictool.core.seeds import derive_seed
 from comictool.plugins.architectures import Architecture, call_builder, find_architecture
 from comictool.plugins.discovery import PluginPlace, find_plugin, too_old_for
 from comictool.plugins.encoder import Encoder
-from comictool.plugins.manifest import MANIFEST_NAME, PYTHON, TIMM, Manifest, read_manifest, weights_path
+from comictool.plugins.manifest import Manifest, read_manifest, weights_path
+from comictool.plugins.names import MANIFEST_NAME, PYTHON, TIMM
 from comictool.plugins.trust import Fingerprint, hash_file, require_trust
 
 RANDOM_SEED = 0

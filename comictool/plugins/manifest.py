@@ -51,13 +51,11 @@ from typing import Any
 
 from comictool.core.errors import InputError
 from comictool.core.files import write_text
+from comictool.plugins.names import MANIFEST_NAME, PYTHON
 from comictool.plugins.toml_tables import TableReader, write_tables
 
-MANIFEST_NAME = "plugin.toml"
 MANIFEST_LIMIT = 64 * 1024  # bytes; the largest sensible one is about two thousand
 SCHEMA = 1
-TIMM = "timm:"  # in front of the name of a timm architecture
-PYTHON = "python"  # the architecture whose code is in the plugin's own model.py
 KINDS = ("encoder", "detector", "depth", "text-encoder", "fusion", "sequence")
 RESIZE_MODES = ("squash", "pad", "crop")
 INTERPOLATIONS = ("bilinear", "bicubic")

@@ -10,7 +10,8 @@ from typing import Any
 from comictool.core.device import import_timm
 from comictool.core.errors import EnvironmentError_, InputError, UsageError, near_matches
 from comictool.plugins.architectures import Architecture
-from comictool.plugins.manifest import INTERPOLATIONS, RESIZE_MODES, TIMM, InputSpec
+from comictool.plugins.manifest import INTERPOLATIONS, RESIZE_MODES, InputSpec
+from comictool.plugins.names import TIMM
 
 # Arguments of timm.create_model that read files, reach the network or run code, or that undo what we set.
 RESERVED = frozenset(

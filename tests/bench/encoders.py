@@ -17,7 +17,7 @@ from PIL import Image
 
 from comictool.plugins.check import trial_pictures
 from comictool.plugins.load import load_plugin
-from comictool.plugins.manifest import TIMM
+from comictool.plugins.names import TIMM
 from comictool.plugins.timm_models import build_timm
 
 ROUNDS = 5

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import comictool
 from comictool.core.errors import InputError, UsageError
 from comictool.plugins.discovery import find_plugin, list_plugins, names_for_completion
 from comictool.plugins.manifest import write_manifest
@@ -118,6 +119,14 @@ def test_a_plugin_for_a_newer_tool_says_so(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     write_manifest(tmp_path / "new", manifest(minimum_tool="99.1"))
     assert "needs comictool 99.1" in list_plugins([tmp_path / "new"])[0].problem
+
+
+def test_the_shipped_folder_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site-packages" / "comictool"
+    (package / "shipped" / "plugins" / "mine").mkdir(parents=True)
+    write_manifest(package / "shipped" / "plugins" / "mine", manifest())
+    monkeypatch.setattr(comictool, "__file__", str(package / "__init__.py"))
+    assert [summary.name for summary in list_plugins()] == ["mine"]
 
 
 def test_completion_never_fails(folder: Path) -> None:
