@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,16 +59,17 @@ class PluginSummary:
 def shipped_folder() -> Path:
     """Where the plugins lie that come with the program: inside the package when installed, beside it in a checkout."""
     package = Path(comictool.__file__).resolve().parent
-    installed = package / "shipped" / "plugins"
-    return installed if installed.is_dir() else package.parent / "plugins"
+    checkout = package.parent / "plugins"
+    # Beside an installed package lie other people's packages, of which one may be called plugins.
+    return checkout if (package.parent / "pyproject.toml").is_file() else package / "shipped" / "plugins"
 
 
 def is_plugin(directory: Path) -> bool:
     """Whether a directory holds a manifest, or an older main.py with a MainModule."""
-    if (directory / MANIFEST_NAME).is_file():
-        return True
     legacy = directory / LEGACY_NAME
     try:
+        if (directory / MANIFEST_NAME).is_file():
+            return True
         if not legacy.is_file():
             return False
         with legacy.open("rb") as stream:
@@ -172,7 +173,7 @@ def list_plugins(plugin_dirs: Sequence[Path] = ()) -> list[PluginSummary]:
     for place in walk_plugins(plugin_dirs):
         summary = summarise(place)
         if place.name in first and not summary.problem:
-            summary = _with_problem(summary, f"hidden by {first[place.name]}, which comes first")
+            summary = replace(summary, problem=f"hidden by {first[place.name]}, which comes first")
         first.setdefault(place.name, place.directory)
         summaries.append(summary)
     return summaries
@@ -209,12 +210,6 @@ def _summary_of(place: PluginPlace, manifest: Manifest) -> PluginSummary:
         trusted=trusted,
         problem=too_old_for(manifest),
     )
-
-
-def _with_problem(summary: PluginSummary, problem: str) -> PluginSummary:
-    from dataclasses import replace
-
-    return replace(summary, problem=problem)
 
 
 def too_old_for(manifest: Manifest) -> str:

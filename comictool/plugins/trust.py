@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from comictool.core.errors import InputError, UsageError
@@ -173,19 +174,13 @@ def require_trust(directory: Path, runs: list[str], *, trust: bool) -> Fingerpri
     raise UsageError(
         f"plugin {directory} contains code and is not trusted",
         cause=cause,
-        hint=f"read it, then: comictool plugins trust {_quoted(directory)}   (or add --trust-plugin for this once)",
+        hint=f"read it, then: comictool plugins trust {quote(str(directory))}   (or add --trust-plugin for this once)",
     )
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
 
 
 def _read_record() -> dict[str, dict[str, str]]:
     file = config_folder() / TRUST_FILE
-    hint = f"delete it and trust again: rm {_quoted(file)}"
+    hint = f"delete it and trust again: rm {quote(str(file))}"
     try:
         mode = file.stat().st_mode
         text = file.read_text(encoding="utf-8")
@@ -195,7 +190,7 @@ def _read_record() -> dict[str, dict[str, str]]:
         raise InputError(f"{file} cannot be read: {error}", hint=hint) from error
     if os.name == "posix" and mode & 0o022:
         raise InputError(
-            f"{file} can be changed by other users, so it proves nothing", hint=f"chmod 600 {_quoted(file)}"
+            f"{file} can be changed by other users, so it proves nothing", hint=f"chmod 600 {quote(str(file))}"
         )
     try:
         record: Any = json.loads(text)
