@@ -125,6 +125,11 @@ class Canvas:
         """A line on the picture only: rain or light, which belongs to whatever it crosses."""
         self._pen.line([(x, y) for x, y in points], fill=colour, width=max(1, round(width)))
 
+    def tint_shape(self, points: Points, fill: Colour, width: float) -> None:
+        """A small outlined shape on the picture only."""
+        flat = [(x, y) for x, y in points]
+        self._pen.polygon(flat, fill=fill, outline=self.ink, width=max(1, round(width)))
+
     def dim_ellipse(self, x: float, y: float, rx: float, ry: float, strength: int) -> None:
         """A shadow on what is already drawn, which keeps its layer; `strength` 0..255."""
         x0, y0, x1, y1 = (

@@ -168,7 +168,7 @@ def _even(wave: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=4)
 def _cloud(width: int, height: int) -> np.ndarray:
     """Slow unevenness of a brush wash, about -20..20."""
-    return (_noise(width, height, 5, 18.0) * 11 + _noise(width, height, 6, 3.0) * 4).astype(np.int16)
+    return (_noise(width, height, 5, 18.0) * 6 + _noise(width, height, 6, 3.0) * 3).astype(np.int16)
 
 
 @lru_cache(maxsize=4)

@@ -90,7 +90,7 @@ def read_labels(art: PanelArt, number: int | None, first: int, cast_names: list[
                 panel=number,
                 face=face,
                 body=body,
-                identity=cast_names[actor.role],
+                identity=None if actor.role is None else cast_names[actor.role],
                 valence=figure.emotion.valence,
                 arousal=figure.emotion.arousal,
                 extra={
@@ -107,7 +107,7 @@ def read_labels(art: PanelArt, number: int | None, first: int, cast_names: list[
             )
         )
         mouth = art.on_page(actor.anatomy.mouth)
-        if face is not None and 0 <= mouth[0] < width and 0 <= mouth[1] < height:
+        if actor.role is not None and face is not None and 0 <= mouth[0] < width and 0 <= mouth[1] < height:
             speakers[actor.role] = Speaker(ids[owner], mouth, figure.u / 2, figure.look.species)
     panel = _panel(art, number, width, height) if number is not None else None
     return Truth(panel, characters, speakers, _segments(art, seen, ids, number))

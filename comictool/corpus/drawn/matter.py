@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from comictool.corpus.drawn.colours import WHITE, Colour, hsv, mix, shade
 from comictool.corpus.drawn.inks import Press, ink
 from comictool.corpus.drawn.labels import cover, paste_depth, read_labels
-from comictool.corpus.drawn.layout import BEYOND, Cell, rectangle
+from comictool.corpus.drawn.layout import BEYOND, Area, Cell, rectangle
 from comictool.corpus.drawn.lettering import block, display, draw_block
 from comictool.corpus.drawn.panel import draw_panel
 from comictool.corpus.drawn.plan import ComicPlan
@@ -38,7 +38,7 @@ def draw_matter(
         press: the comic's inks.
     """
     rng = stream(plan.seed, "matter", plan.comic, page)
-    writer = _Writer(plan, sheet, record, rng)
+    writer = Writer(plan, sheet, record, rng)
     if kind == "cover":
         _cover(writer, page, stored, press)
     elif kind == "advertisement":
@@ -49,7 +49,7 @@ def draw_matter(
         _credits(writer, page, stored, press)
 
 
-class _Writer:
+class Writer:
     """Puts lettering on a page and into its record."""
 
     def __init__(self, plan: ComicPlan, sheet: Image.Image, record: PageRecord, rng: random.Random) -> None:
@@ -74,7 +74,7 @@ class _Writer:
         lines = block(text, hand, int(wide * self.scale))
         px = int((x + (wide / 2 if centre else 0)) * self.scale - (lines.width / 2 if centre else 0))
         py = int(y * self.scale)
-        if py + lines.height > self.sheet.height - 8:
+        if py + lines.height > self.sheet.height - 3:
             return y
         draw_block(self.sheet, lines, hand, px, py, colour or self.ink, self.rng, left=left and not centre)
         self.note(text, (px, py, px + lines.width, py + lines.height))
@@ -101,6 +101,23 @@ class _Writer:
         self.note(text, (px, py, px + picture.width, py + picture.height))
         return y + picture.height / self.scale
 
+    def heading(self, area: Area) -> float:
+        """The title over the first story page; returns where the panels may begin, in pixels."""
+        fill = self.colour(self.rng.random(), 0.7, 0.85)
+        dark = sum(self.plan.paper) <= 240
+        top = area.y0 / self.scale
+        letters, edge = (WHITE, fill) if dark else (fill, self.ink)
+        below = self.big(self.plan.title.upper(), _PAGE / 2, top, 620, 62, letters, edge)
+        return (below + 16) * self.scale
+
+    def folio(self, page: int, margin: float) -> None:
+        """The page number in the lower margin, where there is room for one."""
+        middle = self.rng.choice((_PAGE / 2, _PAGE - margin / self.scale - 20))
+        y = (self.sheet.height - margin * 0.75) / self.scale
+        lowest = max((panel.box[3] for panel in self.record.panels), default=0)
+        if margin >= 34 * self.scale and lowest < y * self.scale:
+            self.plain(str(page), middle - 30, y, 60, min(18, 0.5 * margin / self.scale), centre=True)
+
     def note(self, text: str, box: tuple[int, int, int, int]) -> None:
         """Record a piece of lettering."""
         w, h = self.sheet.size
@@ -120,7 +137,7 @@ class _Writer:
         return (level, level, level)
 
 
-def _scene(writer: _Writer, page: int, beat: Beat, cell: Cell, stored: np.ndarray, press: Press) -> None:
+def _scene(writer: Writer, page: int, beat: Beat, cell: Cell, stored: np.ndarray, press: Press) -> None:
     """Draw a picture that is no panel, and its labels."""
     plan, sheet, record = writer.plan, writer.sheet, writer.record
     art = draw_panel(plan, stream(plan.seed, "panel", plan.comic, page, 0), beat, cell, writer.scale, 0)
@@ -133,7 +150,7 @@ def _scene(writer: _Writer, page: int, beat: Beat, cell: Cell, stored: np.ndarra
     record.segments += truth.segments
 
 
-def _cover(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None:
+def _cover(writer: Writer, page: int, stored: np.ndarray, press: Press) -> None:
     plan, rng, sheet = writer.plan, writer.rng, writer.sheet
     tall = sheet.height / writer.scale
     setting, light = (
@@ -170,7 +187,7 @@ def _cover(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None
     writer.big(plan.title.upper(), 500, tall - 246, 760, 76, WHITE, edge, angle=rng.uniform(-4, 4))
 
 
-def _advertisement(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None:
+def _advertisement(writer: Writer, page: int, stored: np.ndarray, press: Press) -> None:
     plan, rng, sheet = writer.plan, writer.rng, writer.sheet
     tall, s = sheet.height / writer.scale, writer.scale
     hue = rng.random()
@@ -229,7 +246,7 @@ def _advertisement(writer: _Writer, page: int, stored: np.ndarray, press: Press)
     )
 
 
-def _goods(pen: ImageDraw.ImageDraw, writer: _Writer, x: float, y: float, size: float, hue: float) -> None:
+def _goods(pen: ImageDraw.ImageDraw, writer: Writer, x: float, y: float, size: float, hue: float) -> None:
     """A bottle with a label: what is for sale."""
     line = max(2, round(size / 70))
     glass, label = writer.colour(hue + 0.3, 0.5, 0.8), writer.colour(hue + 0.15, 0.25, 1.0)
@@ -263,7 +280,7 @@ def _goods(pen: ImageDraw.ImageDraw, writer: _Writer, x: float, y: float, size: 
         )
 
 
-def _prose(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None:
+def _prose(writer: Writer, page: int, stored: np.ndarray, press: Press) -> None:
     plan, rng, sheet = writer.plan, writer.rng, writer.sheet
     tall, s = sheet.height / writer.scale, writer.scale
     letters = rng.random() < 0.35
@@ -298,7 +315,7 @@ def _prose(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None
     writer.plain(str(page), 480, tall - 50, 60, 20, centre=True)
 
 
-def _credits(writer: _Writer, page: int, stored: np.ndarray, press: Press) -> None:
+def _credits(writer: Writer, page: int, stored: np.ndarray, press: Press) -> None:
     plan, rng, sheet = writer.plan, writer.rng, writer.sheet
     tall, s = sheet.height / writer.scale, writer.scale
     y = writer.big(

@@ -13,7 +13,7 @@ from comictool.corpus.drawn.colours import WHITE, Colour, hsv, luma
 from comictool.corpus.drawn.inks import Press, age, ink
 from comictool.corpus.drawn.labels import Truth, cover, open_box, paste_depth, read_labels
 from comictool.corpus.drawn.layout import Area, make_layout
-from comictool.corpus.drawn.matter import draw_matter
+from comictool.corpus.drawn.matter import Writer, draw_matter
 from comictool.corpus.drawn.panel import PanelArt, draw_panel
 from comictool.corpus.drawn.plan import ComicPlan, make_plan
 from comictool.corpus.drawn.script import Line, beats_of_page
@@ -96,7 +96,11 @@ def _story(
     margin = plan.margin * scale
     area = Area(margin, margin, sheet.width - margin, sheet.height - margin, plan.gutter_width * scale)
     number = story_index(page)
+    writer = Writer(plan, sheet, record, stream(plan.seed, "margin", plan.comic, page))
     family = plan.families[(number + stream(plan.seed, "families", plan.comic).randrange(7)) % len(plan.families)]
+    if number == 0:
+        family = "tiers" if family in ("bleed", "splash") else family  # those would run over the title
+        area = replace(area, y0=writer.heading(area))
     cells = make_layout(rng, family, area, plan.direction, sheet.width)
     record.extra["layout"] = family
     beats = beats_of_page(plan.seed, plan.comic, number, len(cells), plan.episode, len(plan.cast))
@@ -125,6 +129,7 @@ def _story(
         if truth.panel is not None:
             record.panels.append(truth.panel)
         truths.append(truth)
+    writer.folio(page, margin)
     _letter(plan, page, sheet, record, arts, truths, scale)
     for art, truth in zip(arts, truths, strict=True):
         if art.cell.kind == "open" and truth.panel is not None:
@@ -136,7 +141,7 @@ def _letter(
     scale: float,
 ) -> None:  # fmt: skip
     """Place and draw the lettering of all panels, in reading order."""
-    taken: list[Box] = []
+    taken: list[Box] = [text.box for text in record.texts if text.box]
     insets = [t.panel.box for t, a in zip(truths, arts, strict=True) if t.panel and a.cell.kind == "inset"]
     for index, (art, truth) in enumerate(zip(arts, truths, strict=True)):
         if truth.panel is None:

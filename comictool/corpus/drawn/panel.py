@@ -12,32 +12,24 @@ from scipy import ndimage
 
 from comictool.corpus.drawn.canvas import FINE, Canvas, Point, Points, smooth
 from comictool.corpus.drawn.colours import LIGHTS
-from comictool.corpus.drawn.figure import Anatomy, Figure, draw_figure, standing_height
+from comictool.corpus.drawn.figure import Anatomy, Figure, draw_figure
 from comictool.corpus.drawn.layout import Cell
+from comictool.corpus.drawn.marks import draw_marks
 from comictool.corpus.drawn.places import INDOORS, draw_place
 from comictool.corpus.drawn.plan import ComicPlan
-from comictool.corpus.drawn.poses import EMOTIONS, POSES
 from comictool.corpus.drawn.scenery import Camera, Floor, View, foreground
 from comictool.corpus.drawn.script import Beat
 from comictool.corpus.drawn.seeds import stream
+from comictool.corpus.drawn.staging import CAMERA, FAR, apart, choose_shot, place_extras, place_figures
 
 HALF = 127  # a pixel belongs to a panel when the panel covers more than half of it
-SHOTS = ("long", "full", "medium", "close")
-# Per shot: horizon as share of the height (from, to), zoom of the place, depth of the floor at the bottom edge.
-_CAMERA = {
-    "long": (0.42, 0.58, 0.75, 0.25),
-    "full": (0.50, 0.64, 1.0, 0.18),
-    "medium": (0.58, 0.72, 1.5, 0.5),
-    "close": (0.64, 0.8, 2.1, 0.65),
-}
-_FAR = 0.9  # depth of the floor at the horizon; walls and far things lie between this and the sky at 1
 
 
 @dataclass
 class Actor:
     """One figure of a panel with what was drawn of it. Coordinates are page pixels once the panel is placed."""
 
-    role: int
+    role: int | None  # None: a passer-by
     owner: int  # what its layers are marked with
     figure: Figure
     anatomy: Anatomy
@@ -106,11 +98,11 @@ def _stage(
     """Choose the shot, draw the place, the cast and what stands in front."""
     pad, w, h = inner
     roles = list(beat.roles)
-    shot = beat.shot or _shot(rng, len(roles), w / h, min(w, h) / scale)
-    low, high, zoom, near = _CAMERA[shot]
+    shot = beat.shot or choose_shot(rng, len(roles), w / h, min(w, h) / scale)
+    low, high, zoom, near = CAMERA[shot]
     horizon = pad + h * rng.uniform(low, high)
     unit = h * zoom if w / h > 0.55 else w * 1.5 * zoom
-    floor = Floor(_FAR, near, horizon, pad + h)
+    floor = Floor(FAR, near, horizon, pad + h)
     light = LIGHTS[beat.light]
     camera = Camera(rng.uniform(-0.7, 0.7), unit, horizon, pad + w / 2)
     setting = beat.setting
@@ -124,7 +116,11 @@ def _stage(
         line, canvas.line = canvas.line, canvas.line * 0.75
         draw_place(setting, view)
         canvas.line = line
-    figures = _figures(plan, rng, beat, roles, shot, floor, inner, costume)
+    figures = place_figures(plan, rng, beat, roles, shot, floor, inner, costume)
+    parts: list[int | None] = list(roles)
+    if cell.kind != "open":
+        extras = place_extras(rng, setting, camera, floor, max((f.depth for f in figures), default=0.0))
+        figures, parts = apart(figures + extras), parts + [None] * len(extras)
     order = sorted(range(len(figures)), key=lambda i: -figures[i].depth)
     actors: list[Actor] = []
     base_line = canvas.line
@@ -135,94 +131,16 @@ def _stage(
             canvas.dim_ellipse(figure.x, figure.ground, 0.75 * figure.u, 0.12 * figure.u, 80)
         first = len(canvas.layers)
         anatomy = draw_figure(canvas, figure, index)
-        actor = Actor(roles[index], index, figure, anatomy)
+        actor = Actor(parts[index], index, figure, anatomy)
         _count(canvas, actor, first)
         actors.append(actor)
+        draw_marks(canvas, rng, figure, anatomy)
     canvas.line = base_line
     if cell.kind != "open" and rng.random() < 0.16 and shot != "close":
         view.rng = random.Random(rng.random())
         kind = rng.choice(("leaves", "rail", "post") if setting not in INDOORS else ("table", "post", "table"))
         foreground(view, kind, rng.choice((-1, 1)))
     return shot, actors
-
-
-def _shot(rng: random.Random, count: int, aspect: float, side: float) -> str:
-    if count == 0:
-        return rng.choice(("long", "full"))
-    if side < 420 and count == 1:
-        return rng.choice(("full", "medium", "medium", "close"))
-    if count == 1:
-        return rng.choice(("long", "full", "full", "medium", "medium", "close"))
-    if count == 2:
-        return (
-            rng.choice(("long", "full", "full", "medium", "medium")) if aspect > 0.7 else rng.choice(("full", "long"))
-        )
-    return rng.choice(("long", "full", "full", "medium")) if aspect > 1.1 else rng.choice(("full", "long"))
-
-
-def _figures(
-    plan: ComicPlan, rng: random.Random, beat: Beat, roles: list[int], shot: str, floor: Floor,
-    inner: tuple[int, int, int], costume: int,
-) -> list[Figure]:  # fmt: skip
-    """Where everybody stands, how large, facing whom. The first to speak stands on the side where reading begins."""
-    pad, w, h = inner
-    count = len(roles)
-    figures = []
-    crowd = rng.uniform(0.62, 0.92)
-    off = rng.uniform(-0.06, 0.06) * w if count > 1 else rng.uniform(-0.16, 0.16) * w
-    talk = 0.1 if beat.lines else 0.0
-    for index, role in enumerate(roles):
-        look = plan.cast[role]
-        pose = POSES[beat.poses.get(role, rng.choice(("stand", "hips", "think", "fold")))]
-        emotion = EMOTIONS[beat.emotions.get(role, rng.choice(("neutral", "calm", "worry")))]
-        slot = (index + 0.5) / count
-        share = 0.5 + (slot - 0.5) * (1.0 if count == 1 else crowd)
-        if plan.direction == "rtl":
-            share = 1 - share
-        x = pad + w * share + off + rng.uniform(-0.03, 0.03) * w
-        heads = standing_height(look, pose, 1.0)
-        widest = w / (1.5 * count + 0.4)
-        if shot in ("long", "full"):
-            tall = h * (rng.uniform(0.3, 0.42) if shot == "long" else rng.uniform(0.62, 0.74) - talk)
-            row = pad + h * rng.uniform(0.86, 0.97)
-            if shot == "long":
-                row = max(floor.horizon + 0.12 * h, pad + h * rng.uniform(0.72, 0.94))
-            u = min(tall / (0.5 * look.height + 0.5 * 4.0), widest)
-            u *= 1 + 0.5 * (row - pad - 0.9 * h) / h
-            depth = floor.depth(row)
-        else:
-            u = min(
-                h * (rng.uniform(0.24, 0.32) if shot == "medium" else rng.uniform(0.46, 0.56)), widest * 1.5, w * 0.62
-            )
-            top = h * (0.26 + talk) if shot == "medium" else h * (0.2 + talk)
-            top = max(top, h * 0.97 - u * (2.6 if shot == "medium" else 1.5))
-            row = pad + top + heads * u
-            depth = 0.3 - 0.25 * (u / h - 0.25) + 0.012 * index
-        if count == 1:
-            flip = rng.choice((-1, 1)) if abs(share - 0.5) < 0.08 else (1 if share < 0.5 else -1)
-        else:
-            flip = 1 if share < 0.5 else -1
-        figures.append(
-            Figure(
-                look=look,
-                costume=look.costumes[costume % len(look.costumes)],
-                pose=pose,
-                emotion=emotion,
-                x=x,
-                ground=row,
-                u=u,
-                flip=flip,
-                depth=max(0.06, depth),
-                back=beat.turned and rng.random() < 0.2,
-                yaw=rng.choice((0.15, 0.4, 0.6, 0.8)),
-            )
-        )
-    # Two figures at one depth would have no order: keep them a whole figure's parts apart.
-    for a in range(count):
-        for b in range(a):
-            if abs(figures[a].depth - figures[b].depth) < 0.03:
-                figures[a].depth = min(0.86, figures[b].depth + 0.03 + 0.004 * a)
-    return figures
 
 
 def _count(canvas: Canvas, actor: Actor, first: int) -> None:
