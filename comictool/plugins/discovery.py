@@ -122,7 +122,7 @@ def find_plugin(name_or_path: str, plugin_dirs: Sequence[Path] = ()) -> PluginPl
     order, by the folder's name first and then by the id in its manifest.
 
     Raises:
-        UsageError: nearly right (a timm name without `timm:`, a folder here without `./`).
+        UsageError: nearly right (a timm name without `timm:`, a folder here without `./`), or a timm architecture.
         InputError: nothing of that name, with the nearest names; or a path without a plugin.
     """
     name = name_or_path
@@ -130,6 +130,10 @@ def find_plugin(name_or_path: str, plugin_dirs: Sequence[Path] = ()) -> PluginPl
         raise UsageError("the plugin name is empty", hint="comictool plugins list")
     if misspelt := re.match(r"timm[/.\\]+(?=[A-Za-z])|timm(?=\s)\s*:?\s*|TIMM:|Timm:", name):
         raise UsageError(f"{name!r} is not a plugin name", hint=f"write it as {TIMM}{name[misspelt.end() :]}")
+    if name.startswith(TIMM):
+        raise UsageError(
+            f"{name} is a timm architecture, which has no plugin directory", hint=f"comictool plugins check '{name}'"
+        )
     if os.sep in name or "/" in name or name.startswith("."):
         directory = Path(name)
         if directory.is_file() and directory.name in (MANIFEST_NAME, LEGACY_NAME):

@@ -94,6 +94,7 @@ def test_the_working_directory_is_never_searched(folder: Path, monkeypatch: pyte
         ("timm/resnet18", "write it as timm:resnet18"),
         ("timm.resnet18", "write it as timm:resnet18"),
         ("TIMM:resnet18", "write it as timm:resnet18"),
+        ("timm:resnet18", "comictool plugins check 'timm:resnet18'"),
         ("", "comictool plugins list"),
     ],
 )
