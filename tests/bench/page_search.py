@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from comictool.core.images import decode
 from comictool.plugins.classic import ClassicEncoder
@@ -101,6 +101,16 @@ def faded(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return picture.convert("L").point(lambda value: value * 0.6 + 70).convert("RGB")
 
 
+def scanned_again(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Another scan of another copy: borders cut by up to 4 %, turned by up to 1 degree, soft, yellowed, JPEG q60."""
+    picture = picture.rotate(rng.uniform(-1, 1), Image.Resampling.BICUBIC, fillcolor="white")
+    cuts = rng.uniform(0, 0.04, 4) * (picture.width, picture.height, picture.width, picture.height)
+    picture = picture.crop((cuts[0], cuts[1], picture.width - cuts[2], picture.height - cuts[3]))
+    picture = picture.filter(ImageFilter.GaussianBlur(1.5))
+    paper = np.array([250, 238, 205]) / 255
+    return jpeg(Image.fromarray((np.asarray(picture) * 0.85 * paper + 30 * paper).astype(np.uint8)), 60)
+
+
 def black_ink(picture: Image.Image) -> Image.Image:
     """The page as if printed in black alone: a steep curve around the median grey."""
     grey = np.asarray(picture.convert("L"), np.float32)
@@ -115,6 +125,7 @@ FORMS: dict[str, Form] = {
     "balloons pasted": lettered,
     "grey, faded": faded,
     "turned 1 degree": lambda picture, rng: picture.rotate(1, Image.Resampling.BICUBIC, fillcolor="white"),
+    "scanned again": scanned_again,
     "cut to 80 %, middle": lambda picture, rng: crop(picture, 0.8, 0.5, 0.5),
     "cut to 80 %, corner": lambda picture, rng: crop(picture, 0.8, int(rng.integers(2)), int(rng.integers(2))),
     "cut to 80 %, random": random_crop(0.8),
