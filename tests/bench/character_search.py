@@ -21,6 +21,7 @@ from comictool.plugins.classic import ClassicEncoder
 from tests.bench.page_search import colour_histogram, grey_picture, wilson
 from tests.data import DATA
 
+CHARACTER = "classic, profile character"
 SERIES = ("alarming_tales", "peppercarrot")
 
 
@@ -85,12 +86,33 @@ def embed_each(encoder: Callable[[np.ndarray], np.ndarray], crops: Crops) -> np.
     return np.stack([encoder(image) for image in crops.images])
 
 
+def print_row(series: str, name: str, result: Figures, speed: str) -> None:
+    """One line of the table."""
+    low, high = wilson(result.right)
+    print(
+        f"{series:15} {name:27} {len(result.right):3} {result.rank1:7.3f} [{low:.2f},{high:.2f}] "
+        f"{result.macro:6.3f} {result.mean_precision:6.3f} {speed}"
+    )
+
+
+def with_neighbour(rows: np.ndarray, crops: Crops) -> np.ndarray:
+    """Each row plus its nearest row of another page, weighted by the cube of their cosine, as unit rows.
+
+    Database-side augmentation (Turcot and Lowe, 2009; the power after Radenovic and others, 2018). Labels are not used.
+    """
+    similarity = np.where(crops.pages[:, None] != crops.pages[None, :], rows @ rows.T, -np.inf)
+    nearest = np.argmax(similarity, axis=1)
+    weight = similarity[np.arange(len(rows)), nearest].clip(0) ** 3
+    summed = rows + weight[:, None] * rows[nearest]
+    return summed / np.linalg.norm(summed, axis=1, keepdims=True)
+
+
 def main() -> None:
     """Measure everything and print it."""
     if DATA is None:
         raise SystemExit("COMICTOOL_TEST_DATA does not name the folder of test comics")
     arms: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "classic, profile character": lambda image: ClassicEncoder("character").embed([image])[0],
+        CHARACTER: lambda image: ClassicEncoder("character").embed([image])[0],
         "classic, profile picture": lambda image: ClassicEncoder("picture").embed([image])[0],
         "floor: colours 8x8x8": colour_histogram,
         "floor: grey 24x24": grey_picture,
@@ -101,13 +123,11 @@ def main() -> None:
         for name, encoder in arms.items():
             start = time.process_time()
             rows = embed_each(encoder, crops)
-            speed = len(rows) / (time.process_time() - start)
-            result = figures(rows @ rows.T, crops)
-            low, high = wilson(result.right)
-            print(
-                f"{series:15} {name:27} {len(result.right):3} {result.rank1:7.3f} [{low:.2f},{high:.2f}] "
-                f"{result.macro:6.3f} {result.mean_precision:6.3f} {speed:8.0f}"
-            )
+            speed = f"{len(rows) / (time.process_time() - start):8.0f}"
+            print_row(series, name, figures(rows @ rows.T, crops), speed)
+            if name == CHARACTER:
+                joined = with_neighbour(rows, crops)
+                print_row(series, "  + nearest of another page", figures(joined @ joined.T, crops), "")
         random = by_chance(crops)
         print(
             f"{series:15} {'chance':27} {len(random.right):3} {random.rank1:7.3f} {'':11} "
