@@ -16,6 +16,9 @@ from comictool.core.jobs import JobOptions
 Direction = Annotated[
     str | None, typer.Option("--direction", metavar="ltr|rtl|ttb", help="Reading direction; else what the comic says.")
 ]
+Password = Annotated[
+    str | None, typer.Option("--password", envvar="COMICTOOL_PASSWORD", help="For encrypted archives.")
+]
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
 
 
@@ -35,9 +38,7 @@ def import_(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Comic files, image folders, or trees.")],
     output: OutputFolder,
     direction: Direction = None,
-    password: Annotated[
-        str | None, typer.Option("--password", envvar="COMICTOOL_PASSWORD", help="For encrypted archives.")
-    ] = None,
+    password: Password = None,
     *,
     job: JobOptions,
     out: Output,

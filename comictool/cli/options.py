@@ -36,6 +36,10 @@ PluginName = Annotated[
         help="A plugin's name or folder, or timm:NAME for any timm model.",
     ),
 ]
+Device = Annotated[
+    str,
+    typer.Option("--device", envvar="COMICTOOL_DEVICE", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 
 
@@ -105,10 +109,7 @@ def loading(
     offline: Annotated[
         bool, typer.Option("--offline", envvar="COMICTOOL_OFFLINE", help="Forbid the network, whatever else is said.")
     ] = False,
-    device: Annotated[
-        str,
-        typer.Option("--device", envvar="COMICTOOL_DEVICE", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
-    ] = "auto",
+    device: Device = "auto",
     gpu: Annotated[int | None, typer.Option("--gpu", help="GPU number; negative means CPU.")] = None,
     precision: Annotated[
         str, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic of torch models.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from comictool.cli.complete import plugin_names
-from comictool.cli.options import Loading, command
+from comictool.cli.options import Force, Loading, command
 from comictool.cli.output import Output
 from comictool.core.errors import ExitCode
 
@@ -31,7 +31,8 @@ def list_(plugin_dir: Directories = None, *, out: Output) -> int:
     trust = {None: "runs no code", True: "trusted", False: "not trusted"}
     rows = [
         {
-            "name": p.name, "kind": p.kind, "dimension": p.dimension, "licence": p.licence, "code": trust[p.trusted],
+            "name": p.name, "kind": p.kind, "dimension": p.dimension, "licence": p.licence,
+            "code": "" if p.problem else trust[p.trusted],
             "where": p.where, "title": p.title, "version": p.version, "architecture": p.architecture,
             "directory": str(p.directory), "problem": p.problem or None,
         }
@@ -108,4 +109,29 @@ def trust(
     rows = [{"file": file, "sha256": digest} for file, digest in fingerprint.files.items()]
     out.rows(rows, ["file", "sha256"])
     out.note(f"{directory} is trusted as it is now")
+    return ExitCode.DONE
+
+
+@command
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint: .pt, .pth, .mdl, .ckpt, .safetensors.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; beside it by default.")] = None,
+    key: Annotated[str, typer.Option("--key", help="Which part, when it holds several, for example state_dict.")] = "",
+    force: Force = False,
+    *,
+    out: Output,
+) -> int:
+    """Turn a checkpoint into safetensors without running anything in it.
+
+    Only tensors are taken; every other object in the file is left behind and named, never built.
+
+    Example: comictool plugins convert old.pth -o model.safetensors
+    """
+    from comictool.plugins.convert import convert_checkpoint
+
+    done = convert_checkpoint(source, output, key=key, force=force)
+    facts = {"output": str(done.output), "sha256": done.sha256, "tensors": done.tensors}
+    out.record({**facts, "left_behind": list(done.left_behind)})
+    if done.left_behind:
+        out.note(f"left behind: {', '.join(map(str, done.left_behind))}")
     return ExitCode.DONE

@@ -50,6 +50,7 @@ COMMANDS: dict[str, Command | Group] = {
             "list": Command("plugins:list_", "List the plugins that can be used by name."),
             "show": Command("plugins:show", "Show what a plugin's manifest says."),
             "check": Command("plugins:check", "Prove that a plugin loads and answers as it should."),
+            "convert": Command("plugins:convert", "Turn a checkpoint into safetensors without running anything in it."),
             "trust": Command("plugins:trust", "Allow the code in a plugin directory to run, as it is now."),
         },
         MODELS,

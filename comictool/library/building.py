@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from comictool.core.errors import ExitCode, UsageError
 from comictool.core.jobs import JobOptions, JobReport
@@ -39,6 +40,36 @@ class LibraryReport:
         if self.embedded is not None and not self.embedded.totals["pages"]:
             return ExitCode.INPUT
         return max((step.exit_code for step in self.steps), key=lambda code: min(code, ExitCode.FINDINGS))
+
+    def summary(self, root: Path) -> dict[str, Any]:
+        """The few numbers a person wants at the end; counts are of the whole library, not only of this run."""
+        problems = [problem for step in self.steps for problem in step.problems]
+        panels = self.panels.totals if self.panels else {}
+        embedded = self.embedded.totals if self.embedded else {}
+        return {
+            "library": str(root),
+            "comics": self.imported.done + self.imported.skipped,
+            "new_comics": self.imported.done,
+            "failed_comics": self.imported.failed,
+            "pages": embedded.get("pages", 0),
+            "panels": panels.get("panels", 0),
+            "problems": len(problems),
+        }
+
+
+def example_queries(root: Path) -> list[list[str]]:
+    """Arguments of `comictool` that search this library, with identifiers and pictures that are in it."""
+    corpus = Corpus.open(root)
+    pages = [page for _, page in zip(range(200), corpus.all_pages(), strict=False)]
+    if not pages:
+        return []
+    inside = next((page for page in pages if len(page.panels) > 1), pages[-1])
+    queries = [["query", str(root), "--image", str(corpus.image_path(inside))], ["query", str(root), "--id", inside.id]]
+    if inside.panels:
+        sheet = str(root / "similar.html")
+        panel = inside.panel_id(inside.panels[0])
+        queries.append(["query", str(root), "--id", panel, "--exclude-same-comic", "--sheet", sheet])
+    return queries
 
 
 class NumberedSteps:

@@ -1,0 +1,62 @@
+"""`comictool query`: search a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from comictool.cli.options import Device, command
+from comictool.cli.output import Output
+from comictool.core.errors import ExitCode
+
+
+@command
+def query(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A store, or a library with one inside.")],
+    image: Annotated[Path | None, typer.Option("--image", help="Look for this picture.")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Look for what is like comic/page[/panel].")] = None,
+    k: Annotated[int, typer.Option("-k", "--count", min=1, help="How many answers.")] = 10,
+    level: Annotated[
+        str | None, typer.Option("--level", metavar="panel|page", help="Search among panels or pages.")
+    ] = None,
+    comic: Annotated[
+        str | None, typer.Option("--comic", metavar="GLOB", help="Only comics whose name matches, e.g. 'science*'.")
+    ] = None,
+    exclude_same_comic: Annotated[
+        bool, typer.Option("--exclude-same-comic", help="Leave out the comic that the id is of.")
+    ] = False,
+    group_by: Annotated[
+        str | None, typer.Option("--group-by", metavar="comic", help="Only the best answer of each comic.")
+    ] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML contact sheet.")] = None,
+    trust_plugin: Annotated[
+        bool, typer.Option("--trust-plugin", help="Let the store's plugin run its own code (pictures only).")
+    ] = False,
+    device: Device = "auto",
+    *,
+    out: Output,
+) -> int:  # fmt: skip
+    """Find the panels or pages most like a picture or an id.
+
+    Answers come best first with their cosine; a picture is embedded by the plugin that made the store, an id needs
+    no model at all. Exit code 1 when nothing is found.
+
+    Example: comictool query library --id science_comics_001/12/3 -k 5 --sheet similar.html
+    """
+    from comictool.search.query import query_store
+
+    hits = query_store(
+        store, image=image, id=id, k=k, level=level, comic_glob=comic, exclude_same_comic=exclude_same_comic,
+        group_by=group_by, trust=trust_plugin, device=device,
+    )  # fmt: skip
+    if sheet is not None:
+        from comictool.library.sheets import write_query_sheet
+
+        missing = write_query_sheet(sheet, store, hits, image=image, id=id)
+        if missing:
+            out.warn(f"{missing} pictures could not be shown on the sheet")
+        out.note(f"sheet: {sheet}")
+    out.rows([hit.as_dict() for hit in hits], ["rank", "score", "id", "type", "image"])
+    return ExitCode.DONE if hits else ExitCode.FINDINGS
