@@ -9,16 +9,23 @@ import numpy as np
 from scipy import ndimage
 
 from comictool.corpus.panels.gutters import Gutter, best_gutter
+from comictool.corpus.panels.lines import LinePlanes, best_line
 
 LONGEST_RUN = 0.05  # widest slanted gutter, as a share of the page's longer side
 SMALLEST_CELL = 0.004  # share of the page under which a cell is not cut further
 MOST_CELLS = 80  # a page with more is no comic page (tables, prose), and time is bounded
 ENOUGH = 0.62  # quality of a gutter that is cut; see Gutter.quality
 STRAIGHT_IS_BETTER = 0.9  # a slanted search is worth its time only when the straight one found less than this
+SMALLEST_LINED = 0.03  # share of the page under which a cell is not cut at bare frame lines
+THINNEST_LINED = 0.08  # share of the page's shorter side that both parts must keep then
 LETTERING = 0.15  # the largest connected mark of prose or a caption covers less of its block than this
+MINOR = 0.008  # share of the page under which a piece is no panel
+THIN = 0.03  # share of the page's shorter side under which it is none
+STROKE = 0.012  # share of the page's shorter side that frame lines reach
 EDGE_UNDER_CAPTION = 0.75  # straightness that the panel must show under a caption that is cut off it
 BLOCK = 0.06  # share of a cell that a solid shape inside it must fill to be a panel of its own
 SOLID = 0.85  # share of its hull that such a shape fills
+BLOCKS_TILE = 0.85  # share of a cell that its solid shapes must cover: gutters between them are narrow
 BLOCKS_HOLD = 0.85  # share of a cell's ink that its solid shapes must hold together
 EMPTY_LINE = 0.985  # share of background that makes a row or column at the rim of a cell count as margin
 
@@ -50,8 +57,13 @@ class Cell:
         return plane[y0:y1, x0:x1]
 
 
-def cut_page(paper: np.ndarray) -> list[Cell]:
-    """Cut a page, given as its (h, w) background mask, into cells."""
+def cut_page(paper: np.ndarray, lines: LinePlanes | None = None) -> list[Cell]:
+    """Cut a page into cells.
+
+    Args:
+        paper: (h, w) bool, its background.
+        lines: its thin dark strokes, for panels that share a frame line; None to go by gutters alone.
+    """
     whole = trim(Cell(0, 0, np.ones_like(paper)), paper)
     if whole is None:
         return []
@@ -62,7 +74,7 @@ def cut_page(paper: np.ndarray) -> list[Cell]:
         if len(finished) + len(waiting) >= MOST_CELLS:
             finished.append(cell)
             continue
-        pieces = split(cell, paper)
+        pieces = split(cell, paper) or (split_at_line(cell, paper, lines) if lines is not None else [])
         if pieces:
             waiting.extend(pieces)
         else:
@@ -84,13 +96,27 @@ def split(cell: Cell, paper: np.ndarray) -> list[Cell]:
                 found.append((gutter, bool(upright)))
         if found:
             break
-    if not found:
-        return []
     for gutter, upright in sorted(found, key=lambda entry: -entry[0].quality):
         pieces = list(_halves(cell, gutter, upright, paper))
         if _sensible(pieces, gutter, paper):
             return [piece for piece in pieces if piece is not None]
     return _blocks(cell, paper)
+
+
+def split_at_line(cell: Cell, paper: np.ndarray, lines: LinePlanes) -> list[Cell]:
+    """The parts of a cell on either side of a frame line that runs through all of it; empty when there is none."""
+    if cell.inside.sum() < SMALLEST_LINED * paper.size:
+        return []
+    across = best_line(cell.of(lines.level), cell.inside)
+    upright = best_line(cell.of(lines.upright).T, cell.inside.T)
+    if across is None and upright is None:
+        return []
+    is_upright = across is None or (upright is not None and upright.quality > across.quality)
+    chosen = upright if is_upright else across
+    assert chosen is not None
+    pieces = [piece for piece in _halves(cell, chosen, is_upright, paper) if piece is not None]
+    smallest = min((min(piece.inside.shape) for piece in pieces), default=0)
+    return pieces if len(pieces) == 2 and smallest >= THINNEST_LINED * min(paper.shape) else []
 
 
 def _blocks(cell: Cell, paper: np.ndarray) -> list[Cell]:
@@ -101,20 +127,20 @@ def _blocks(cell: Cell, paper: np.ndarray) -> list[Cell]:
         return []
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    shapes: list[tuple[Cell, np.ndarray]] = []
+    hulls: list[np.ndarray] = []
     for number in np.flatnonzero(sizes >= 0.5 * BLOCK * ink.size):
-        hull = _rough_hull(labels == number)
-        body = ndimage.binary_fill_holes(labels == number)
+        shape = labels == number
+        body, hull = ndimage.binary_fill_holes(shape), _rough_hull(shape)
         if body.sum() >= max(BLOCK * ink.size, SOLID * hull.sum()):
-            shapes.append((Cell(cell.left, cell.top, hull, (*cell.gutters, ENOUGH)), hull))
-    if len(shapes) < 2:
+            hulls.append(hull)
+    if len(hulls) < 2:
         return []
-    covered = np.zeros(ink.shape, dtype=np.int32)
-    for _, hull in shapes:
-        covered += hull
-    if (covered > 1).sum() > 0.02 * ink.size or (ink & (covered > 0)).sum() < BLOCKS_HOLD * ink.sum():
+    covered = np.sum(hulls, axis=0)
+    if (covered > 0).sum() < BLOCKS_TILE * ink.size or (covered > 1).sum() > 0.02 * ink.size:
         return []
-    pieces = [trim(shape, paper) for shape, _ in shapes]
+    if (ink & (covered > 0)).sum() < BLOCKS_HOLD * ink.sum():
+        return []
+    pieces = [trim(Cell(cell.left, cell.top, hull, (*cell.gutters, ENOUGH)), paper) for hull in hulls]
     return [piece for piece in pieces if piece is not None]
 
 
@@ -138,12 +164,28 @@ def is_lettering(ink: np.ndarray) -> bool:
 
 def _sensible(pieces: list[Cell | None], gutter: Gutter, paper: np.ndarray) -> bool:
     """A caption may be cut from a panel only along the panel's own straight edge, and prose is not cut into lines."""
-    lettering = [piece is None or is_lettering(piece.inside & ~piece.of(paper)) for piece in pieces]
-    if all(lettering):
+    minor = [piece is None or _is_minor(piece, paper) for piece in pieces]
+    if all(minor) or any(piece is not None and _is_stroke(piece, pieces, paper) for piece in pieces):
         return False
-    if not any(lettering):
+    if not any(minor):
         return True
-    return (gutter.lower if lettering[0] else gutter.upper) >= EDGE_UNDER_CAPTION
+    return (gutter.lower if minor[0] else gutter.upper) >= EDGE_UNDER_CAPTION
+
+
+def _is_minor(piece: Cell, paper: np.ndarray) -> bool:
+    """Whether a piece is too small for a panel, or lettering."""
+    height, width = piece.inside.shape
+    if height * width < MINOR * paper.size or min(height, width) < THIN * min(paper.shape):
+        return True
+    return is_lettering(piece.inside & ~piece.of(paper))
+
+
+def _is_stroke(piece: Cell, pieces: list[Cell | None], paper: np.ndarray) -> bool:
+    """Whether a piece is the frame of the other one: as thin as a line and nearly as long as the other's side."""
+    thin, long = sorted(piece.inside.shape)
+    along = piece.inside.shape.index(long)
+    other = max((p.inside.shape[along] for p in pieces if p is not None and p is not piece), default=0)
+    return thin <= STROKE * min(paper.shape) and long >= 0.5 * other
 
 
 def trim(cell: Cell, paper: np.ndarray) -> Cell | None:

@@ -7,9 +7,11 @@ import numpy as np
 from comictool.corpus.order import order_boxes
 from comictool.corpus.panels.background import candidate_backgrounds, reduce_page
 from comictool.corpus.panels.captions import attach_captions
-from comictool.corpus.panels.cells import cut_page
+from comictool.corpus.panels.cells import Cell, cut_page
 from comictool.corpus.panels.frames import Frame, frame_of
+from comictool.corpus.panels.insets import find_insets
 from comictool.corpus.panels.lettering import lettering_share
+from comictool.corpus.panels.lines import LinePlanes, line_planes
 from comictool.corpus.panels.refine import refine_boxes
 from comictool.corpus.panels.verdict import Verdict, judge
 from comictool.corpus.records import Panel
@@ -39,11 +41,11 @@ def detect_panels(image: np.ndarray, direction: str = "ltr") -> list[Panel]:
     if min(image.shape[:2]) < SMALLEST_PAGE:
         return []
     page = reduce_page(image)
+    grey = page.planes.mean(0)
     best = Verdict((), 0.0)
     colour: tuple[int, int, int] = (255, 255, 255)
     for background in candidate_backgrounds(page):
-        frames = [frame_of(cell, background.mask) for cell in cut_page(background.mask)]
-        verdict = judge(attach_captions(frames, page.shape[0]), background.mask)
+        verdict = _explain(background.mask, grey)
         if verdict.score > best.score:
             best, colour = verdict, background.colour
         if best.score >= CONVINCING:
@@ -56,6 +58,26 @@ def detect_panels(image: np.ndarray, direction: str = "ltr") -> list[Panel]:
         Panel(id=number, box=boxes[i], order=number, score=_score(best.frames[i], best.score), source=SOURCE)
         for number, i in enumerate(order, start=1)
     ]
+
+
+def _explain(paper: np.ndarray, grey: np.ndarray) -> Verdict:
+    """The panels of a working page under one guess at its background."""
+    verdict, cells = _cut_and_judge(paper, None)
+    if len(verdict.frames) <= 1:
+        # Bare frame lines are looked for only where gutters explain nothing: art is full of straight strokes.
+        lined, lined_cells = _cut_and_judge(paper, line_planes(grey))
+        if len(lined.frames) > 1:
+            verdict, cells = lined, lined_cells
+    if not verdict.frames:
+        return verdict
+    insets = [frame_of(inset, paper) for cell in cells for inset in find_insets(cell, paper)]
+    return Verdict((*verdict.frames, *insets), verdict.score)
+
+
+def _cut_and_judge(paper: np.ndarray, lines: LinePlanes | None) -> tuple[Verdict, list[Cell]]:
+    cells = cut_page(paper, lines)
+    frames = attach_captions([frame_of(cell, paper) for cell in cells], paper.shape[0])
+    return judge(frames, paper), cells
 
 
 def _score(frame: Frame, page_score: float) -> float:

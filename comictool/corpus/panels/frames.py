@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from comictool.corpus.panels.cells import Cell, is_lettering
 
 SIDE_WINDOW = 0.02  # share of the working page's longer side in which a side may wander
 SNAP = 0.4  # a side this straight is moved onto its straight part, past dust and balloons that stick out
 BLEED = 0.012  # a side this near the page's edge (share of the longer side) runs over it
-OUTLINE = 4  # working pixels; frame lines are thinner
-WORDY_FILL = 0.6  # share of ink in a block of lettering; art has more
+OUTLINE = 5  # working pixels; frame lines are thinner
+LETTER = (22, 160)  # working pixels: height of letters that may touch the next line, length of words that run together
+FEW_LETTERS = 6  # a caption has more
+WORDY_SHARE = 0.6  # share of a caption's ink that is letters
+WORDY_FILL = 0.68  # share of ink in a block of lettering; art has more
 OVERSHOOT = 0.14  # the most that snapping may cut off one side, as a share of the cell
 
 
@@ -68,8 +72,19 @@ def frame_of(cell: Cell, paper: np.ndarray) -> Frame:
     part = ink[box[1] - y0 : box[3] - y0, box[0] - x0 : box[2] - x0]
     lettering = is_lettering(ink)
     inner = part[OUTLINE:-OUTLINE, OUTLINE:-OUTLINE]
-    wordy = lettering or (inner.size > 0 and inner.mean() < WORDY_FILL and is_lettering(inner))
+    wordy = lettering or is_wordy(inner)
     return Frame(box, (sides[0], sides[1], sides[2], sides[3]), float(part.mean()), lettering, wordy)
+
+
+def is_wordy(ink: np.ndarray) -> bool:
+    """Whether most of the ink of the inside of a box, (h, w) bool, is letters."""
+    if ink.size == 0 or ink.mean() > WORDY_FILL:
+        return False
+    labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
+    letter = np.zeros(count + 1, dtype=bool)
+    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+        letter[number] = rows.stop - rows.start <= LETTER[0] and columns.stop - columns.start <= LETTER[1]
+    return int(letter.sum()) >= FEW_LETTERS and float(letter[labels].sum()) >= WORDY_SHARE * float(ink.sum())
 
 
 def _turned(plane: np.ndarray, side: int) -> np.ndarray:

@@ -19,6 +19,8 @@ TILT = 0.05  # slope that scanning tilt and loose hands reach (about 3 degrees)
 SLANT = 0.7  # slope up to which a gutter still counts as the border between two rows (35 degrees)
 REACH = 45  # working pixels to either side of the line in which its edges are sought
 OPEN_SHARE = 0.72  # share of a row that must be background for it to be a candidate
+CLEAR = 0.98  # share of background of a gutter that nothing crosses
+HALF_FRAMED = 0.3  # straightness that either side of a clear gutter must show at least
 END = 4  # working pixels at either end of a gutter that must be open: a frame there means the inside of a panel
 BLOCKED_END = 0.8  # what quality keeps for each end that is not
 VOTES = 0.3  # share of the span that must vote for a slanted line
@@ -88,11 +90,15 @@ def measure(paper: np.ndarray, inside: np.ndarray, slope: float, offset: float) 
     down = _first_closed(open_pixels[REACH:])
     upper, above = _straightest(up[centre_open], span)
     lower, below = _straightest(down[centre_open], span)
+    framed = (np.abs(up - above) <= STRAIGHT_WINDOW // 2) | (np.abs(down - below) <= STRAIGHT_WINDOW // 2)
     open_share = float(centre_open.mean())
     blocked = int(not centre_open[:END].all()) + int(not centre_open[-END:].all())
     # Where something crosses the gutter its edges are hidden too: they are judged where the gutter is open.
     edges = (0.25 * (upper + lower) + 0.5 * max(upper, lower)) / max(open_share, 0.5)
     quality = BLOCKED_END**blocked * open_share**1.5 * min(1.0, edges)
+    if open_share >= CLEAR and not blocked and min(upper, lower) >= HALF_FRAMED:
+        # Panels without a frame beside framed ones: some panel's edge runs along every part of the gutter.
+        quality = max(quality, float((framed & centre_open).mean()) * 0.8)
     return Gutter(slope, offset, open_share, upper, lower, float(above + below - 1), quality)
 
 
@@ -107,9 +113,14 @@ def _straightest(steps: np.ndarray, span: int) -> tuple[float, int]:
     """The share of columns whose edge lies in one narrow window, and the distance of that window."""
     counts = np.bincount(steps, minlength=REACH + 2)[: REACH + 1].astype(np.float64)
     counts[0] = 0.0
-    sums = np.convolve(counts, np.ones(STRAIGHT_WINDOW), mode="same")
-    at = int(sums.argmax())
-    return float(sums[at]) / span, at
+    sums = np.convolve(counts, np.ones(STRAIGHT_WINDOW))  # sums[i] = counts[i - window + 1] + ... + counts[i]
+    last = int(sums.argmax())
+    if sums[last] == 0:
+        return 0.0, 1
+    begin = max(0, last - STRAIGHT_WINDOW + 1)
+    part = counts[begin : last + 1]
+    at = begin + int(np.searchsorted(np.cumsum(part), 0.5 * part.sum()))
+    return float(sums[last]) / span, at
 
 
 def _open_rows(paper: np.ndarray, inside: np.ndarray) -> list[tuple[float, float]]:

@@ -12,8 +12,13 @@ from comictool.corpus.panels.frames import Frame
 SMALLEST_PANEL = 0.008  # share of the page; under it lie page numbers, signatures and balloons between panels
 THINNEST_PANEL = 0.035  # share of the page's shorter side
 FRAMED = 0.55  # support from which an outline counts as a panel's
+SMALL = 0.03  # share of the page under which a panel must have a plain frame
+SMALL_FRAMED = 0.75  # support from which it has
 FREE_STANDING = 0.04  # share of the page from which art without a frame counts as a panel
 ALONE = 0.72  # support that a single panel must show: it has no gutter to vouch for it
+SOLID = 0.4  # share of ink in a single panel: framed advertisements are mostly paper
+COVER = 0.7  # share of the page that a cover's picture takes
+CATALOGUE = (0.8, 0.55)  # support and fill under which a page is pictures and prices on paper, not panels
 EXPLAINED = 0.55  # share of a page's ink that its panels must hold
 COVERED = 0.25  # share of the page that its panels must cover
 
@@ -38,15 +43,28 @@ def judge(frames: Sequence[Frame], paper: np.ndarray) -> Verdict:
     explained = held / max(1, int(ink.sum()))
     covered = sum(frame.area for frame in kept) / page
     support = sum(frame.support * frame.area for frame in kept) / max(1, sum(frame.area for frame in kept))
+    fill = sum(frame.fill * frame.area for frame in kept) / max(1, sum(frame.area for frame in kept))
+    if support < CATALOGUE[0] and fill < CATALOGUE[1]:
+        return Verdict((), 0.0)
     if explained < EXPLAINED or covered < COVERED or support < FRAMED:
         return Verdict((), 0.0)
-    if len(kept) == 1 and (kept[0].support < ALONE or kept[0].bleeds):
+    if _is_cover(kept, page):
+        return Verdict((), 0.0)
+    if len(kept) == 1 and (kept[0].support < ALONE or kept[0].bleeds or kept[0].fill < SOLID):
         return Verdict((), 0.0)
     return Verdict(tuple(kept), support * min(1.0, explained) * min(1.0, covered + 0.3))
+
+
+def _is_cover(frames: Sequence[Frame], page: int) -> bool:
+    """One picture over the whole page and at most a strip or two with the publisher's words."""
+    across = all(frame.sides[0] is None and frame.sides[2] is None for frame in frames)
+    return across and max(frame.area for frame in frames) >= COVER * page
 
 
 def _is_panel(frame: Frame, page: int, shorter: int) -> bool:
     x0, y0, x1, y1 = frame.box
     if frame.lettering or frame.area < SMALLEST_PANEL * page or min(x1 - x0, y1 - y0) < THINNEST_PANEL * shorter:
         return False
+    if frame.area < SMALL * page:
+        return frame.support >= SMALL_FRAMED
     return frame.support >= FRAMED or frame.area >= FREE_STANDING * page

@@ -1,0 +1,90 @@
+"""Frame lines without a gutter: dark strokes that run through a whole cell, as thick as frames are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from comictool.corpus.panels.gutters import Gutter, best_gutter
+
+THICKEST = 9  # working pixels; wider black bands are gutters or shadows
+AVERAGED = 15  # working pixels along a stroke, more than the pitch of coarse screentone
+DARK = 120  # levels; printed frames are darker
+CONTRAST = 45  # levels by which a line is darker than what lies beside it
+COVERED = 0.72  # share of the span on which the line must show: balloons lie over frames
+STRAIGHT = 0.93  # share of what shows that must be straight
+WIDTHS = (1.0, 7.0)  # working pixels
+NEAR_END = 0.04  # share of the span at either end in which the line must show
+RIM = 0.08  # share of a cell at either end in which a line is the cell's own frame
+FRAME_SHARE = 0.45  # thickness of the line against the frame around the cell: a horizon or a table is thinner
+
+
+@dataclass(frozen=True)
+class LinePlanes:
+    """Where a working page has thin dark strokes: `level` nearly horizontal ones, `upright` nearly vertical ones.
+
+    Both are (h, w) bool.
+    """
+
+    level: np.ndarray
+    upright: np.ndarray
+
+
+def line_planes(grey: np.ndarray) -> LinePlanes:
+    """The strokes of a working page (h, w), 0..255. Averaging along the stroke makes screentone flat."""
+    return LinePlanes(_strokes(grey), _strokes(grey.T).T)
+
+
+def _strokes(grey: np.ndarray) -> np.ndarray:
+    along = ndimage.uniform_filter1d(grey, AVERAGED, axis=1)
+    closed = ndimage.grey_closing(along, size=(THICKEST, 1))
+    plane: np.ndarray = (along < DARK) & (closed - along > CONTRAST)
+    return plane
+
+
+def best_line(lines: np.ndarray, inside: np.ndarray) -> Gutter | None:
+    """The best nearly horizontal frame line through a cell, or None.
+
+    Args:
+        lines: (h, w) bool, thin dark strokes of the cell.
+        inside: (h, w) bool, the cell.
+    """
+    thickness = frame_thickness(lines)
+    own = int(RIM * lines.shape[0])
+    lines = lines.copy()
+    lines[:own] = lines[lines.shape[0] - own :] = False
+    found = best_gutter(lines, inside, slanted=True, longest_run=int(WIDTHS[1]))
+    if found is None or found.open_share < COVERED or not WIDTHS[0] <= found.width <= WIDTHS[1]:
+        return None
+    if min(found.upper, found.lower) < STRAIGHT * found.open_share:
+        return None
+    return found if found.width >= FRAME_SHARE * thickness > 0 and _reaches(lines, found) else None
+
+
+def _reaches(lines: np.ndarray, found: Gutter) -> bool:
+    """Whether a line shows near both ends of the cell: lines of tables, doors and coupons stop before."""
+    height, width = lines.shape
+    x = np.arange(width)
+    y = np.clip(np.rint(found.offset + found.slope * x).astype(np.intp), 1, height - 2)
+    shown = lines[y, x] | lines[y - 1, x] | lines[y + 1, x]
+    near = max(AVERAGED, int(NEAR_END * width))
+    return bool(shown[:near].mean() >= 0.5 and shown[-near:].mean() >= 0.5)
+
+
+def frame_thickness(lines: np.ndarray) -> float:
+    """The median thickness of the stroke along a cell's top and bottom side, in working pixels; 0 without one."""
+    reach = min(lines.shape[0], 2 * THICKEST)
+    runs = np.concatenate([_first_run(lines[:reach].T), _first_run(lines[::-1][:reach].T)])
+    shown = runs[runs > 0]
+    return float(np.median(shown)) if len(shown) > 0.4 * len(runs) else 0.0
+
+
+def _first_run(lines: np.ndarray) -> np.ndarray:
+    """The length of the stroke that begins within the first pixels of every row; 0 where none does."""
+    begin = lines.argmax(1)
+    padded = np.concatenate([lines, np.zeros((lines.shape[0], 1), dtype=bool)], axis=1)
+    after = np.arange(padded.shape[1])[None, :] > begin[:, None]
+    end = (after & ~padded).argmax(1)
+    return np.where(lines.any(1) & (begin <= THICKEST), end - begin, 0)
