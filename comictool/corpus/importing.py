@@ -7,74 +7,25 @@ point and run again, an import ends with the same corpus: an unfinished comic is
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from comictool.core.errors import ComicError, EnvironmentError_, InputError
-from comictool.core.files import write_bytes
+from comictool.core.errors import InputError
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
 from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
 from comictool.corpus.archives.finding import ComicSource, find_comics
 from comictool.corpus.archives.limits import Limits
-from comictool.corpus.archives.members import printable
-from comictool.corpus.archives.opening import ComicArchive, open_comic
 from comictool.corpus.comic_names import fingerprint_of, name_comics, source_id
-from comictool.corpus.comicinfo import ComicInfo
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.page_files import page_file
 from comictool.corpus.records import DIRECTIONS, PageRecord
+from comictool.corpus.staging import ImportTask, StagedComic, StagedPage, stage_comic
 
 JOB = "data import"
 VERSION = 1  # of the rules for what is stored how; a new one imports everything again
-MOST_PROBLEMS = 200  # lines kept for one comic; a damaged archive of 5,000 pages says the same 5,000 times
-
-
-@dataclass(frozen=True)
-class ImportTask:
-    """What a worker needs for one comic."""
-
-    source: ComicSource
-    comic: str
-    corpus: Path
-    staging: Path
-    password: str | None
-    limits: Limits
-    trust_files: bool  # whether a page that is in the corpus already need not be written again
-
-    @property
-    def pictures(self) -> Path:
-        """Where the pages of the comic lie in the corpus."""
-        return self.corpus / "page_images" / self.comic
-
-
-@dataclass(frozen=True)
-class StagedPage:
-    """One good page. `staged` is False when the file in the corpus is the same already."""
-
-    page: int
-    file: str
-    width: int
-    height: int
-    digest: str
-    member: str
-    type: str | None
-    staged: bool
-
-
-@dataclass
-class StagedComic:
-    """What a worker hands back: small facts, while the pictures wait in the staging folder."""
-
-    kind: str
-    info: ComicInfo | None
-    member_count: int
-    pages: list[StagedPage] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
 
 def import_comics(
@@ -126,7 +77,7 @@ def import_comics(
         return run_job(
             JOB,
             items,
-            _stage,
+            stage_comic,
             commit,
             ledger_folder=corpus.jobs_folder(),
             settings={"version": VERSION, "direction": direction},
@@ -155,91 +106,6 @@ def _clear_up(corpus: Corpus, staging: Path, options: JobOptions) -> None:
         for key, entry in list(ledger.entries.items()):
             if entry.status == "done" and key not in present:
                 ledger.forget(key)
-
-
-def _stage(task: ImportTask) -> StagedComic:
-    """Runs in a worker: check all pages of a comic and put the new ones into the staging folder."""
-    if task.staging.is_dir():
-        shutil.rmtree(task.staging)  # this very item was begun before, by a worker that died
-    try:
-        return _staged(task)
-    except EnvironmentError_:
-        raise
-    except ComicError as error:
-        shutil.rmtree(task.staging, ignore_errors=True)
-        raise InputError(f"{task.source.path}: {error.fact}", cause=error.cause, hint=error.hint) from error
-
-
-def _staged(task: ImportTask) -> StagedComic:
-    path = task.source.path
-    before = _digests(task) if task.trust_files else {}
-    with open_comic(
-        path, task.password, nested=task.source.nested, scratch=task.staging / "unpacked", limits=task.limits
-    ) as comic:
-        result = StagedComic(comic.kind, comic.comic_info, len(comic.members))
-        result.problems.extend(f"{path}: {line}" for line in comic.problems)
-        types = comic.comic_info.page_types if comic.comic_info else {}
-        reasons: list[tuple[str, str]] = []  # member, why
-        for index in range(len(comic.members)):
-            try:
-                page, note = _staged_page(task, comic, index, types.get(index), before)
-            except InputError as error:
-                reasons.append((printable(comic.members[index].name), error.fact))
-                result.problems.append(f"{path}!{': '.join(reasons[-1])}")
-                continue
-            if note:
-                result.problems.append(f"{path}!{printable(page.member)}: {note}")
-            result.pages.append(page)
-    if not result.pages:
-        raise InputError(_nothing_readable(reasons))
-    if len(result.problems) > MOST_PROBLEMS:
-        more = len(result.problems) - MOST_PROBLEMS
-        result.problems = [*result.problems[:MOST_PROBLEMS], f"{path}: and {more} more problems like these"]
-    return result
-
-
-def _staged_page(
-    task: ImportTask, comic: ComicArchive, index: int, kind: str | None, before: dict[str, str]
-) -> tuple[StagedPage, str]:
-    member = comic.members[index]
-    stored = page_file(comic.read(member))
-    # The number is the place among all pages, so a bad page leaves a hole and the others keep their names.
-    number = index + 1
-    name = f"page-{number}.{stored.ending}"
-    digest = _digest(stored.data)
-    # The file itself is asked as well: an import that was killed may have left another picture under the old record.
-    fresh = before.get(name) != digest or _digest((task.pictures / name).read_bytes()) != digest
-    if fresh:
-        write_bytes(task.staging / name, stored.data)
-    page = StagedPage(number, name, stored.width, stored.height, digest, printable(member.name), kind, fresh)
-    return page, stored.note
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _nothing_readable(reasons: list[tuple[str, str]]) -> str:
-    if len(reasons) == 1:
-        return f"its only page cannot be read ({': '.join(reasons[0])})"
-    if len({why for _, why in reasons}) == 1:
-        return f"none of its {len(reasons)} pages can be read ({reasons[0][1]})"
-    return f"none of its {len(reasons)} pages can be read (first {': '.join(reasons[0])})"
-
-
-def _digests(task: ImportTask) -> dict[str, str]:
-    """File name to digest of the pages that are in the corpus already, as their records say."""
-    corpus = Corpus.open(task.corpus)
-    try:
-        records = corpus.pages(task.comic)
-    except InputError:
-        return {}  # not imported yet, or its records are damaged: then all is written anew
-    out = {}
-    for record in records:
-        name = Path(record.image).name
-        if (task.pictures / name).is_file():
-            out[name] = str(record.extra.get("digest", ""))
-    return out
 
 
 def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: str | None) -> Done:

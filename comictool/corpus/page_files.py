@@ -11,6 +11,7 @@ without see-through parts. Everything else is decoded to upright 8-bit grey or R
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -74,9 +75,14 @@ def page_file(data: bytes) -> PageFile:
 
 @contextmanager
 def _decoding_errors() -> Iterator[None]:
-    """A damaged body makes Pillow raise OSError, SyntaxError, struct.error, ValueError...; all mean the same here."""
+    """A damaged body makes Pillow raise OSError, SyntaxError, struct.error, ValueError...; all mean the same here.
+
+    It also warns of odd metadata, which does not concern the page.
+    """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except (InputError, MemoryError):
         raise
     except Exception as error:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from comictool.core.errors import ExitCode
+from comictool.core.errors import ComicError, ExitCode
 from comictool.core.images import decode
 from comictool.core.jobs import JobOptions, JobReport
-from comictool.corpus.archives import find_comics, open_comic
+from comictool.corpus.archives import extractors, find_comics, open_comic, rar_files
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing import import_comics
 from tests.corpus.comic_files import tree
@@ -157,6 +157,26 @@ def test_passwords(parts: tuple[str, ...], password: str, count: int, tmp_path: 
     report = import_comics([data(*parts)], Corpus.create(tmp_path / "b"), password="no", options=JobOptions(jobs=1))
     assert report.failed == 1
     assert "wrong" in report.problems[0].message
+
+
+@pytest.mark.parametrize("only", ["unar", "bsdtar", ""])
+def test_rar_with_one_extractor_or_none(only: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    installed = {name: path for name, path in extractors().items() if name == only}
+    if only and not installed:
+        pytest.skip(f"{only} is not installed")
+    monkeypatch.setattr(rar_files, "extractors", lambda: installed)
+    # Stored members need no extractor. unar fails on the solid RAR 5. bsdtar gets only the first file of the solid
+    # RAR 4, which serves for all three, as they have the same size and checksum.
+    able = {"rar4.rar": {"unar", "bsdtar", ""}, "rar4-solid.rar": {"unar", "bsdtar"}, "rar5-solid.rar": {"bsdtar"}}
+    for name, programs in able.items():
+        with open_comic(data("archives", "komga", name), scratch=tmp_path) as comic:
+            last = comic.members[-1]
+            if only in programs:
+                assert len(comic.read(last)) == 3108
+            else:
+                with pytest.raises(ComicError, match="damaged in the archive" if only else "no program to unpack RAR"):
+                    comic.read(last)
+    assert not list(tmp_path.iterdir())
 
 
 def test_books_read_the_same_from_file_and_folder(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_nothing_inside(tmp_path: Path) -> None:
     assert "no pictures" in refusal(tmp_path / "folder")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_pipe_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.cbz")
+    assert refusal(tmp_path / "a.cbz") == "neither a file nor a folder"
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_zip_that_was_cut_off_gives_its_first_pages(tmp_path: Path, method: int) -> None:
     whole = make_zip(tmp_path / "a.cbz", pages(4), method).read_bytes()

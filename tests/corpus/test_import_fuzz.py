@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import tarfile
@@ -25,40 +26,8 @@ from tests.corpus.comic_files import make_epub, make_tar, make_zip, opened, page
 FUZZ = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 LIMITS = Limits(member_bytes=1_000_000, total_bytes=5_000_000, free_bytes=1_000_000)
 
-pieces = st.sampled_from(
-    [
-        "..",
-        ".",
-        "",
-        "/",
-        "\\",
-        "C:",
-        "con",
-        "nul.jpg",
-        "a",
-        "A",
-        "1",
-        "10",
-        "²",
-        "é",
-        "e\u0301",
-        "\u202e",
-        "\x1b[2J",
-        "\n",
-    ]
-    + [
-        "%s",
-        "%2e%2e",
-        "~",
-        "-rf",
-        "__MACOSX",
-        ".DS_Store",
-        "ComicInfo.xml",
-        "META-INF/container.xml",
-        "x" * 300,
-        "\ud800",
-    ]
-)
+PIECES = r".. . / \ C: con nul.jpg a A 1 10 ² é ~ %s %2e%2e -rf __MACOSX .DS_Store ComicInfo.xml META-INF/container.xml"
+pieces = st.sampled_from(["", "e\u0301", "\u202e", "\x1b[2J", "\n", "\ud800", "x" * 300, *PIECES.split()])
 names = st.builds(
     lambda parts, glue, ending: glue.join(parts) + ending,
     st.lists(st.one_of(pieces, st.text(max_size=8)), max_size=5),
@@ -149,34 +118,40 @@ def test_containers_of_noise(magic: bytes, noise: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.cbr"
         path.write_bytes(magic + noise)
-        try:
-            with open_comic(path, limits=LIMITS) as comic:
-                for member in comic.members:
-                    comic.read(member)
-        except ComicError as error:
-            assert error.fact
+        # Our own errors are an answer; any other fails the test.
+        with contextlib.suppress(ComicError), open_comic(path, limits=LIMITS) as comic:
+            for member in comic.members:
+                comic.read(member)
 
 
 @settings(FUZZ, max_examples=300)
 @given(kinds.flatmap(lambda kind: damaged(picture(5, size=(48, 48), kind=kind))))
 def test_damaged_pictures(data: bytes) -> None:
-    try:
+    with contextlib.suppress(InputError):
         stored = page_file(data)
-    except InputError as error:
-        assert error.fact
-    else:
         assert opened(stored.data).size == (stored.width, stored.height)
 
 
+MARKUP = [
+    "<Page Image='1' Type='Story'/>",
+    "<Page Image='-9' Type=''/>",
+    "<!DOCTYPE x [",
+    "<!ENTITY a 'b'>",
+    "]>",
+    "&a;",
+    "&#0;",
+    "<![CDATA[",
+    "<?xml version='1.0' encoding='utf-16'?>",
+    "\ufeff",
+    "<" * 50,
+    "<a>" * 3000,
+]
 tags = st.sampled_from(["ComicInfo", "Title", "Manga", "Pages", "Page", "Number", "PageCount", "Volume", "x:y", ""])
 snippets = st.one_of(
     st.text(max_size=20),
     tags.map(lambda tag: f"<{tag}>"),
     tags.map(lambda tag: f"</{tag}>"),
-    st.sampled_from(
-        ["<Page Image='1' Type='Story'/>", "<Page Image='-9' Type=''/>", "<!ENTITY a 'b'>", "&a;", "&#0;", "<![CDATA["]
-        + ["<!DOCTYPE x [", "]>", "<?xml version='1.0' encoding='utf-16'?>", "\ufeff", "<" * 50, "<a>" * 3000]
-    ),
+    st.sampled_from(MARKUP),
 )
 
 
@@ -185,11 +160,8 @@ snippets = st.one_of(
 def test_comic_info(parts: list[str], encoding: str, wrapped: bool) -> None:
     text = "".join(parts)
     data = (f"<ComicInfo>{text}</ComicInfo>" if wrapped else text).encode(encoding, "replace")
-    try:
+    with contextlib.suppress(InputError):
         info = parse_comic_info(data)
-    except InputError as error:
-        assert error.fact
-    else:
         assert all(isinstance(value, str) for value in info.facts().values())
         assert info.direction in (None, "ltr", "rtl")
 

@@ -12,7 +12,7 @@ import pytest
 
 from comictool.core.errors import ExitCode, InputError
 from comictool.core.jobs import JobOptions, JobReport
-from comictool.corpus import importing
+from comictool.corpus import staging
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing import import_comics
 from comictool.corpus.records import Panel
@@ -324,7 +324,7 @@ def test_killed_at_any_step_and_run_again(
 
 
 def test_many_problems_are_cut_short(corpus: Corpus, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "MOST_PROBLEMS", 3)
+    monkeypatch.setattr(staging, "MOST_PROBLEMS", 3)
     make_zip(shelf / "a.cbz", {"0.jpg": picture(1)} | {f"{n}.jpg": b"" for n in range(1, 9)})
     report = run(corpus, shelf)
     assert len(report.problems) == 4

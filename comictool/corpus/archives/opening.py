@@ -96,6 +96,8 @@ def open_comic(
 
 
 def _kind(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise InputError("neither a file nor a folder")  # a pipe or a device would block for ever
     try:
         kind = kind_of_file(path)
     except FileNotFoundError as error:
