@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from comictool.corpus.panels.detect import detect_panels
-from comictool.corpus.panels.over_corpus import detect_corpus
+from comictool.corpus.panels.job import detect_corpus
 
 __all__ = ["detect_corpus", "detect_panels"]

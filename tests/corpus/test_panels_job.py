@@ -1,0 +1,120 @@
+"""Panels of a corpus: what is written, what is kept, what is done again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comictool.core.errors import UsageError
+from comictool.core.jobs import JobOptions
+from comictool.corpus.corpus import Corpus
+from comictool.corpus.panels import detect_corpus
+from comictool.corpus.records import Character, PageRecord, Panel
+from tests.corpus.panel_pages import page_of
+
+LEFT, RIGHT = (40, 40, 240, 560), (260, 40, 460, 560)
+
+
+def _corpus(root: Path, comics: dict[str, int], direction: str = "ltr") -> Corpus:
+    corpus = Corpus.create(root)
+    for comic, pages in comics.items():
+        folder = root / "page_images" / comic
+        folder.mkdir(parents=True)
+        records = []
+        for page in range(1, pages + 1):
+            Image.fromarray(page_of([LEFT, RIGHT], size=(500, 600))).save(folder / f"page-{page}.png")
+            records.append(
+                PageRecord(comic, page, f"page_images/{comic}/page-{page}.png", 500, 600, direction=direction)
+            )
+        corpus.write_pages(comic, records)
+    return corpus
+
+
+def _boxes(record: PageRecord) -> list[tuple[int, int, int, int]]:
+    return [panel.box for panel in record.panels]
+
+
+def test_panels_are_written_in_the_direction_of_the_page(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path / "c", {"west": 2})
+    east = _corpus(tmp_path / "d", {"east": 1}, direction="rtl")
+    report = detect_corpus(corpus, options=JobOptions(jobs=1))
+    detect_corpus(east, options=JobOptions(jobs=1))
+    assert (report.done, report.failed, report.totals["pages"], report.totals["panels"]) == (1, 0, 2, 4)
+    west = corpus.pages("west")[0]
+    assert [box[0] < 250 for box in _boxes(west)] == [True, False]
+    assert [panel.id for panel in west.panels] == [panel.order for panel in west.panels] == [1, 2]
+    assert west.runs[0]["stage"] == "panels"
+    assert [box[0] < 250 for box in _boxes(east.pages("east")[0])] == [False, True]
+
+
+def test_a_given_direction_wins_and_is_remembered(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, {"a": 1})
+    detect_corpus(corpus, direction="rtl", options=JobOptions(jobs=1))
+    record = corpus.pages("a")[0]
+    assert record.direction == "rtl"
+    assert record.panels[0].box[0] > 250
+    with pytest.raises(UsageError):
+        detect_corpus(corpus, direction="up")
+
+
+def test_finished_comics_are_skipped_until_something_changes(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, {"a": 1, "b": 1})
+    assert detect_corpus(corpus, options=JobOptions(jobs=1)).done == 2
+    again = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (again.done, again.skipped) == (0, 2)
+    Image.fromarray(np.full((600, 500, 3), 255, np.uint8)).save(tmp_path / "page_images/b/page-1.png")
+    changed = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (changed.done, changed.skipped) == (1, 1)
+    assert corpus.pages("b")[0].panels == []
+    records = corpus.pages("a")  # written anew by an import: panels and runs are gone, pictures are the same
+    records[0].panels, records[0].runs = [], []
+    corpus.write_pages("a", records)
+    assert detect_corpus(corpus, options=JobOptions(jobs=1)).done == 1
+    assert len(corpus.pages("a")[0].panels) == 2
+
+
+def test_panels_that_a_person_drew_are_kept(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, {"a": 2})
+    records = corpus.pages("a")
+    records[0].panels = [Panel(1, (1, 2, 30, 40), 1, source="manual")]
+    corpus.write_pages("a", records)
+    report = detect_corpus(corpus, options=JobOptions(jobs=1))
+    first, second = corpus.pages("a")
+    assert _boxes(first) == [(1, 2, 30, 40)]
+    assert len(second.panels) == 2
+    assert report.totals["kept"] == 1
+    detect_corpus(corpus, options=JobOptions(jobs=1), keep_drawn=False)
+    assert len(corpus.pages("a")[0].panels) == 2
+
+
+def test_declared_covers_have_no_panels(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, {"a": 2})
+    records = corpus.pages("a")
+    records[0].type, records[0].type_confidence = "cover", 1.0
+    corpus.write_pages("a", records)
+    detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert [len(record.panels) for record in corpus.pages("a")] == [0, 2]
+
+
+def test_a_broken_page_is_a_problem_line_and_a_broken_comic_fails(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, {"good": 2, "bad": 1})
+    (tmp_path / "page_images/good/page-2.png").write_bytes(b"not a picture")
+    (tmp_path / "page_images/bad/page-1.png").unlink()
+    report = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (report.done, report.failed) == (1, 1)
+    lines = {problem.key: problem.message for problem in report.problems}
+    assert "page 2" in lines["good"]
+    assert "page 1" in lines["bad"]
+    assert [len(record.panels) for record in corpus.pages("good")] == [2, 0]
+
+
+def test_characters_follow_their_panel(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path, {"a": 1}, direction="rtl")
+    records = corpus.pages("a")
+    records[0].characters = [Character(1, (300, 100, 400, 300), panel=9), Character(2, (0, 0, 20, 20), panel=1)]
+    corpus.write_pages("a", records)
+    detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert [character.panel for character in corpus.pages("a")[0].characters] == [1, None]
