@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -69,7 +71,7 @@ def embed_views(encoder: Encoder, image: np.ndarray, boxes: Sequence[Box]) -> np
     height, width = image.shape[:2]
     cuts = []
     for left, top, right, bottom in boxes:
-        x0, y0 = min(int(left * width), width - 1), min(int(top * height), height - 1)
+        x0, y0 = min(round(left * width), width - 1), min(round(top * height), height - 1)
         cuts.append(image[y0 : max(y0 + 1, round(bottom * height)), x0 : max(x0 + 1, round(right * width))])
     return encoder.embed(cuts)
 
@@ -78,10 +80,13 @@ def identity_of(manifest: Manifest, weights_hash: str = NO_WEIGHTS) -> str:
     """The key that vectors are cached and stored under.
 
     Args:
-        manifest: its `id`, `version` and the hash of `[input]` enter.
+        manifest: its `id`, `version` and the hash of `[input]` enter, and that of the architecture's arguments if any.
         weights_hash: hexadecimal hash of the weights (of all files for plugins with code); `NO_WEIGHTS` without any.
     """
     preparation = manifest.input.digest()[:12] if manifest.input is not None else "own"
+    if manifest.arguments:  # `profile = "character"` measures something else than `profile = "picture"`
+        arguments = json.dumps(manifest.arguments, sort_keys=True, default=str)
+        preparation += "." + hashlib.sha256(arguments.encode("utf-8")).hexdigest()[:8]
     return f"{manifest.id}@{manifest.version}+{weights_hash[:16]}+{preparation}"
 
 
