@@ -106,11 +106,11 @@ def _screen(tone: np.ndarray, plane: np.ndarray, gain: int) -> np.ndarray:
 
 def _window(plane: np.ndarray, shape: tuple[int, ...], x: int, y: int) -> np.ndarray:
     """The part of a page plane under a panel; planes have a margin for panels that stick out."""
-    top, left = y + _MARGIN, x + _MARGIN
+    top, left = y + MARGIN, x + MARGIN
     return plane[top : top + shape[0], left : left + shape[1]]
 
 
-_MARGIN = 40
+MARGIN = 40
 _LEVELS = np.arange(256, dtype=np.float32)
 # Printed tones are far lighter than the colours they stand for: the page must stay mostly white, and ink stay black.
 _LIGHTER = np.where(_LEVELS < 46, 0, 255 * np.clip((_LEVELS - 20) / 215, 0, 1) ** 0.72).astype(np.uint8)
@@ -122,7 +122,7 @@ _TONES = (
 
 
 def _axes(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    y, x = np.mgrid[0 : height + 2 * _MARGIN, 0 : width + 2 * _MARGIN].astype(np.float32)
+    y, x = np.mgrid[0 : height + 2 * MARGIN, 0 : width + 2 * MARGIN].astype(np.float32)
     return x, y
 
 
@@ -181,13 +181,13 @@ def _weave(width: int, height: int) -> np.ndarray:
 def _grain(width: int, height: int) -> np.ndarray:
     """Paper fibres and stains, about -16..10, without the margin."""
     plane = _noise(width, height, 9, 1.0) * 4 + _noise(width, height, 10, 60.0) * 3 - 3
-    return plane[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN].astype(np.int16)
+    return plane[MARGIN:-MARGIN, MARGIN:-MARGIN].astype(np.int16)
 
 
 def _noise(width: int, height: int, seed: int, size: float, *, stretch: float = 1.0) -> np.ndarray:
     """Smooth noise of unit variance; a fixed seed, for the paper is the same in every comic of the press."""
     rng = np.random.default_rng(seed)
-    rows, columns = height + 2 * _MARGIN, width + 2 * _MARGIN
+    rows, columns = height + 2 * MARGIN, width + 2 * MARGIN
     step = max(1, int(size / 2))
     small = rng.standard_normal((rows // step + 3, columns // step + 3)).astype(np.float32)
     small = ndimage.gaussian_filter(small, (size / step / 2, size * stretch / step / 2))

@@ -9,7 +9,8 @@ import numpy as np
 
 from comictool.corpus.drawn.balloons import Speaker
 from comictool.corpus.drawn.depth import to_stored
-from comictool.corpus.drawn.panel import HALF, Actor, PanelArt, Seen, seen_layers
+from comictool.corpus.drawn.frames import HALF
+from comictool.corpus.drawn.panel import Actor, PanelArt, Seen, seen_layers
 from comictool.corpus.records import Box, Character, Panel, Text, clamp_box
 
 LEAST_PIXELS = 80  # of a figure that can be seen at all; less is a speck that nobody would label
@@ -106,6 +107,8 @@ def read_labels(art: PanelArt, number: int | None, first: int, cast_names: list[
                 },
             )
         )
+        if number is not None and body[1] < art.y + art.extent[1]:
+            characters[-1].extra["breaks_frame"] = True
         mouth = art.on_page(actor.anatomy.mouth)
         if actor.role is not None and face is not None and 0 <= mouth[0] < width and 0 <= mouth[1] < height:
             speakers[actor.role] = Speaker(ids[owner], mouth, figure.u / 2, figure.look.species)
@@ -122,10 +125,7 @@ def open_box(truth: Truth, texts: list[Text]) -> Box:
 
 
 def _panel(art: PanelArt, number: int, width: int, height: int) -> Panel | None:
-    extent = art.alpha.point(lambda value: 255 * (value > HALF)).getbbox()
-    if extent is None:
-        return None
-    x0, y0, x1, y1 = extent
+    x0, y0, x1, y1 = art.extent
     box = clamp_box((x0 + art.x, y0 + art.y, x1 + art.x, y1 + art.y), width, height)
     if box is None:
         return None

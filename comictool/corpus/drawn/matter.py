@@ -55,7 +55,7 @@ class Writer:
     def __init__(self, plan: ComicPlan, sheet: Image.Image, record: PageRecord, rng: random.Random) -> None:
         self.plan, self.sheet, self.record, self.rng = plan, sheet, record, rng
         self.scale = sheet.width / _PAGE
-        self.ink: Colour = plan.ink if sum(plan.paper) > 240 else (240, 236, 228)
+        self.ink: Colour = (240, 236, 228) if plan.dark_paper else plan.ink
 
     def plain(
         self,
@@ -104,7 +104,7 @@ class Writer:
     def heading(self, area: Area) -> float:
         """The title over the first story page; returns where the panels may begin, in pixels."""
         fill = self.colour(self.rng.random(), 0.7, 0.85)
-        dark = sum(self.plan.paper) <= 240
+        dark = self.plan.dark_paper
         top = area.y0 / self.scale
         letters, edge = (WHITE, fill) if dark else (fill, self.ink)
         below = self.big(self.plan.title.upper(), _PAGE / 2, top, 620, 62, letters, edge)
@@ -286,7 +286,7 @@ def _prose(writer: Writer, page: int, stored: np.ndarray, press: Press) -> None:
     letters = rng.random() < 0.35
     heading = "LETTERS TO THE EDITORS" if letters else plan.title.upper()
     fill = writer.colour(rng.random(), 0.7, 0.75)
-    y = writer.big(heading, 500, 60, 820, 64, fill, writer.ink if sum(plan.paper) > 240 else (0, 0, 0))
+    y = writer.big(heading, 500, 60, 820, 64, fill, (0, 0, 0) if plan.dark_paper else writer.ink)
     y += 30
     top = y
     columns = 2
@@ -325,7 +325,7 @@ def _credits(writer: Writer, page: int, stored: np.ndarray, press: Press) -> Non
         760,
         90,
         writer.colour(rng.random(), 0.6, 0.8),
-        writer.ink if sum(plan.paper) > 240 else (0, 0, 0),
+        (0, 0, 0) if plan.dark_paper else writer.ink,
     )
     y = writer.plain(f"No. {plan.number}: {plan.title}", 100, y + 20, 800, 34, centre=True) + 40
     ImageDraw.Draw(sheet).line([300 * s, y * s, 700 * s, y * s], fill=writer.ink, width=max(1, round(3 * s)))

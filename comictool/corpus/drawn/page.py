@@ -9,7 +9,7 @@ from PIL import Image
 
 from comictool.core.errors import UsageError
 from comictool.corpus.drawn.balloons import Placed, Room, Speaker, draw_placed, place_balloon, place_sound
-from comictool.corpus.drawn.colours import WHITE, Colour, hsv, luma
+from comictool.corpus.drawn.colours import WHITE, Colour, hsv
 from comictool.corpus.drawn.inks import Press, age, ink
 from comictool.corpus.drawn.labels import Truth, cover, open_box, paste_depth, read_labels
 from comictool.corpus.drawn.layout import Area, make_layout
@@ -106,9 +106,8 @@ def _story(
     beats = beats_of_page(plan.seed, plan.comic, number, len(cells), plan.episode, len(plan.cast))
     costume = 1 if number % 7 in (2, 3, 4) else 0  # the cast dresses for the road, and back again at home
     # An open panel is where its drawing is: nothing to see without anybody in it, nor with black lines on black.
-    dark = luma(plan.paper) < 110
     cells = [
-        replace(cell, kind="framed") if cell.kind == "open" and (dark or not beat.roles) else cell
+        replace(cell, kind="framed") if cell.kind == "open" and (plan.dark_paper or not beat.roles) else cell
         for cell, beat in zip(cells, beats, strict=True)
     ]
     arts = [

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 from scipy import ndimage
 
-from comictool.corpus.drawn.canvas import FINE, Canvas, Point, Points, smooth
+from comictool.corpus.drawn.canvas import FINE, Canvas, Point, Points
 from comictool.corpus.drawn.colours import LIGHTS
 from comictool.corpus.drawn.figure import Anatomy, Figure, draw_figure
+from comictool.corpus.drawn.frames import HALF, draw_frame, make_outline
+from comictool.corpus.drawn.inks import MARGIN
 from comictool.corpus.drawn.layout import Cell
 from comictool.corpus.drawn.marks import draw_marks
 from comictool.corpus.drawn.places import INDOORS, draw_place
@@ -20,9 +22,8 @@ from comictool.corpus.drawn.plan import ComicPlan
 from comictool.corpus.drawn.scenery import Camera, Floor, View, foreground
 from comictool.corpus.drawn.script import Beat
 from comictool.corpus.drawn.seeds import stream
-from comictool.corpus.drawn.staging import CAMERA, FAR, apart, choose_shot, place_extras, place_figures
-
-HALF = 127  # a pixel belongs to a panel when the panel covers more than half of it
+from comictool.corpus.drawn.staging import CAMERA, FAR, RISE, apart, choose_shot, place_extras, place_figures
+from comictool.corpus.records import Box
 
 
 @dataclass
@@ -46,10 +47,9 @@ class PanelArt:
     y: int
     picture: Image.Image  # RGB, page resolution, before inking
     alpha: Image.Image  # L, where the panel covers the page
+    extent: Box  # of the panel with its frame, in its own picture
     layers: Canvas
     layer_map: np.ndarray  # uint8, 0 = nothing of the scene
-    outline: list[Point]
-    frame_width: float  # page pixels, 0 without a frame
     shot: str
     beat: Beat
     actors: list[Actor] = field(default_factory=list)
@@ -70,30 +70,47 @@ def draw_panel(plan: ComicPlan, rng: random.Random, beat: Beat, cell: Cell, scal
         scale: page width / 1000.
         costume: which of their costumes the cast wears.
     """
-    pad = math.ceil(plan.frame_width * scale / 2) + 4
+    pad = math.ceil(plan.frame_width * scale / 2) + 8
+    breaking = plan.breaks and cell.kind == "framed" and bool(beat.roles) and rng.random() < 0.22
+    if breaking:
+        pad += round(min(RISE * scale, MARGIN - 24))
+        beat = replace(beat, shot="full")
     bx0, by0, bx1, by1 = cell.bounds
     x, y = math.floor(bx0) - pad, math.floor(by0) - pad
     width, height = math.ceil(bx1) + pad - x, math.ceil(by1) + pad - y
     canvas = Canvas(width * FINE, height * FINE, plan.paper, line=plan.line * scale, ink=plan.ink)
     inner = (pad * FINE, (width - 2 * pad) * FINE, (height - 2 * pad) * FINE)
-    shot, actors = _stage(plan, rng, beat, cell, canvas, inner, scale, costume)
-    outline = _outline(rng, plan, cell, x, y, scale)
-    frame_width = _frame_width(plan, cell, scale)
-    alpha = _frame(canvas, plan, cell, outline, frame_width, scale)
+    shot, actors = _stage(plan, rng, beat, cell, canvas, inner, scale, costume, breaking=breaking)
+    outline = make_outline(rng, plan, cell, x, y, scale)
+    over = _before_frame(canvas, outline, actors) if breaking else None
+    panel, covered = draw_frame(canvas, plan, cell, outline, scale, over)
     layer_map = canvas.layer_map().copy()
-    covered = alpha.reduce(FINE)
-    layer_map[np.asarray(covered) <= HALF] = 0
+    outside = np.asarray(panel) <= HALF
+    if over is not None:  # beyond the frame there is the figure and nothing else
+        outside &= (np.asarray(covered) <= HALF) | (np.asarray(over)[::FINE, ::FINE] == 0)
+    layer_map[outside] = 0
+    extent = panel.point(lambda value: 255 * (value > HALF)).getbbox() or (0, 0, 1, 1)
     return PanelArt(
-        cell=cell, x=x, y=y, picture=canvas.picture.reduce(FINE), alpha=covered, layers=canvas,
-        layer_map=layer_map, outline=[(x + px / FINE, y + py / FINE) for px, py in outline], frame_width=frame_width,
-        shot=shot, beat=beat,
-        actors=actors,
+        cell=cell, x=x, y=y, picture=canvas.picture.reduce(FINE), alpha=covered, extent=extent, layers=canvas,
+        layer_map=layer_map, shot=shot, beat=beat, actors=actors,
     )  # fmt: skip
+
+
+def _before_frame(canvas: Canvas, outline: Points, actors: list[Actor]) -> Image.Image:
+    """Where the cast is drawn above the middle of the panel: there it may stand out over the upper frame."""
+    cast = {actor.owner for actor in actors if actor.role is not None}
+    shown = [255 * (layer.kind == "character" and layer.owner in cast) for layer in canvas.layers]
+    mask = canvas.map.point([*shown, *[0] * (256 - len(shown))])
+    xs, ys = [p[0] for p in outline], [p[1] for p in outline]
+    keep = Image.new("L", mask.size, 0)
+    window = (int(min(xs)), 0, int(max(xs)), int((min(ys) + max(ys)) / 2))
+    keep.paste(mask.crop(window), window[:2])
+    return keep
 
 
 def _stage(
     plan: ComicPlan, rng: random.Random, beat: Beat, cell: Cell, canvas: Canvas, inner: tuple[int, int, int],
-    scale: float, costume: int,
+    scale: float, costume: int, *, breaking: bool,
 ) -> tuple[str, list[Actor]]:  # fmt: skip
     """Choose the shot, draw the place, the cast and what stands in front."""
     pad, w, h = inner
@@ -116,7 +133,7 @@ def _stage(
         line, canvas.line = canvas.line, canvas.line * 0.75
         draw_place(setting, view)
         canvas.line = line
-    figures = place_figures(plan, rng, beat, roles, shot, floor, inner, costume)
+    figures = place_figures(plan, rng, beat, roles, shot, floor, inner, costume, breaking=breaking)
     parts: list[int | None] = list(roles)
     if cell.kind != "open":
         extras = place_extras(rng, setting, camera, floor, max((f.depth for f in figures), default=0.0))
@@ -152,82 +169,6 @@ def _count(canvas: Canvas, actor: Actor, first: int) -> None:
     counts = np.bincount(crop.ravel(), minlength=len(canvas.layers))
     actor.drawn = int(counts[first:].sum())
     actor.face_drawn = int(sum(counts[i] for i in range(first, len(canvas.layers)) if canvas.layers[i].part == "face"))
-
-
-def _outline(rng: random.Random, plan: ComicPlan, cell: Cell, x: int, y: int, scale: float) -> list[Point]:
-    """The panel's edge in fine pixels: straight, rounded or drawn by an unsteady hand."""
-    corners = [((px - x) * FINE, (py - y) * FINE) for px, py in cell.corners]
-    if cell.kind in ("bleed", "open") or plan.frame not in ("wobbly", "round"):
-        return corners
-    out: list[Point] = []
-    if plan.frame == "round":
-        radius = 14 * scale * FINE
-        for i, corner in enumerate(corners):
-            out += _round_corner(corners[i - 1], corner, corners[(i + 1) % 4], radius)
-        return out
-    for i, (ax, ay) in enumerate(corners):
-        bx, by = corners[(i + 1) % 4]
-        steps = max(2, int(math.dist((ax, ay), (bx, by)) / (90 * scale)))
-        for step in range(steps):
-            sway = rng.uniform(-2.4, 2.4) * scale
-            t = step / steps
-            out.append((ax + (bx - ax) * t + sway, ay + (by - ay) * t + rng.uniform(-2.4, 2.4) * scale))
-    return smooth(out, 3)
-
-
-def _round_corner(before: Point, corner: Point, after: Point, radius: float) -> list[Point]:
-    """A quadratic curve round one corner."""
-
-    def towards(other: Point) -> Point:
-        length = math.dist(corner, other)
-        share = min(0.5, radius / length)
-        return (corner[0] + (other[0] - corner[0]) * share, corner[1] + (other[1] - corner[1]) * share)
-
-    a, b = towards(before), towards(after)
-    out = []
-    for step in range(6):
-        t = step / 5
-        out.append(
-            tuple((1 - t) ** 2 * p + 2 * t * (1 - t) * q + t * t * r for p, q, r in zip(a, corner, b, strict=True))
-        )
-    return [(p[0], p[1]) for p in out]
-
-
-def _frame_width(plan: ComicPlan, cell: Cell, scale: float) -> float:
-    """Width of a cell's frame in page pixels."""
-    if cell.kind == "open":
-        return 0.0
-    # An inset without a line would melt into the panel under it.
-    return max(plan.frame_width, 3.0 if cell.kind == "inset" else 0.0) * scale
-
-
-def _frame(
-    canvas: Canvas, plan: ComicPlan, cell: Cell, outline: Points, frame_width: float, scale: float
-) -> Image.Image:  # fmt: skip
-    """Draw the frame on the picture; return what the panel covers, at fine resolution."""
-    alpha = Image.new("L", (canvas.width, canvas.height), 0)
-    pen = ImageDraw.Draw(alpha)
-    pen.polygon(list(outline), fill=255)
-    if frame_width <= 0:
-        return alpha
-    width = frame_width * FINE
-    _edge(canvas, pen, outline, width, plan)
-    if plan.frame == "double":
-        cx = sum(p[0] for p in outline) / len(outline)
-        cy = sum(p[1] for p in outline) / len(outline)
-        gap = 6 * scale * FINE
-        inner = [(px + math.copysign(gap, cx - px), py + math.copysign(gap, cy - py)) for px, py in outline]
-        ImageDraw.Draw(canvas.picture).line(
-            [*inner, inner[0], inner[1]], fill=plan.ink, width=round(width * 0.8), joint="curve"
-        )
-    return alpha
-
-
-def _edge(canvas: Canvas, pen: ImageDraw.ImageDraw, outline: Points, width: float, plan: ComicPlan) -> None:
-    """A line along the outline, on the picture and in the mask."""
-    closed = [*outline, outline[0], outline[1]]
-    ImageDraw.Draw(canvas.picture).line(closed, fill=plan.ink, width=round(width), joint="curve")
-    pen.line(closed, fill=255, width=round(width), joint="curve")
 
 
 @dataclass(frozen=True)

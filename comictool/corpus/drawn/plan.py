@@ -9,7 +9,7 @@ from typing import Any
 
 from comictool.core.errors import UsageError, near_matches
 from comictool.corpus.drawn.characters import Look, make_cast
-from comictool.corpus.drawn.colours import CREAM, INK, WHITE, Colour, hsv, shade
+from comictool.corpus.drawn.colours import CREAM, INK, WHITE, Colour, hsv, luma, shade
 from comictool.corpus.drawn.inks import GREY_STYLES, STYLES
 from comictool.corpus.drawn.lettering import Hand
 from comictool.corpus.drawn.script import Episode, make_episode
@@ -17,7 +17,10 @@ from comictool.corpus.drawn.seeds import stream
 from comictool.corpus.drawn.words import SERIES_FIRST, SERIES_SECOND
 
 COMICS_PER_SERIES = 2  # issues that share a cast, so that a character can be met again in another comic
-FRAMES = ("thin", "regular", "thick", "wobbly", "round", "none", "double")
+FRAMES = ("thin", "regular", "thick", "wobbly", "round", "none", "double", "ragged")
+_FRAME_WIDTHS = {
+    "thin": 1.6, "regular": 3.0, "thick": 5.5, "wobbly": 3.0, "round": 3.0, "none": 0.0, "double": 2.0, "ragged": 0.0,
+}  # fmt: skip
 GUTTERS = ("white", "cream", "black", "coloured", "shared")
 _CAPTIONS: tuple[Colour, ...] = ((255, 240, 170), (222, 238, 250), WHITE, CREAM)
 BALLOONS = ("oval", "round", "wavy", "cut")
@@ -70,10 +73,16 @@ class ComicPlan:
     balloon: str
     caption: Colour
     overflow: float
+    breaks: bool
     pitch: float
     duo: tuple[Colour, Colour, Colour]
     shift: tuple[int, int]
     fading: float
+
+    @property
+    def dark_paper(self) -> bool:
+        """Whether letters straight on the paper must be light."""
+        return luma(self.paper) < 130
 
     @property
     def grey(self) -> bool:
@@ -158,6 +167,7 @@ def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
         balloon=rng.choice(BALLOONS),
         caption=WHITE if chosen in GREY_STYLES else rng.choice(_CAPTIONS),
         overflow=rng.choice((0.0, 0.0, 14.0, 26.0)),
+        breaks=gutter != "shared" and rng.random() < 0.4,
         pitch=rng.choice((4.6, 5.2, 6.0)),
         duo=_duo(rng, hue),
         shift=(rng.choice((-2, -1, 1, 2)), rng.choice((-1, 0, 1))),
@@ -198,13 +208,12 @@ def comic_plan(seed: int, comic: int, style: str | None = None) -> dict[str, Any
 def _frame(rng: random.Random, gutter: str, kind: str, style: str) -> tuple[str, float]:
     if gutter == "shared":
         return rng.choice((("regular", 4.0), ("thick", 6.0)))
-    if gutter == "black" or (kind == "strip" and style != "line" and rng.random() < 0.5):
+    if gutter == "black" or (kind == "strip" and rng.random() < 0.5):
         return "none", 0.0
-    # A white drawing without a frame on white paper has no edge at all.
-    frame = rng.choice([f for f in FRAMES if f != "none" or style != "line"])
-    return frame, {"thin": 1.6, "regular": 3.0, "thick": 5.5, "wobbly": 3.0, "round": 3.0, "none": 0.0, "double": 2.0}[
-        frame
-    ]
+    # A drawing that is mostly bare paper has no edge at all without a frame.
+    bare = style in ("line", "screentone", "hatching")
+    frame = rng.choice([f for f in FRAMES if _FRAME_WIDTHS[f] or not bare])
+    return frame, _FRAME_WIDTHS[frame]
 
 
 def _duo(rng: random.Random, hue: float) -> tuple[Colour, Colour, Colour]:

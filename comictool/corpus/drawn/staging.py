@@ -20,6 +20,7 @@ CAMERA = {
     "close": (0.64, 0.8, 2.1, 0.65),
 }
 FAR = 0.9  # depth of the floor at the horizon; walls and far things lie between this and the sky at 1
+RISE = 30  # how far figures may stand out over the frame, thousandths of the page width
 _APART = 0.03  # between the depths of two figures; their parts take 0.012 before and 0.008 behind
 # Places with passers-by, and between which rows of the floor they walk (world y): in front of the houses and trees.
 _CROWDS = {"city": (0.1, 0.2), "hills": (0.16, 0.24), "forest": (0.13, 0.2), "harbour": (0.3, 0.38)}
@@ -42,7 +43,7 @@ def choose_shot(rng: random.Random, count: int, aspect: float, side: float) -> s
 
 def place_figures(
     plan: ComicPlan, rng: random.Random, beat: Beat, roles: list[int], shot: str, floor: Floor,
-    inner: tuple[int, int, int], costume: int,
+    inner: tuple[int, int, int], costume: int, *, breaking: bool = False,
 ) -> list[Figure]:  # fmt: skip
     """Where everybody stands, how large, facing whom. The first to speak stands on the side where reading begins."""
     pad, w, h = inner
@@ -69,6 +70,9 @@ def place_figures(
                 row = max(floor.horizon + 0.12 * h, pad + h * rng.uniform(0.72, 0.94))
             u = min(tall / (0.5 * look.height + 0.5 * 4.0), widest)
             u *= 1 + 0.5 * (row - pad - 0.9 * h) / h
+            if breaking:  # the head rises over the upper frame
+                hat = 0.6 if look.costumes[costume % len(look.costumes)].hat else 0.15
+                u = min((row - 0.45 * pad) / (heads + hat), 1.3 * widest)
             depth = floor.depth(row)
         else:
             u = min(
