@@ -1,0 +1,143 @@
+"""ComicInfo page types: a folder for each comic with its pictures and a ComicInfo.xml, as in an unpacked CBZ.
+
+Pages are the pictures in natural order, numbered from 1; the file gives type, direction, title, series and number.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from comictool.core.errors import InputError
+from comictool.core.files import write_bytes
+from comictool.corpus.comicinfo import LONGEST_TEXT, ComicInfo, parse_comic_info
+from comictool.corpus.formats.drafts import Draft, build_pages
+from comictool.corpus.formats.keeping import Holds
+from comictool.corpus.formats.pictures import PictureFinder, comic_names
+from comictool.corpus.formats.values import read_bounded
+from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
+from comictool.corpus.formats.written import WrittenComic, suffix_of
+from comictool.corpus.formats.xml_text import plain_xml
+from comictool.corpus.records import PageRecord
+
+NAME = "comicinfo"
+FILE = "ComicInfo.xml"
+# Credits pages have no type of their own in the schema; "Other" is read as unknown.
+_TYPES = {"cover": "FrontCover", "story": "Story", "advertisement": "Advertisement", "text": "Editorial"}
+_FACTS = ("title", "series", "number", "volume", "language")
+
+
+def _keep(record: PageRecord) -> PageRecord:
+    kind = record.type if record.type in _TYPES else "unknown"
+    direction = "rtl" if record.direction == "rtl" else "ltr"
+    return replace(record, type=kind, type_confidence=float(kind != "unknown"), direction=direction)
+
+
+HOLDS = Holds(
+    page=frozenset({"type", "direction"}), page_numbers=False, facts=frozenset({*_FACTS, "direction"}), adjust=_keep
+)  # fmt: skip
+
+
+def detect(folder: Path) -> bool:
+    """Whether the folder or one right below it has a ComicInfo.xml."""
+    return folder.is_dir() and bool(_folders(folder))
+
+
+def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
+    """Open comics with a ComicInfo.xml as a corpus; one that cannot be read leaves its pages without types.
+
+    Raises:
+        InputError: there is no ComicInfo.xml.
+    """
+    folders = _folders(source)
+    if not folders:
+        raise InputError(f"{source} and the folders in it hold no ComicInfo.xml")
+    problems = Problems()
+    infos: dict[str, tuple[str, ComicInfo]] = {}
+    for folder in folders:
+        try:
+            info = parse_comic_info(read_bounded(folder / FILE))
+        except InputError as error:
+            problems.add(folder.name, f"its ComicInfo.xml: {error.fact}")
+            info = ComicInfo()
+        infos[folder.resolve().name] = ("" if folder == source else folder.name, info)
+    names = comic_names(infos)
+    by_name = {name: infos[title] for title, name in names.items()}
+    finder = PictureFinder(pictures or source)
+
+    def build(comic: str) -> ComicPages:
+        folder, info = by_name[comic]
+        files = finder.files(folder)
+        drafts = [_draft(index, f"{folder}/{file}" if folder else file, info) for index, file in enumerate(files)]
+        built = build_pages(comic, drafts, finder)
+        if info.page_count > len(files):
+            built.problems.append(f"{comic}: its ComicInfo.xml says {info.page_count} pages, {len(files)} are there")
+        return built
+
+    facts: dict[str, dict[str, Any]] = {
+        name: {**info.facts(), **({"direction": info.direction} if info.direction else {})}
+        for name, (_, info) in by_name.items()
+    }
+    return ForeignCorpus(
+        source, format=NAME, comics=by_name, build=build, facts=facts, pictures=pictures, problems=problems.lines(),
+        annotation_files=[folder / FILE for folder in folders],
+    )  # fmt: skip
+
+
+def picture_place(record: PageRecord) -> str:
+    """`<comic>/<nnnnn>.<ext>`, so that natural order and plain order agree."""
+    return f"{record.comic}/{record.page:05d}{suffix_of(record)}"
+
+
+def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems) -> None:
+    """Write one ComicInfo.xml for each comic, its elements in the order of the schema (version 2.1)."""
+    for comic in comics:
+        root = ET.Element("ComicInfo")
+        listed = _present(comic, destination, problems)
+        rtl = any(record.direction == "rtl" for record in comic.pages)
+        said = {name: plain_xml(str(comic.facts.get(name, ""))) for name in _FACTS}
+        for tag, value in (
+            ("Title", said["title"]), ("Series", said["series"]), ("Number", said["number"]),
+            ("Volume", said["volume"]), ("PageCount", str(len(listed))), ("LanguageISO", said["language"]),
+            ("Manga", "YesAndRightToLeft" if rtl else "No"),
+        ):  # fmt: skip
+            if value:
+                ET.SubElement(root, tag).text = value
+            if len(value) > LONGEST_TEXT:
+                problems.add(comic.name, f"{tag} has more than {LONGEST_TEXT} characters; the rest is not read")
+        pages = ET.SubElement(root, "Pages")
+        for index, record in enumerate(listed):
+            size = {"ImageWidth": str(record.width), "ImageHeight": str(record.height)}
+            kind = _TYPES.get(record.type, "Other")
+            ET.SubElement(pages, "Page", {"Image": str(index), "Type": kind, **size})
+        ET.indent(root)
+        text = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+        write_bytes(destination / comic.name / FILE, text + b"\n")
+
+
+def _present(comic: WrittenComic, destination: Path, problems: Problems) -> list[PageRecord]:
+    """The pages whose pictures are there, for the index counts pictures; all of them when none was copied."""
+    present = [record for record in comic.pages if (destination / record.image).is_file()]
+    if not present:
+        return comic.pages
+    for record in comic.pages:
+        if record not in present:
+            problems.add(record.id, "it has no picture, so that ComicInfo has no place for it")
+    return present
+
+
+def _folders(source: Path) -> list[Path]:
+    if (source / FILE).is_file():
+        return [source]
+    return sorted(path.parent for path in source.glob(f"*/{FILE}") if path.is_file())
+
+
+def _draft(index: int, reference: str, info: ComicInfo) -> Draft:
+    def fill(record: PageRecord, problems: Problems) -> None:
+        if index in info.page_types:
+            record.type, record.type_confidence = info.page_types[index], 1.0
+
+    return Draft(index + 1, reference, fill, direction=info.direction or "ltr")

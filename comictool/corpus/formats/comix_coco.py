@@ -1,0 +1,273 @@
+"""CoMix COCO: categories panel, character, balloon, text, onomatopoeia, link_sbsc and face, one file for many books.
+
+The id of an image is the first eight hexadecimal digits of the book's MD5 as a number, times 10000, plus the page.
+A book folder that is such a hash already is taken as it is. What plain COCO has no field for (reading order, text,
+identity, who speaks) stands in `attributes`, which other readers pass over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from comictool.corpus.formats.boxes import FloatBox, box_of_xywh, host_of, place, xywh
+from comictool.corpus.formats.coco import Annotation, coco_files, image_entry, read_coco
+from comictool.corpus.formats.drafts import number_panels
+from comictool.corpus.formats.keeping import ALL_CHARACTER, ALL_PANEL, ALL_TEXT, Holds
+from comictool.corpus.formats.values import integer_of, list_of, number_of, share_of, text_of
+from comictool.corpus.formats.view import ForeignCorpus, Problems
+from comictool.corpus.formats.written import JsonList, TextFile, WrittenComic, mentions, suffix_of
+from comictool.corpus.records import TEXT_KINDS, Box, Character, PageRecord, Text
+
+NAME = "comix-coco"
+FILE = "annotations.json"
+CATEGORIES = {1: "panel", 2: "character", 3: "balloon", 4: "text", 5: "onomatopoeia", 6: "link_sbsc", 7: "face"}
+PAGES_A_BOOK = 10_000  # of the image id rule
+HOLDS = Holds(
+    page=frozenset({"type", "type_confidence", "direction"}),
+    panels=ALL_PANEL,
+    characters=ALL_CHARACTER,
+    texts=ALL_TEXT,
+    extra=frozenset({"balloons"}),
+    text_boxes=True,
+)
+# Other spellings of the seven in files of this dialect.
+_KINDS = {
+    "frame": "panel", "body": "character", "person": "character", "speech_balloon": "balloon", "bubble": "balloon",
+    "sfx": "onomatopoeia", "onomatopeia": "onomatopoeia", **{name: name for name in CATEGORIES.values()},
+}  # fmt: skip
+_HASH = re.compile(r"[0-9a-f]{8}\Z")
+
+
+def detect(folder: Path) -> bool:
+    """Whether there are COCO files and none carries depth."""
+    files = coco_files(folder)
+    return bool(files) and not any(mentions(file, b'"Interdepth"') for file in files)
+
+
+def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
+    """Open CoMix COCO files as a corpus; raises like `coco.read_coco`."""
+    return read_coco(source, pictures, NAME, _fill)
+
+
+def picture_place(record: PageRecord) -> str:
+    """`images/<comic>/<nnn>.<ext>`."""
+    return f"images/{record.comic}/{record.page:03d}{suffix_of(record)}"
+
+
+def book_number(comic: str) -> int:
+    """The first eight hexadecimal digits of the book's MD5, or of its name if that is such a hash."""
+    digits = comic if _HASH.match(comic) else hashlib.md5(comic.encode(), usedforsecurity=False).hexdigest()[:8]
+    return int(digits, 16)
+
+
+def image_id(comic: str, page: int) -> int:
+    """The id that CoMix gives to a page."""
+    return book_number(comic) * PAGES_A_BOOK + page
+
+
+def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems) -> None:
+    """Write `annotations.json`; annotations are streamed, only the image entries lie in memory."""
+    images: list[dict[str, Any]] = []
+    taken: set[int] = set()
+    with TextFile(destination / FILE) as stream:
+        head = [{"id": number, "name": name, "supercategory": "comic"} for number, name in CATEGORIES.items()]
+        stream.write('{"info": {"description": "CoMix categories"},\n"categories": ' + json.dumps(head))
+        stream.write(',\n"annotations": ')
+        annotations = JsonList(stream)
+        number = 0
+        for comic in comics:
+            for record in comic.pages:
+                identity = image_id(record.comic, record.page)
+                if record.page >= PAGES_A_BOOK or identity in taken:
+                    problems.add(record.id, "the image id rule gives an id that is taken; it gets another")
+                    while identity in taken or identity < PAGES_A_BOOK << 32:
+                        identity += PAGES_A_BOOK << 32  # beyond all ids of the rule
+                taken.add(identity)
+                images.append(image_entry(record, identity, record.image.removeprefix("images/")))
+                for entry in _entries(record, identity, number + 1):
+                    number += 1
+                    annotations.add(entry)
+        annotations.close()
+        stream.write(',\n"images": ')
+        listed = JsonList(stream)
+        for image in images:
+            listed.add(image)
+        listed.close()
+        stream.write("}\n")
+
+
+def _entries(record: PageRecord, identity: int, first: int) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
+
+    def add(category: int, box: Box, score: float, **attributes: Any) -> int:
+        plain = {name: value for name, value in attributes.items() if value not in (None, "")}
+        shape = xywh(box)
+        entry: dict[str, Any] = {"id": first + len(out), "image_id": identity, "category_id": category, "bbox": shape}
+        entry |= {"area": shape[2] * shape[3], "iscrowd": 0, "score": score, "attributes": plain}
+        out.append(entry)
+        return int(entry["id"])
+
+    for panel in record.panels:
+        add(1, panel.box, panel.score, order=panel.order, source=panel.source)
+        if panel.polygon is not None:
+            out[-1]["segmentation"] = [[v for point in panel.polygon for v in point]]
+    characters: dict[int, int] = {}
+    for person in record.characters:
+        body = None if person.body is None else xywh(person.body)
+        characters[person.id] = add(
+            2, person.box, person.score, identity=person.identity, panel=person.panel, body=body,
+            valence=person.valence, arousal=person.arousal,
+        )  # fmt: skip
+    for person in record.characters:
+        if person.face is not None:
+            add(7, person.face, person.score, character=characters[person.id])
+    for box in list_of(record.extra.get("balloons")):
+        add(3, tuple(box), 1.0)
+    for text in record.texts:
+        assert text.box is not None, "texts without a box are not kept"
+        category = 5 if text.kind == "sfx" else 4
+        spoken = add(
+            category, text.box, text.confidence, text=text.text, kind=text.kind, panel=text.panel, source=text.source
+        )  # fmt: skip
+        if text.speaker in characters:
+            speaker = next(c for c in record.characters if c.id == text.speaker)
+            add(6, _link(text.box, speaker.box), 1.0, text=spoken, character=characters[text.speaker])
+    for entry in out:
+        entry.setdefault("segmentation", [])
+    return out
+
+
+def _link(text: Box, speaker: Box) -> Box:
+    """The box of a line between two middles, at least one pixel wide and high."""
+    (ax, ay), (bx, by) = [((b[0] + b[2]) // 2, (b[1] + b[3]) // 2) for b in (text, speaker)]
+    x0, y0 = min(ax, bx), min(ay, by)
+    return (x0, y0, max(ax, bx, x0 + 1), max(ay, by, y0 + 1))
+
+
+def _fill(record: PageRecord, annotations: list[Annotation], categories: dict[int, str], problems: Problems) -> None:
+    names = categories or CATEGORIES
+    groups: dict[str, list[Annotation]] = {name: [] for name in CATEGORIES.values()}
+    lettering: list[tuple[str, Annotation]] = []
+    for annotation in annotations:
+        kind = _KINDS.get(names.get(annotation.category, ""))
+        if kind is None:
+            problems.add(record.id, f"an annotation of unknown category {annotation.category} is left out")
+        elif kind in ("text", "onomatopoeia"):
+            lettering.append((kind, annotation))
+        else:
+            groups[kind].append(annotation)
+    panels = [a.rough() for a in groups["panel"]]
+    numbers = number_panels(record, panels, problems)
+    places = {p.order: n for p, n in zip(panels, numbers, strict=True) if p.order is not None and n is not None}
+    people = _add_characters(record, groups["character"], places, problems)
+    _add_faces(record, groups["face"], people, problems)
+    texts = _add_texts(record, lettering, places, problems)
+    for link in groups["link_sbsc"]:
+        _follow(link, texts, people, problems, record)
+    balloons = [box for a in groups["balloon"] if (box := _placed(a.box, record, problems)) is not None]
+    if balloons:
+        record.extra["balloons"] = [list(box) for box in balloons]
+
+
+def _placed(box: FloatBox, record: PageRecord, problems: Problems) -> Box | None:
+    placed = place(box, record)
+    if placed is None:
+        problems.add(record.id, "an annotation outside the page is left out")
+    return placed
+
+
+def _add_characters(
+    record: PageRecord, found: list[Annotation], places: dict[int, int], problems: Problems
+) -> dict[str, Character]:  # fmt: skip
+    people: dict[str, Character] = {}
+    for annotation in found:
+        box = _placed(annotation.box, record, problems)
+        if box is None:
+            continue
+        said = annotation.attributes
+        person = Character(
+            id=len(record.characters) + 1,
+            box=box,
+            panel=places.get(integer_of(said.get("panel")) or 0),
+            body=place(box_of_xywh(said.get("body")), record),
+            identity=text_of(said.get("identity")),
+            score=annotation.score,
+            valence=number_of(said.get("valence")),
+            arousal=number_of(said.get("arousal")),
+        )
+        record.characters.append(person)
+        people.setdefault(annotation.id, person)
+    return people
+
+
+def _add_faces(record: PageRecord, faces: list[Annotation], people: dict[str, Character], problems: Problems) -> None:
+    """Give each face to the character that it names, else to the one around it, else make a character of it."""
+    unplaced = []
+    for annotation in faces:
+        box = _placed(annotation.box, record, problems)
+        owner = people.get(str(annotation.attributes.get("character")))
+        if box is not None and owner is not None and owner.face is None:
+            owner.face = box
+        elif box is not None:
+            unplaced.append((box, annotation))
+    for box, annotation in unplaced:
+        faceless = [person for person in record.characters if person.face is None]
+        host = host_of(box, [person.box for person in faceless])
+        if host is not None:
+            faceless[host].face = box
+        else:
+            number = len(record.characters) + 1
+            record.characters.append(Character(number, box, face=box, score=annotation.score))
+
+
+def _add_texts(
+    record: PageRecord, found: list[tuple[str, Annotation]], places: dict[int, int], problems: Problems
+) -> dict[str, Text]:  # fmt: skip
+    texts: dict[str, Text] = {}
+    for kind, annotation in found:
+        box = _placed(annotation.box, record, problems)
+        if box is None:
+            continue
+        said = {**annotation.raw, **annotation.attributes}
+        words = next((t for key in ("text", "transcription", "utf8_string") if (t := text_of(said.get(key)))), "")
+        named = said.get("kind")
+        text = Text(
+            id=len(record.texts) + 1,
+            text=words,
+            kind=named if named in TEXT_KINDS else "sfx" if kind == "onomatopoeia" else "dialogue",
+            box=box,
+            panel=places.get(integer_of(said.get("panel")) or 0),
+            confidence=share_of(annotation.score),
+            source=text_of(said.get("source")) or "",
+        )
+        record.texts.append(text)
+        texts.setdefault(annotation.id, text)
+    return texts
+
+
+def _follow(
+    link: Annotation, texts: dict[str, Text], people: dict[str, Character], problems: Problems, record: PageRecord
+) -> None:  # fmt: skip
+    """Note who speaks: by the ids that the link names, else by what lies at the two ends of its line."""
+    text = texts.get(str(link.attributes.get("text", link.attributes.get("text_id"))))
+    person = people.get(str(link.attributes.get("character", link.attributes.get("character_id"))))
+    if text is None or person is None:
+        x0, y0, x1, y1 = link.box
+        for start, end in (((x0, y0), (x1, y1)), ((x1, y1), (x0, y0)), ((x0, y1), (x1, y0)), ((x1, y0), (x0, y1))):
+            text = next((t for t in record.texts if t.box and _holds(t.box, start)), None)
+            person = next((c for c in record.characters if _holds(c.box, end)), None)
+            if text is not None and person is not None:
+                break
+    if text is None or person is None:
+        problems.add(record.id, "a link between text and speaker has nothing at its ends")
+    else:
+        text.speaker = person.id
+
+
+def _holds(box: Box, point: tuple[float, float]) -> bool:
+    return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]

@@ -1,0 +1,142 @@
+"""From what a file says of a page to a page record: its number, its picture, its size, then its contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from comictool.core.errors import InputError
+from comictool.corpus.formats.boxes import Points, bounds, is_outline_of, place, place_outline
+from comictool.corpus.formats.pictures import PictureFinder, components, picture_size
+from comictool.corpus.formats.view import ComicPages, Problems
+from comictool.corpus.order import order_boxes
+from comictool.corpus.records import Box, PageRecord, Panel
+
+LARGEST_SIDE = 1_000_000  # pixels; beyond this a size is a mistake
+
+
+@dataclass
+class Draft:
+    """One page as an annotation file has it.
+
+    Attributes:
+        number: page number, None when the file does not say.
+        reference: the picture it names; empty when it names none.
+        fill: puts panels, characters and texts on the record once its size is known.
+        size: width and height if the file says them.
+        extent: width and height that hold all its boxes, for pages without size and picture.
+    """
+
+    number: int | None
+    reference: str
+    fill: Callable[[PageRecord, Problems], None]
+    size: tuple[int, int] | None = None
+    extent: tuple[int, int] = (1, 1)
+    direction: str = "ltr"
+
+
+@dataclass
+class RoughPanel:
+    """A panel before numbering: box or outline in page pixels, and its place in the reading order if that is known."""
+
+    points: Points
+    order: int | None = None
+    score: float = 1.0
+    source: str = ""
+    outlined: bool = field(default=False)
+
+
+def checked_size(width: int | None, height: int | None) -> tuple[int, int] | None:
+    """A size, None when it is impossible."""
+    if width is None or height is None or not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+        return None
+    return width, height
+
+
+def build_pages(comic: str, drafts: Sequence[Draft], finder: PictureFinder) -> ComicPages:
+    """Make the records of one comic, sorted by page number."""
+    problems = Problems()
+    pages = []
+    for number, draft in zip(_numbers(comic, drafts, problems), drafts, strict=True):
+        item = f"{comic}/{number}"
+        image = finder.find(draft.reference) if draft.reference else None
+        if image is None:
+            named = draft.reference.replace("\n", " ")[:200]
+            problems.add(item, f"the picture {named} is not there" if named else "it has no picture")
+        size = draft.size or _size_of(item, finder, image, draft, problems)
+        path = image or "/".join(components(draft.reference)) or f"page-{number}"
+        record = PageRecord(comic, number, path, *size, direction=draft.direction)
+        draft.fill(record, problems)
+        pages.append(record)
+    return ComicPages(sorted(pages, key=lambda record: record.page), problems.lines())
+
+
+def number_panels(
+    record: PageRecord, rough: Sequence[RoughPanel], problems: Problems, *, keep_numbers: bool = False
+) -> list[int | None]:  # fmt: skip
+    """Put panels on a page, numbered from 1 in reading order.
+
+    When every panel has a place in the order, that decides; else the order is found from where the boxes lie.
+
+    Args:
+        record: the page.
+        rough: its panels.
+        problems: where panels that are not on the page are noted.
+        keep_numbers: the places are the numbers, gaps and all (they name files elsewhere).
+
+    Returns:
+        For each rough panel its number, or None when nothing of it lies on the page.
+    """
+    boxes = [place(bounds(panel.points), record) for panel in rough]
+    kept: list[tuple[int, Box]] = [(i, box) for i, box in enumerate(boxes) if box is not None]
+    for _ in range(len(boxes) - len(kept)):
+        problems.add(record.id, "a panel lies outside the page or has no area")
+    places = [rough[i].order for i, _ in kept]
+    if all(place_ is not None for place_ in places):
+        ranks = sorted(range(len(kept)), key=lambda k: (places[k] or 0, k))
+    else:
+        ranks = order_boxes([box for _, box in kept], record.direction)
+    numbers: list[int | None] = [None] * len(rough)
+    for position, rank in enumerate(ranks, start=1):
+        index, box = kept[rank]
+        panel = rough[index]
+        number = numbers[index] = panel.order if keep_numbers and panel.order is not None else position
+        outline = place_outline(panel.points, record) if panel.outlined else None
+        polygon = outline if is_outline_of(outline, box) else None
+        record.panels.append(Panel(number, box, number, panel.score, polygon, panel.source))
+    return numbers
+
+
+def _numbers(comic: str, drafts: Sequence[Draft], problems: Problems) -> list[int]:
+    """A number for each page: the one it has, else the next free one."""
+    taken: set[int] = set()
+    numbers: list[int | None] = []
+    for draft in drafts:
+        number = draft.number if draft.number is not None and draft.number >= 0 else None
+        if number is not None and number in taken:
+            problems.add(f"{comic}/{number}", "two pages have this number; the second gets a free one")
+            number = None
+        elif number is None:
+            problems.add(comic, "a page without a number gets the next free one")
+        if number is not None:
+            taken.add(number)
+        numbers.append(number)
+    following = max(taken, default=0)
+    out = []
+    for number in numbers:
+        if number is None:
+            following += 1
+        out.append(following if number is None else number)
+    return out
+
+
+def _size_of(
+    item: str, finder: PictureFinder, image: str | None, draft: Draft, problems: Problems
+) -> tuple[int, int]:  # fmt: skip
+    if image is not None:
+        try:
+            return picture_size(finder.root / image)
+        except InputError as error:
+            problems.add(item, f"its picture {image}: {error.fact}")
+    problems.add(item, "its size is not known; the extent of its boxes stands for it")
+    return draft.extent

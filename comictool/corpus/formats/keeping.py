@@ -1,0 +1,143 @@
+"""What a format can hold: the part of a page record that survives, and what is lost, said in words."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from comictool.corpus.formats.boxes import is_outline_of
+from comictool.corpus.records import Character, PageRecord, Panel, Text
+
+_ALWAYS = {"id", "box", "text"}  # what makes an item; id and order are numbered anew
+_LISTS = (("panels", Panel), ("characters", Character), ("texts", Text))
+_EVERY: dict[type, frozenset[str]] = {kind: frozenset(f.name for f in fields(kind)) - {"extra"} for _, kind in _LISTS}
+ALL_PANEL = _EVERY[Panel]
+ALL_CHARACTER = _EVERY[Character]
+ALL_TEXT = _EVERY[Text]
+
+
+def _same(record: PageRecord) -> PageRecord:
+    return record
+
+
+@dataclass(frozen=True)
+class Holds:
+    """Names of the fields that a format has room for; None for a kind of item that it does not know.
+
+    Attributes:
+        page: of `type`, `type_confidence`, `direction`.
+        direction: what a reader assumes when `direction` is not held.
+        extra: keys of the page's extra facts.
+        page_numbers: whether page numbers are written down, or follow from the order of the files.
+        text_boxes: whether texts need a box.
+        adjust: what else changes, applied last, on a copy.
+    """
+
+    page: frozenset[str] = frozenset()
+    panels: frozenset[str] | None = None
+    characters: frozenset[str] | None = None
+    texts: frozenset[str] | None = None
+    segments: bool = False
+    extra: frozenset[str] = frozenset()
+    facts: frozenset[str] = frozenset()
+    direction: str = "ltr"
+    page_numbers: bool = True
+    text_boxes: bool = False
+    adjust: Callable[[PageRecord], PageRecord] = field(default=_same)
+
+
+def keep(record: PageRecord, holds: Holds) -> PageRecord:
+    """The part of a record that a format can hold, on a copy; ids are still the old ones."""
+    kept = PageRecord(record.comic, record.page, record.image, record.width, record.height, direction=holds.direction)
+    for name in holds.page:
+        setattr(kept, name, getattr(record, name))
+    for name, kind in _LISTS:
+        held = getattr(holds, name)
+        if held is not None:
+            items = [item for item in getattr(record, name) if _has_room(item, holds)]
+            setattr(kept, name, [_strip(item, kind, held) for item in items])
+    kept.segments = copy.deepcopy(record.segments) if holds.segments else []
+    kept.extra = {key: copy.deepcopy(value) for key, value in record.extra.items() if key in holds.extra}
+    for panel in kept.panels:
+        if not is_outline_of(panel.polygon, panel.box):
+            panel.polygon = None
+    return holds.adjust(kept)
+
+
+def numbered(record: PageRecord) -> PageRecord:
+    """A copy with panels numbered in reading order, characters and texts in their order; references follow."""
+    panels = {p.id: n for n, p in enumerate(sorted(record.panels, key=lambda p: (p.order, p.id)), start=1)}
+    people = {c.id: n for n, c in enumerate(record.characters, start=1)}
+    out = replace(record)
+    out.panels = sorted(
+        (replace(p, id=panels[p.id], order=panels[p.id]) for p in record.panels), key=lambda p: p.id
+    )  # fmt: skip
+    out.characters = [replace(c, id=people[c.id], panel=_follow(panels, c.panel)) for c in record.characters]
+    out.texts = [
+        replace(t, id=n, panel=_follow(panels, t.panel), speaker=_follow(people, t.speaker))
+        for n, t in enumerate(record.texts, start=1)
+    ]
+    return out
+
+
+def losses(record: PageRecord, kept: PageRecord) -> Counter[str]:
+    """What of a record is not in the kept part: a phrase for each kind of loss and how often it happened."""
+    out: Counter[str] = Counter()
+    for name in ("type", "type_confidence", "direction"):
+        if getattr(record, name) != getattr(kept, name):
+            out[f"pages: {name.replace('_', ' ')}"] += 1
+    out.update(f"pages: extra fact {key!r}" for key in record.extra if key not in kept.extra)
+    for name, kind in _LISTS:
+        remaining = {item.id: item for item in getattr(kept, name)}
+        for item in getattr(record, name):
+            if item.id not in remaining:
+                out[name] += 1
+                continue
+            for each in fields(kind):
+                before, after = getattr(item, each.name), getattr(remaining[item.id], each.name)
+                if each.name == "extra":
+                    out.update(f"{name}: extra fact {key!r}" for key in before if key not in after)
+                elif before != after:
+                    out[f"{name}: {each.name}"] += 1
+    missing = len(record.segments) - len(kept.segments)
+    changed = sum(segment not in kept.segments for segment in record.segments) - missing
+    for phrase, count in (("segments", missing), ("segments: some values", changed), ("runs", len(record.runs))):
+        if count > 0:
+            out[phrase] += count
+    return out
+
+
+def sentences(found: Counter[str], format: str) -> list[str]:
+    """Losses in words, one line each, in a stable order."""
+    out = []
+    for phrase, count in sorted((+found).items()):
+        kind, colon, what = phrase.partition(": ")
+        of = f"{what} of {count:,} {kind}" if colon else f"{count:,} {phrase}"
+        out.append(f"{format} has no room for {of}")
+    return out
+
+
+def facts_lost(facts: dict[str, Any], holds: Holds) -> Iterable[str]:
+    """Phrases for the facts of a comic that a format does not hold."""
+    return (f"comics: fact {key!r}" for key, value in facts.items() if key not in holds.facts and value not in ("", []))
+
+
+def _has_room(item: Any, holds: Holds) -> bool:
+    return not (holds.text_boxes and isinstance(item, Text) and item.box is None)
+
+
+def _strip(item: Any, kind: type, held: Iterable[str]) -> Any:
+    names = (_ALWAYS | set(held) | ({"order"} if kind is Panel else set())) & _EVERY[kind]
+    return kind(**{name: copy.deepcopy(getattr(item, name)) for name in names})
+
+
+def _follow(numbers: dict[int, int], old: int | None) -> int | None:
+    return None if old is None else numbers.get(old)
+
+
+def held(kind: Sequence[str] | frozenset[str], *without: str) -> frozenset[str]:
+    """Field names without some."""
+    return frozenset(kind) - set(without)

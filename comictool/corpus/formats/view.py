@@ -1,0 +1,143 @@
+"""A directory in somebody else's layout, seen as a corpus: comics, page records and picture paths, read only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
+
+from comictool.core.errors import InputError, near_matches
+from comictool.corpus.names import natural_key
+from comictool.corpus.records import PageRecord
+
+
+class CorpusLike(Protocol):
+    """What every reader of comics needs: `corpus.Corpus` has it, and so has every view."""
+
+    @property
+    def root(self) -> Path: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def direction(self) -> str: ...
+
+    def comics(self) -> list[str]: ...
+
+    def pages(self, comic: str) -> list[PageRecord]: ...
+
+    def all_pages(self, comics: Iterable[str] | None = None) -> Iterator[PageRecord]: ...
+
+    def comic_facts(self, comic: str) -> dict[str, Any]: ...
+
+    def image_path(self, record: PageRecord) -> Path: ...
+
+
+class Problems:
+    """What is wrong with single items, one line each; the same thing on the same item is counted, not repeated."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def add(self, item: str, message: str) -> None:
+        """Note that something is wrong with an item."""
+        self._counts[item, message] = self._counts.get((item, message), 0) + 1
+
+    def take(self, other: Problems) -> None:
+        """Note all that another list has."""
+        for key, count in other._counts.items():
+            self._counts[key] = self._counts.get(key, 0) + count
+
+    def lines(self) -> list[str]:
+        """`item: message`, with how often when it happened more than once."""
+        return [f"{item}: {text}" + (f" ({n} times)" if n > 1 else "") for (item, text), n in self._counts.items()]
+
+
+@dataclass
+class ComicPages:
+    """The pages of one comic, by page number, and what was wrong with its annotations."""
+
+    pages: list[PageRecord] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class ForeignCorpus:
+    """A read-only view of comics in another format. Records are made when a comic is asked for.
+
+    Attributes:
+        root: the folder that was opened.
+        format: name of the format.
+        pictures: the folder that `PageRecord.image` is relative to.
+        problems: what is wrong with the source as a whole; `comic_problems` has what is wrong with one comic.
+        annotation_files: the files it was read from; a change of one makes a conversion run again.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        format: str,
+        comics: Iterable[str],
+        build: Callable[[str], ComicPages],
+        facts: Mapping[str, dict[str, Any]] | None = None,
+        pictures: Path | None = None,
+        problems: Iterable[str] = (),
+        annotation_files: Iterable[Path] = (),
+        direction: str = "ltr",
+    ) -> None:
+        self.root = root
+        self.format = format
+        self.name = root.resolve().name
+        self.direction = direction
+        self.pictures = pictures or root
+        self.problems = list(problems)
+        self.annotation_files = list(annotation_files)
+        self._comics = sorted(comics, key=natural_key)
+        self._known = set(self._comics)
+        self._build = build
+        self._facts = dict(facts or {})
+
+    def comics(self) -> list[str]:
+        """Names of all comics, in natural order; each is one safe path component."""
+        return list(self._comics)
+
+    def read(self, comic: str) -> ComicPages:
+        """The records of one comic together with its problems.
+
+        Raises:
+            InputError: no such comic (with near names).
+        """
+        if comic not in self._known:
+            raise InputError(f"no comic named {comic!r} in {self.root}", near=near_matches(comic, self._comics))
+        return self._build(comic)
+
+    def pages(self, comic: str) -> list[PageRecord]:
+        """The page records of one comic, by page number; raises like `read`."""
+        return self.read(comic).pages
+
+    def comic_problems(self, comic: str) -> list[str]:
+        """What is wrong with the annotations of one comic, one line each; raises like `read`."""
+        return self.read(comic).problems
+
+    def all_pages(self, comics: Iterable[str] | None = None) -> Iterator[PageRecord]:
+        """Every page record, comic by comic; one comic in memory at a time."""
+        for comic in self._comics if comics is None else comics:
+            yield from self.pages(comic)
+
+    def comic_facts(self, comic: str) -> dict[str, Any]:
+        """What the source says of a comic as a whole; empty when nothing."""
+        return dict(self._facts.get(comic, {}))
+
+    def image_path(self, record: PageRecord) -> Path:
+        """The file of a page picture.
+
+        Raises:
+            InputError: the record points outside the folder of the pictures.
+        """
+        path = self.pictures / record.image
+        outside = not path.resolve().is_relative_to(self.pictures.resolve())
+        if PurePosixPath(record.image).is_absolute() or outside:
+            raise InputError(f"{record.id}: the picture {record.image!r} lies outside {self.pictures}")
+        return path

@@ -1,0 +1,104 @@
+"""What a writer gets: comics one after the other, their pages cut down to what the format holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from comictool.core.files import atomic_file
+from comictool.corpus.formats.pictures import is_picture_name
+from comictool.corpus.records import PageRecord
+
+
+@dataclass
+class WrittenComic:
+    """One comic on its way out. `image` of its pages is relative to the destination."""
+
+    name: str
+    pages: list[PageRecord]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def suffix_of(record: PageRecord) -> str:
+    """The ending of the page's picture with its dot; `.jpg` when it has none."""
+    name = record.image.rpartition("/")[2]
+    return "." + name.rpartition(".")[2].casefold() if is_picture_name(name) else ".jpg"
+
+
+class JsonList:
+    """Writes a JSON list item by item, so that a list of millions never lies in memory."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._first = True
+        stream.write("[")
+
+    def add(self, item: Any) -> None:
+        """Write one more item on a line of its own."""
+        self._stream.write(("\n" if self._first else ",\n") + json.dumps(item, ensure_ascii=False))
+        self._first = False
+
+    def close(self) -> None:
+        """Write the closing bracket."""
+        self._stream.write("]" if self._first else "\n]")
+
+
+class TextFile:
+    """A UTF-8 text file that is whole or absent; a context manager that gives a stream with unchanged line ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> TextIO:
+        import io
+
+        self._file = atomic_file(self._path)
+        self._text = io.TextIOWrapper(self._file.__enter__(), encoding="utf-8", newline="", write_through=False)
+        return self._text
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None:
+            self._text.flush()
+        # Detached, so that closing the text layer does not close the file under the rename.
+        self._text.detach()
+        self._file.__exit__(kind, error, trace)
+
+
+def json_files(source: Path, pattern: str = "*.json") -> Iterator[Path]:
+    """JSON files in a folder and the two levels below it, in order of their names; the file itself if it is one."""
+    if source.is_file():
+        yield source
+        return
+    for depth in ("", "*/", "*/*/"):
+        yield from sorted(f for f in source.glob(depth + pattern) if f.is_file() and not f.name.startswith("."))
+
+
+def first_bytes(path: Path, size: int = 64 * 1024) -> bytes:
+    """The beginning of a file; empty when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except OSError:
+        return b""
+
+
+def mentions(path: Path, needle: bytes) -> bool:
+    """Whether bytes occur anywhere in a file, read piece by piece."""
+    tail = b""
+    try:
+        with path.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                if needle in tail + piece:
+                    return True
+                tail = piece[-len(needle) :]
+    except OSError:
+        return False
+    return False
+
+
+def count_pages(comics: Iterable[WrittenComic]) -> int:
+    """Pages of all comics."""
+    return sum(len(comic.pages) for comic in comics)
