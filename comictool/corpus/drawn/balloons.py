@@ -1,131 +1,19 @@
-"""Balloons, captions and sound words: finding room for them, drawing them, pointing their tails at the speakers."""
+"""Drawing balloons, captions and sound words, with tails that point at the speakers."""
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
 
 from PIL import Image, ImageDraw
 
 from comictool.corpus.drawn.canvas import Point, smooth
 from comictool.corpus.drawn.colours import WHITE, Colour
-from comictool.corpus.drawn.lettering import Block, Hand, block, display, draw_block
+from comictool.corpus.drawn.lettering import Hand, draw_block
+from comictool.corpus.drawn.placement import Placed
 from comictool.corpus.records import Box
 
 FINE = 2  # balloons are drawn at twice the page resolution and averaged down
-LONGEST_TAIL = 150  # thousandths of the page width; a tail points to its speaker and need not arrive
-_SCALES = (1.0, 0.9, 0.8)
-_WIDTHS = (0.52, 0.68, 0.85, 0.4)
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """Who speaks: number on the page, mouth and head size in page pixels."""
-
-    number: int
-    mouth: Point
-    u: float
-    species: str
-
-
-@dataclass
-class Room:
-    """What a panel offers: its box, where balloons may reach to, and what they must not or should not cover."""
-
-    box: Box
-    reach: Box
-    faces: list[Box]
-    bodies: list[Box]
-    taken: list[Box]  # lettering already placed anywhere on the page
-    rtl: bool
-    previous: Box | None = None  # the balloon before, which must be read first
-
-
-@dataclass
-class Placed:
-    """A piece of lettering with its place. `box` is the lettering, `outer` the balloon round it."""
-
-    kind: str
-    text: str
-    box: Box
-    outer: Box
-    block: Block | None
-    speaker: Speaker | None = None
-    tail: tuple[Point, Point] | None = None
-    shape: str = "oval"
-    picture: Image.Image | None = field(default=None, repr=False)
-
-
-def place_balloon(
-    text: str, kind: str, shape: str, hand: Hand, room: Room, speaker: Speaker | None, scale: float
-) -> Placed | None:  # fmt: skip
-    """Find room for a balloon or caption; None when the panel has none.
-
-    Args:
-        text: as it will be lettered.
-        kind: dialogue, thought or narration.
-        shape: outline, see `_contour`.
-        hand: the comic's lettering.
-        room: of the panel; `taken` and `previous` are updated.
-        speaker: who says it; None for narration.
-        scale: page width / 1000.
-    """
-    wide = room.box[2] - room.box[0]
-    best: tuple[float, Placed] | None = None
-    for size in _SCALES:
-        for share in _WIDTHS:
-            widest = int(min(wide * share, 330 * scale))
-            if widest < 60 * scale:
-                continue
-            lines = block(text, hand, widest, size)
-            if lines.width > widest * 1.15:
-                continue
-            pad_x, pad_y = _padding(shape, lines, scale)
-            found = _search(lines, pad_x, pad_y, room, speaker, kind)
-            if found is None:
-                continue
-            cost, outer = found
-            cost += (1.0 - size) * 4 + 0.5 * lines.height / max(1, lines.width)
-            if best is None or cost < best[0]:
-                x, y = int(outer[0] + pad_x), int(outer[1] + pad_y)
-                box = (x, y, x + lines.width, y + lines.height)
-                best = (cost, Placed(kind, text, box, outer, lines, speaker, shape=shape))
-        if best is not None and best[0] < 6:
-            break
-    if best is None:
-        return None
-    placed = best[1]
-    if speaker is not None:
-        placed.tail = _tail(placed.outer, speaker, scale)
-    room.taken.append(placed.outer)
-    room.previous = placed.outer
-    return placed
-
-
-def place_sound(text: str, rng: random.Random, room: Room, scale: float, fill: Colour, edge: Colour) -> Placed | None:
-    """Put a sound word where it covers no face and no lettering."""
-    wide, high = room.box[2] - room.box[0], room.box[3] - room.box[1]
-    size = int(min(wide / (0.75 * len(text)), high * 0.24, 92 * scale))
-    if size < 14 * scale:
-        return None
-    picture = display(text, size, fill, edge, max(2, size // 11), angle=rng.uniform(-16, 16), shear=0.15)
-    w, h = picture.size
-    if w > wide - 8 or h > high - 8:
-        return None
-    best: tuple[float, Box] | None = None
-    for _ in range(16):
-        x, y = rng.randint(room.box[0] + 4, room.box[2] - w - 4), rng.randint(room.box[1] + 4, room.box[3] - h - 4)
-        outer = (x, y, x + w, y + h)
-        if any(_overlap(outer, other) for other in room.taken):
-            continue
-        cost = sum(_overlap(outer, face) for face in room.faces) * 5.0 + sum(_overlap(outer, b) for b in room.bodies)
-        if best is None or cost < best[0]:
-            best = (cost, outer)
-    if best is None or best[0] > 0.8 * w * h * 5:
-        return None
-    room.taken.append(best[1])
-    return Placed("sfx", text, best[1], best[1], None, picture=picture)
 
 
 def draw_placed(
@@ -140,85 +28,6 @@ def draw_placed(
     fill = caption if placed.kind == "narration" else WHITE
     _draw_outline(page, placed, fill, ink, line, rng)
     draw_block(page, placed.block, hand, placed.box[0], placed.box[1], ink, rng, left=placed.kind == "narration")
-
-
-def _padding(shape: str, lines: Block, scale: float) -> tuple[float, float]:
-    """Space between lettering and outline; round shapes need more, in proportion."""
-    if shape == "box":
-        return 9 * scale, 7 * scale
-    if shape in ("round", "cut"):
-        return 13 * scale, 10 * scale
-    if shape == "burst":
-        return 16 * scale + 0.2 * lines.width, 14 * scale + 0.26 * lines.height
-    return 9 * scale + 0.13 * lines.width, 8 * scale + 0.2 * lines.height
-
-
-def _search(
-    lines: Block, pad_x: float, pad_y: float, room: Room, speaker: Speaker | None, kind: str
-) -> tuple[float, Box] | None:  # fmt: skip
-    """The cheapest free place on a raster; None when all are taken or out of reach."""
-    w, h = lines.width + 2 * pad_x, lines.height + 2 * pad_y
-    x0, y0, x1, y1 = room.reach
-    if x1 - x0 < w or y1 - y0 < h:
-        return None
-    span_x, span_y = x1 - x0 - w, y1 - y0 - h
-    high, wide = y1 - y0, x1 - x0
-    best: tuple[float, Box] | None = None
-    for row in range(9):
-        top = y0 + span_y * row / 8
-        for column in range(9):
-            left = x0 + span_x * column / 8
-            outer = (int(left), int(top), int(left + w) + 1, int(top + h) + 1)
-            if any(_overlap(outer, other) for other in room.taken):
-                continue
-            cost = 1.7 * (top - y0) / high
-            previous = room.previous
-            if previous is not None and not _after(outer, previous, room.rtl):
-                continue
-            area = w * h
-            covered = max((_overlap(outer, face) / _area(face) for face in room.faces), default=0.0)
-            if covered > 0.3:
-                continue
-            cost += 30 * covered + 1.2 * sum(_overlap(outer, body) for body in room.bodies) / area
-            if speaker is not None:
-                cost += 1.6 * abs((left + w / 2) - speaker.mouth[0]) / wide
-                gap = (speaker.mouth[1] - 0.7 * speaker.u - top - h) / high
-                cost += 5.0 * max(0.0, gap - 0.06)  # far above the head: a long tail
-                if top > speaker.mouth[1] - 0.3 * speaker.u:
-                    cost += 2.5
-            else:
-                start = (x1 - left - w) if room.rtl else (left - x0)
-                cost += 2.0 * start / wide
-                cost += 1.0 * min(top - y0, y1 - top - h) / high
-            if best is None or cost < best[0]:
-                best = (cost, outer)
-    return best
-
-
-def _after(box: Box, previous: Box, rtl: bool) -> bool:
-    """Whether a balloon is read after another: clearly below, or beside it in reading direction and not higher."""
-    if box[1] >= previous[1] + 0.6 * (previous[3] - previous[1]):
-        return True
-    beside = box[2] <= previous[0] + 4 if rtl else box[0] >= previous[2] - 4
-    return beside and box[1] >= previous[1] - 0.25 * (previous[3] - previous[1])
-
-
-def _tail(outer: Box, speaker: Speaker, scale: float) -> tuple[Point, Point] | None:
-    """From where the balloon's edge faces the speaker to a point short of the mouth; None when they touch."""
-    cx, cy = (outer[0] + outer[2]) / 2, (outer[1] + outer[3]) / 2
-    dx, dy = speaker.mouth[0] - cx, speaker.mouth[1] - cy
-    distance = math.hypot(dx, dy)
-    if distance < 1:
-        return None
-    a, b = (outer[2] - outer[0]) / 2, (outer[3] - outer[1]) / 2
-    to_edge = 1.0 / math.sqrt((dx / distance / a) ** 2 + (dy / distance / b) ** 2)
-    length = min(distance - 0.55 * speaker.u, to_edge + LONGEST_TAIL * scale)
-    if length < to_edge + 8:
-        length = min(to_edge + 12, distance - 2)
-        if length < to_edge + 3:
-            return None
-    edge = (cx + dx / distance * to_edge, cy + dy / distance * to_edge)
-    return edge, (cx + dx / distance * length, cy + dy / distance * length)
 
 
 def _contour(shape: str, outer: Box, rng: random.Random) -> list[Point]:
@@ -310,14 +119,3 @@ def _draw_outline(
                 pen.ellipse([px - r, py - r, px + r, py + r], fill=255)
     page.paste(ink, (x0, y0), outer.reduce(FINE))
     page.paste(fill, (x0, y0), inner.reduce(FINE))
-
-
-def _overlap(first: Box, second: Box) -> int:
-    """Pixels that two boxes share."""
-    w = min(first[2], second[2]) - max(first[0], second[0])
-    h = min(first[3], second[3]) - max(first[1], second[1])
-    return w * h if w > 0 and h > 0 else 0
-
-
-def _area(box: Box) -> int:
-    return max(1, (box[2] - box[0]) * (box[3] - box[1]))

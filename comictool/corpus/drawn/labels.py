@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from comictool.corpus.drawn.balloons import Speaker
 from comictool.corpus.drawn.depth import to_stored
 from comictool.corpus.drawn.frames import HALF
 from comictool.corpus.drawn.panel import Actor, PanelArt, Seen, seen_layers
+from comictool.corpus.drawn.placement import Speaker
 from comictool.corpus.records import Box, Character, Panel, Text, clamp_box
 
 LEAST_PIXELS = 80  # of a figure that can be seen at all; less is a speck that nobody would label

@@ -8,13 +8,14 @@ import numpy as np
 from PIL import Image
 
 from comictool.core.errors import UsageError
-from comictool.corpus.drawn.balloons import Placed, Room, Speaker, draw_placed, place_balloon, place_sound
+from comictool.corpus.drawn.balloons import draw_placed
 from comictool.corpus.drawn.colours import WHITE, Colour, hsv
 from comictool.corpus.drawn.inks import Press, age, ink
 from comictool.corpus.drawn.labels import Truth, cover, open_box, paste_depth, read_labels
 from comictool.corpus.drawn.layout import Area, make_layout
 from comictool.corpus.drawn.matter import Writer, draw_matter
 from comictool.corpus.drawn.panel import PanelArt, draw_panel
+from comictool.corpus.drawn.placement import Placed, Room, Speaker, place_balloon, place_sound
 from comictool.corpus.drawn.plan import ComicPlan, make_plan
 from comictool.corpus.drawn.script import Line, beats_of_page
 from comictool.corpus.drawn.seeds import stream
