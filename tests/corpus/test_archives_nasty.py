@@ -12,10 +12,11 @@ import time
 import zipfile
 from pathlib import Path
 
+import py7zr
 import pytest
 
 from comictool.core.errors import InputError
-from comictool.corpus.archives import Limits, open_comic
+from comictool.corpus.archives import Limits, extractors, open_comic
 from comictool.corpus.archives.external import running
 from comictool.corpus.archives.members import printable
 from tests.corpus.comic_files import make_tar, make_zip, pages, picture
@@ -112,6 +113,23 @@ def test_tar_that_was_cut_off_gives_its_first_pages(tmp_path: Path, mode: str) -
         else:
             with pytest.raises(InputError, match="cut off"):
                 comic.read(comic.members[2])
+
+
+@pytest.mark.skipif("bsdtar" not in extractors(), reason="bsdtar is not installed")
+def test_damaged_seven_zip_gives_its_first_pages(tmp_path: Path) -> None:
+    # Half a byte of noise in each: what has to be decompressed, so that the decoder trips over the damage.
+    noise = {f"{n}.bmp": bytes(value & 15 for value in os.urandom(200_000)) for n in range(4)}
+    with py7zr.SevenZipFile(tmp_path / "a.cb7", "w") as archive:
+        for name, data in noise.items():
+            archive.writestr(data, name)
+    whole = bytearray((tmp_path / "a.cb7").read_bytes())
+    middle = len(whole) * 6 // 10
+    whole[middle : middle + 40] = bytes(40)
+    (tmp_path / "a.cb7").write_bytes(whole)
+    with open_comic(tmp_path / "a.cb7", scratch=tmp_path / "scratch") as comic:
+        assert [comic.read(member) for member in comic.members[:2]] == list(noise.values())[:2]
+        assert "damaged" in " ".join(comic.problems)
+    assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_damaged_member_costs_only_itself(tmp_path: Path) -> None:

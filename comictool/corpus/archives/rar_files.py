@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +36,7 @@ class RarContainer(Container):
         self._path = path
         self._access = access
         self._spool: Spool | None = None
-        self._why_not = ""
+        self._tried = ""
         try:
             self._rar = rarfile.RarFile(path)
             self._infos: list[Any] = self._rar.infolist()
@@ -45,6 +46,8 @@ class RarContainer(Container):
             raise InputError("damaged or cut off: its headers cannot be read", cause=printable(str(error))) from error
         if self._rar.needs_password() and not self._infos:
             raise InputError("encrypted RAR, names included; unpack it with its password and import the folder")
+        if not self._infos:
+            raise InputError("an empty archive, or its headers are damaged")
         access.limits.check_entries(len(self._infos))
 
     def entries(self) -> list[Member]:
@@ -73,7 +76,7 @@ class RarContainer(Container):
             self._spool = Spool(self._access.scratch, self._access.limits.allowance(self._path.stat().st_size))
             self._unpack(self._spool)
         if member.index not in self._spool:
-            raise InputError(f"damaged in the archive{self._why_not}")
+            raise InputError(f"damaged in the archive{self._tried}")
         return self._spool.read(member.index)
 
     def close(self) -> None:
@@ -97,14 +100,15 @@ class RarContainer(Container):
         ways = [(name, way) for name, way in known if name in found]
         if not ways:
             raise EnvironmentError_("no program to unpack RAR files is installed", cause=INSTALL, hint=INSTALL)
-        complaints = []
         for name, way in ways:
             missing = {index: info for index, info in wanted.items() if index not in spool}
-            if missing and (complaint := way(found[name], missing, spool)):
-                complaints.append(f"{name}: {complaint}")
-        self._why_not = f" ({'; '.join(complaints)})" if complaints else ""
+            if missing:
+                with suppress(InputError):  # it took too long: the next one may do better
+                    way(found[name], missing, spool)
+        # Their own complaints carry times of day and names of temporary files: no use in a report.
+        self._tried = f" ({' and '.join(name for name, _ in ways)} tried)"
 
-    def _with_unar(self, program: str, wanted: dict[int, Any], spool: Spool) -> str:
+    def _with_unar(self, program: str, wanted: dict[int, Any], spool: Spool) -> None:
         """unar writes the chosen entries one after the other; they are cut apart by their declared sizes."""
         indexes = sorted(wanted)
         with neutral_path(self._path, spool.folder) as path:
@@ -117,10 +121,9 @@ class RarContainer(Container):
                     ):
                         # From here on the cuts would be wrong; what is missing is left to the next extractor.
                         spool.forget(index)
-                        return unar.complaint() if not unar.output.read(1) else "its output is not what was declared"
-        return ""
+                        return
 
-    def _with_bsdtar(self, program: str, wanted: dict[int, Any], spool: Spool) -> str:
+    def _with_bsdtar(self, program: str, wanted: dict[int, Any], spool: Spool) -> None:
         """bsdtar turns the archive into a tar stream; each of its files goes to the entries that it equals."""
         by_content: dict[tuple[int, int | None], list[int]] = defaultdict(list)
         for index, info in wanted.items():
@@ -129,20 +132,21 @@ class RarContainer(Container):
         allowance = self._access.limits.allowance(self._path.stat().st_size)
         with running(tar_conversion(program, self._path), seconds=self._access.limits.extract_seconds) as bsdtar:
             reader = ForwardReader(bsdtar.output, allowance=allowance + 2048 * len(self._infos) + CHUNK)
-            try:
+            # It ends where bsdtar gives up; what came before that is good, or its checksum would differ.
+            with suppress(InputError):
                 for number, (info, chunks) in enumerate(regular_files(reader, self._access.limits)):
                     if info.size in sizes:
                         key = len(self._infos) + number  # beyond the numbers of entries
                         spool.put(key, chunks)
                         _hand_out(spool, key, by_content)
-            except InputError as error:
-                return bsdtar.complaint() or error.fact
-            return bsdtar.complaint()
 
 
 def _hand_out(spool: Spool, key: int, by_content: dict[tuple[int, int | None], list[int]]) -> None:
     data = spool.read(key)
     indexes = by_content.pop((len(data), zlib.crc32(data)), [])
+    if not indexes and (unchecked := by_content.get((len(data), None))):
+        # RAR 5 may carry a BLAKE2 hash instead of a checksum: then entries of one size come in archive order.
+        indexes = [unchecked.pop(0)]
     spool.forget(key)
     for index in indexes:
         spool.put(index, [data])

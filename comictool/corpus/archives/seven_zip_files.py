@@ -31,24 +31,44 @@ def open_seven_zip(path: Path, access: Access) -> Container:
         EnvironmentError_: nothing that can unpack it is installed.
     """
     found = extractors()
+    partial: SpooledTar | None = None
     complaint = ""
     if "bsdtar" in found and access.password is None:
-        with running(tar_conversion(found["bsdtar"], path), seconds=access.limits.extract_seconds) as bsdtar:
-            try:
-                container = SpooledTar("7z", bsdtar.output, path.stat().st_size, access)
-                complaint = bsdtar.complaint()
-                if not complaint:
-                    return container
-                container.close()
-            except InputError as error:
-                complaint = bsdtar.complaint() or error.fact
+        partial, complaint = _with_bsdtar(found["bsdtar"], path, access)
+        if partial is not None and not complaint:
+            return partial
         if "encrypt" in complaint.lower():
             raise InputError("encrypted 7z: it needs a password")
     if importlib.util.find_spec("py7zr") is not None:
-        return SevenZipContainer(path, access)
+        try:
+            container = SevenZipContainer(path, access)
+        except InputError:
+            if partial is None:
+                raise
+        else:
+            if partial is not None:
+                partial.close()
+            return container
+    if partial is not None:
+        partial.problems.append(f"damaged or cut off ({complaint}); the pages before that point are read")
+        return partial
     if complaint:
         raise InputError(f"cannot be unpacked: {complaint}")
     raise EnvironmentError_("nothing that unpacks 7z files is installed", cause=INSTALL, hint=INSTALL)
+
+
+def _with_bsdtar(program: str, path: Path, access: Access) -> tuple[SpooledTar | None, str]:
+    """What bsdtar could unpack, and its complaint; None when that is nothing at all."""
+    with running(tar_conversion(program, path), seconds=access.limits.extract_seconds) as bsdtar:
+        try:
+            container = SpooledTar("7z", bsdtar.output, path.stat().st_size, access)
+        except InputError as error:
+            return None, bsdtar.complaint() or error.fact
+        complaint = bsdtar.complaint()
+    if container.entries() or not complaint:
+        return container, complaint
+    container.close()
+    return None, complaint
 
 
 class SevenZipContainer(Container):

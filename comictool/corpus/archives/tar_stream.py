@@ -92,7 +92,10 @@ def _chunks(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:
     assert stream is not None
     left = info.size
     while left:
-        chunk = stream.read(min(CHUNK, left))
+        try:
+            chunk = stream.read(min(CHUNK, left))
+        except tarfile.ReadError:  # tarfile's way to say that the stream ended in the middle
+            chunk = b""
         if not chunk:
             raise InputError(f"cut off after {info.size - left:,} of {info.size:,} bytes")
         left -= len(chunk)
