@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -9,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import InputError
-from comictool.core.jobs import JobOptions
 from comictool.core.ledger import Ledger, stamp_of
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import PageRecord
 from comictool.search.entries import entry_of, fingerprint
 from comictool.search.metadata import PageEntry
-from comictool.search.parts import part_file, work_folder
+from comictool.search.parts import part_file
 from comictool.search.publish import CURRENT, Located
 from comictool.search.sources import PartSource, part_name
 from comictool.search.store import Store, read_head
@@ -37,13 +37,33 @@ class Chunk:
         """Name of the chunk among all of the corpus."""
         return f"{self.comic}/{self.pages[0]}-{self.pages[-1]}" if self.pages else f"{self.comic}/"
 
-    def entries(self, corpus: Corpus) -> list[PageEntry]:
-        """Its pages as they are now; none when the comic's records cannot be read."""
-        wanted = set(self.pages)
+
+class Records:
+    """The page records of a corpus; those of the last comic are kept, because its chunks come one after the other."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self._comic: str | None = None
+        self._pages: list[PageRecord] = []
+
+    def pages(self, chunk: Chunk) -> list[PageRecord]:
+        """The records of a chunk's pages.
+
+        Raises:
+            InputError: the comic is gone or its records are damaged.
+        """
+        if chunk.comic != self._comic:
+            self._pages = self.corpus.pages(chunk.comic)
+            self._comic = chunk.comic
+        wanted = set(chunk.pages)
+        return [record for record in self._pages if record.page in wanted]
+
+    def entries(self, chunk: Chunk) -> list[PageEntry]:
+        """A chunk's pages as they are now; none when they cannot be read, which the job reports."""
         try:
-            return [entry_of(corpus, record) for record in corpus.pages(self.comic) if record.page in wanted]
+            return [entry_of(self.corpus, record) for record in self.pages(chunk)]
         except InputError:
-            return []  # the job reports it: its item fails with the reason
+            return []
 
 
 def chunks_of(corpus: Corpus) -> list[Chunk]:
@@ -80,7 +100,11 @@ class Have:
 
     def __init__(self, root: Path, *, ignore: bool = False) -> None:
         published = not ignore and (root / "zarr.json").exists() and read_head(root).current
-        self._store = Store.open(root) if published else None
+        try:
+            self._store = Store.open(root) if published else None
+        except InputError as error:
+            hint = "--resume never embeds everything again and replaces what is damaged"
+            raise InputError(error.fact, cause=error.cause, hint=hint) from error
 
     def __enter__(self) -> Have:
         return self
@@ -100,31 +124,36 @@ class Have:
         return found.row if found is not None and found.fingerprint == entry.fingerprint else None
 
 
-def located(corpus: Corpus, root: Path, chunks: Sequence[Chunk]) -> Iterator[Located]:
-    """The pages of chunks that have vectors, in order, with the place of these: first parts, then current contents."""
-    with Have(root) as have:
+def located(
+    corpus: Corpus, root: Path, chunks: Sequence[Chunk], *, ignore: bool = False
+) -> Iterator[tuple[Chunk, Located]]:
+    """The pages of chunks that have vectors, in order, with the place of these.
+
+    Parts come before the current contents; `ignore` leaves the latter out.
+    """
+    records = Records(corpus)
+    with Have(root, ignore=ignore) as have:
         for chunk in chunks:
             part = PartSource(part_file(root, chunk.key))
-            for entry in chunk.entries(corpus):
+            for entry in records.entries(chunk):
                 number = part.find(entry)
                 if number is not None:
-                    yield Located(entry, part_name(chunk.key), number)
+                    yield chunk, Located(entry, part_name(chunk.key), number)
                 elif (row := have.row(entry)) is not None:
-                    yield Located(entry, CURRENT, row)
+                    yield chunk, Located(entry, CURRENT, row)
 
 
 def forget_lost(
-    corpus: Corpus, root: Path, job: str, chunks: Sequence[Chunk], settings: Mapping[str, Any], options: JobOptions
+    corpus: Corpus, root: Path, ledger: Ledger, chunks: Sequence[Chunk], settings: Mapping[str, Any]
 ) -> None:
     """Make the ledger forget chunks whose vectors are gone: a comic that left the corpus and came back."""
-    ledger = Ledger(work_folder(root), job, options.shard)
-    if options.resume == "never" or not ledger.path.exists():
-        return
     with ledger.writing():
+        claimed = []
         for chunk in chunks:
             entry = ledger.entries.get(chunk.key)
-            if entry is None or entry.status != "done" or entry.stamp != stamp_of(chunk.fingerprint, settings):
-                continue
-            there = sum(1 for _ in located(corpus, root, [chunk]))
-            if there < entry.summary.get("pages", 0):
+            if entry is not None and entry.status == "done" and entry.stamp == stamp_of(chunk.fingerprint, settings):
+                claimed.append(chunk)
+        found = Counter(chunk.key for chunk, _ in located(corpus, root, claimed))
+        for chunk in claimed:
+            if found[chunk.key] < ledger.entries[chunk.key].summary.get("pages", 0):
                 ledger.forget(chunk.key)

@@ -10,7 +10,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from uuid import uuid4
 
 from comictool.core.errors import InputError, Stopped, UsageError
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
@@ -18,7 +20,7 @@ from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
 from comictool.plugins.encoder import Encoder
-from comictool.search.chunks import Chunk, Have, chunks_of, forget_lost, located
+from comictool.search.chunks import Chunk, Have, Records, chunks_of, forget_lost, located
 from comictool.search.encoders import EncoderChoice, loaded
 from comictool.search.encoding import EncodingOptions, encode_pages
 from comictool.search.parts import EmbeddedPage, part_file, parts_folder, work_folder, write_part
@@ -34,10 +36,9 @@ MOST_DECODERS = 4  # one thread decodes 50 pages a second; no encoder of pages a
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker gets: pages of a comic to embed, and how many of the chunk have their vectors already."""
+    """What a worker gets: the pages to embed, and how many of their chunk have their vectors already."""
 
-    comic: str
-    pages: tuple[int, ...]
+    chunk: Chunk
     kept_pages: int
     kept_panels: int
 
@@ -49,13 +50,18 @@ class Worker:
     corpus: Path
     choice: EncoderChoice
     encoding: EncodingOptions
+    run: str
 
     def __call__(self, task: Task) -> tuple[list[EmbeddedPage], list[str]]:
         """Embed the pages of a task."""
-        corpus = Corpus.open(self.corpus)
-        wanted = set(task.pages)
-        records = [record for record in corpus.pages(task.comic) if record.page in wanted]
-        return encode_pages(loaded(self.choice), corpus, records, self.encoding)
+        records = _records(self.run, self.corpus)
+        return encode_pages(loaded(self.choice), records.corpus, records.pages(task.chunk), self.encoding)
+
+
+@lru_cache(maxsize=1)
+def _records(run: str, corpus: Path) -> Records:
+    """The records that this process works through; `run` keeps a later run from meeting those of an earlier one."""
+    return Records(Corpus.open(corpus))
 
 
 def embed_corpus(
@@ -107,20 +113,23 @@ def embed_corpus(
     check_fits(root, settings)
     decoders = min(MOST_DECODERS, options.workers) if encoder.heavy else 0
     encoding = EncodingOptions(settings.levels, settings.views, dtype, batch_size, decoders)
-    work = Worker(corpus.root, choice, encoding)
+    work = Worker(corpus.root, choice, encoding, uuid4().hex)
     chunks = chunks_of(corpus)
     if options.dry_run:
         return _run(corpus, encoder, root, settings, chunks, work, options, progress)
     with Ledger(work_folder(root), "store").writing():  # one writer: another is refused while this one works
         head = _begin(root, settings)
         mine = chunks[options.shard[0] - 1 :: options.shard[1]]
-        forget_lost(corpus, root, JOB, mine, settings.deciding(), options)
+        ledger = Ledger(work_folder(root), JOB, options.shard)
+        if options.resume != "never" and ledger.path.exists():
+            forget_lost(corpus, root, ledger, mine, settings.deciding())
         try:
             report = _run(corpus, encoder, root, settings, chunks, work, options, progress)
         except Stopped:
-            _publish(corpus, root, head, mine)
+            if options.resume != "never":  # there the old contents stay until all new vectors are there
+                _publish(corpus, root, head, mine)
             raise
-        _publish(corpus, root, head, mine)
+        _publish(corpus, root, head, mine, ignore=options.resume == "never" and options.limit is None)
     return report
 
 
@@ -176,8 +185,9 @@ def _run(
     options: JobOptions,
     progress: Progress | None,
 ) -> JobReport:
+    records = Records(corpus)
     with Have(root, ignore=options.resume == "never") as have:
-        items = [Item(chunk.key, chunk.fingerprint, _task(corpus, chunk, have)) for chunk in chunks]
+        items = [Item(chunk.key, chunk.fingerprint, _task(records, chunk, have, settings.levels)) for chunk in chunks]
 
     def commit(item: Item, result: tuple[list[EmbeddedPage], list[str]]) -> Done:
         pages, problems = result
@@ -193,17 +203,22 @@ def _run(
     )  # fmt: skip
 
 
-def _task(corpus: Corpus, chunk: Chunk, have: Have) -> Task:
+def _task(records: Records, chunk: Chunk, have: Have, levels: Sequence[str]) -> Task:
     if have.nothing:
-        return Task(chunk.comic, chunk.pages, 0, 0)
-    entries = chunk.entries(corpus)
+        return Task(chunk, 0, 0)
+    entries = records.entries(chunk)
     kept = [entry for entry in entries if have.row(entry) is not None]
     missing = {entry.page for entry in entries} - {entry.page for entry in kept}
-    return Task(chunk.comic, tuple(sorted(missing)), len(kept), sum(len(entry.panels) for entry in kept))
+    rest = replace(chunk, pages=tuple(sorted(missing))) if entries else chunk
+    panels = sum(len(entry.panels) for entry in kept) if "panel" in levels else 0
+    return Task(rest, len(kept), panels)
 
 
-def _publish(corpus: Corpus, root: Path, head: StoreHead, chunks: Sequence[Chunk]) -> Published:
-    published = publish(root, head, located(corpus, root, chunks), open_source(root))
+def _publish(
+    corpus: Corpus, root: Path, head: StoreHead, chunks: Sequence[Chunk], *, ignore: bool = False
+) -> Published:
+    pages = (page for _, page in located(corpus, root, chunks, ignore=ignore))
+    published = publish(root, head, pages, open_source(root))
     shutil.rmtree(parts_folder(root), ignore_errors=True)  # whatever stays is found again by the next run
     return published
 

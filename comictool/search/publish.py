@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -96,10 +96,12 @@ def _write_metadata(file: Path, plan: Path, pages: Iterable[Located]) -> tuple[s
     writer = MetadataWriter(file)
     with open(plan, "w", encoding="utf-8") as stream:
         for located in pages:
-            entry = replace(located.entry, row=-1, first_panel=-1, panel_count=-1)
-            entry = replace(entry, panels=tuple(replace(panel, row=-1) for panel in entry.panels))
+            entry = located.entry
+            if entry.row >= 0:  # where it lay in another store says nothing here
+                panels = tuple(replace(panel, row=-1) for panel in entry.panels)
+                entry = replace(entry, panels=panels, row=-1, first_panel=-1, panel_count=-1)
             writer.add(entry)
-            digest.update(json.dumps(asdict(entry), sort_keys=True).encode("utf-8"))
+            digest.update(repr(entry).encode("utf-8"))
             moved = moved or located.source != CURRENT
             stream.write(json.dumps([located.source, located.page]) + "\n")
     writer.close()

@@ -344,6 +344,18 @@ def test_stop_publishes_what_is_finished(corpus: Corpus, tmp_path: Path, monkeyp
     assert embed_corpus(corpus, FakeChoice(), tmp_path / "s", options=INLINE).skipped == 2
 
 
+def test_a_damaged_store_is_replaced_when_asked(corpus: Corpus, tmp_path: Path) -> None:
+    embed_corpus(corpus, FakeChoice(), tmp_path / "s", options=INLINE)
+    whole = contents(tmp_path / "s")
+    shard = next((tmp_path / "s").glob("contents-*/panels/image/c/0/0"))
+    shard.write_bytes(b"short")
+    with pytest.raises(InputError, match="damaged") as refused:
+        embed_corpus(corpus, FakeChoice(), tmp_path / "s", options=INLINE)
+    assert "--resume never" in refused.value.hint
+    embed_corpus(corpus, FakeChoice(), tmp_path / "s", options=JobOptions(jobs=1, resume="never"))
+    assert contents(tmp_path / "s") == whole
+
+
 def test_half_written_contents_of_a_kill_are_cleared(corpus: Corpus, tmp_path: Path) -> None:
     embed_corpus(corpus, FakeChoice(), tmp_path / "s", options=INLINE)
     whole = contents(tmp_path / "s")
