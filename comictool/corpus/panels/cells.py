@@ -13,6 +13,7 @@ from comictool.corpus.panels.lines import LinePlanes, best_line
 
 LONGEST_RUN = 0.05  # widest slanted gutter, as a share of the page's longer side
 SMALLEST_CELL = 0.004  # share of the page under which a cell is not cut further
+SMALLEST_SLANTED = 0.03  # share of the page under which slanted gutters are not looked for
 MOST_CELLS = 80  # a page with more is no comic page (tables, prose), and time is bounded
 ENOUGH = 0.62  # quality of a gutter that is cut; see Gutter.quality
 STRAIGHT_IS_BETTER = 0.9  # a slanted search is worth its time only when the straight one found less than this
@@ -21,6 +22,7 @@ THINNEST_LINED = 0.08  # share of the page's shorter side that both parts must k
 LETTERING = 0.15  # the largest connected mark of prose or a caption covers less of its block than this
 MINOR = 0.008  # share of the page under which a piece is no panel
 THIN = 0.03  # share of the page's shorter side under which it is none
+PAGE_EDGE = 2  # working pixels
 STROKE = 0.012  # share of the page's shorter side that frame lines reach
 EDGE_UNDER_CAPTION = 0.75  # straightness that the panel must show under a caption that is cut off it
 BLOCK = 0.06  # share of a cell that a solid shape inside it must fill to be a panel of its own
@@ -94,7 +96,7 @@ def split(cell: Cell, paper: np.ndarray) -> list[Cell]:
             gutter = best_gutter(plane, region, slanted=slanted, longest_run=longest_run)
             if gutter is not None and gutter.quality >= ENOUGH:
                 found.append((gutter, bool(upright)))
-        if found:
+        if found or cell.inside.sum() < SMALLEST_SLANTED * paper.size:
             break
     for gutter, upright in sorted(found, key=lambda entry: -entry[0].quality):
         pieces = list(_halves(cell, gutter, upright, paper))
@@ -181,7 +183,13 @@ def _is_minor(piece: Cell, paper: np.ndarray) -> bool:
 
 
 def _is_stroke(piece: Cell, pieces: list[Cell | None], paper: np.ndarray) -> bool:
-    """Whether a piece is the frame of the other one: as thin as a line and nearly as long as the other's side."""
+    """Whether a piece is the frame of the other one: as thin as a line and nearly as long as the other's side.
+
+    At the very edge of the page it is the scanner's border instead.
+    """
+    x0, y0, x1, y1 = piece.box
+    if min(x0, y0, paper.shape[1] - x1, paper.shape[0] - y1) <= PAGE_EDGE:
+        return False
     thin, long = sorted(piece.inside.shape)
     along = piece.inside.shape.index(long)
     other = max((p.inside.shape[along] for p in pieces if p is not None and p is not piece), default=0)

@@ -18,6 +18,7 @@ from comictool.corpus.records import Panel
 
 SOURCE = "gutters-1"
 PROSE = 0.22  # share of the page under lines of letters; the wordiest comic pages seen have .18, prose from .3 up
+FEW_PANELS = 2  # prose and credits in a box or two; four framed columns of prose are not met
 CONVINCING = 0.8  # score from which no other guess at the background is tried
 SMALLEST_PAGE = 32  # pixels; a smaller picture is no page
 
@@ -50,7 +51,8 @@ def detect_panels(image: np.ndarray, direction: str = "ltr") -> list[Panel]:
             best, colour = verdict, background.colour
         if best.score >= CONVINCING:
             break
-    if best.frames and lettering_share(page.planes[1]) >= PROSE:
+    doubtful = len(best.frames) <= FEW_PANELS or best.score < CONVINCING
+    if best.frames and doubtful and lettering_share(page.planes[1]) >= PROSE:
         return []
     boxes = refine_boxes(image, [frame.box for frame in best.frames], page.scale, colour)
     order = order_boxes(boxes, direction)

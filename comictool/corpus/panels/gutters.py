@@ -21,6 +21,8 @@ REACH = 45  # working pixels to either side of the line in which its edges are s
 OPEN_SHARE = 0.72  # share of a row that must be background for it to be a candidate
 CLEAR = 0.98  # share of background of a gutter that nothing crosses
 HALF_FRAMED = 0.3  # straightness that either side of a clear gutter must show at least
+LEAST_OPEN = 0.5  # share of background under which a line is not measured any further
+MOST_VOTERS = 4000  # run middles that vote; art full of specks has far more, and a gutter has one for each column
 END = 4  # working pixels at either end of a gutter that must be open: a frame there means the inside of a panel
 BLOCKED_END = 0.8  # what quality keeps for each end that is not
 VOTES = 0.3  # share of the span that must vote for a slanted line
@@ -52,14 +54,14 @@ def best_gutter(paper: np.ndarray, inside: np.ndarray, *, slanted: bool, longest
     Args:
         paper: (h, w) bool, background.
         inside: (h, w) bool, the region itself.
-        slanted: look beyond scanning tilt.
+        slanted: look at slanted lines only, beyond scanning tilt; otherwise only up to it.
         longest_run: the widest gutter in working pixels that may vote for a slanted line.
     """
     height, width = paper.shape
     if height < 16 or width < 8:
         return None
-    lines = _open_rows(paper, inside)
-    lines += _voted_lines(paper, inside, longest_run, SLANT if slanted else TILT)
+    lines = [] if slanted else _open_rows(paper, inside)
+    lines += _voted_lines(paper, inside, longest_run, (TILT, SLANT) if slanted else (0.0, TILT))
     best: Gutter | None = None
     for slope, offset in lines:
         gutter = measure(paper, inside, slope, offset)
@@ -69,7 +71,7 @@ def best_gutter(paper: np.ndarray, inside: np.ndarray, *, slanted: bool, longest
 
 
 def measure(paper: np.ndarray, inside: np.ndarray, slope: float, offset: float) -> Gutter | None:
-    """Sample the page along a line and judge it as a gutter; None when it hardly touches the region."""
+    """Sample the page along a line and judge it as a gutter; None when it is not worth it."""
     height, width = paper.shape
     x = np.arange(width)
     y = np.rint(offset + slope * x).astype(np.intp)
@@ -78,7 +80,7 @@ def measure(paper: np.ndarray, inside: np.ndarray, slope: float, offset: float) 
     in_region = inside[y, x]
     x, y = x[in_region], y[in_region]
     span = len(x)
-    if span < 8:
+    if span < 8 or paper[y, x].mean() < LEAST_OPEN:
         return None
     steps = np.arange(-REACH, REACH + 1)
     rows = y[None, :] + steps[:, None]
@@ -144,8 +146,10 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _voted_lines(paper: np.ndarray, inside: np.ndarray, longest_run: int, steepest: float) -> list[tuple[float, float]]:
-    """Lines through the middles of short vertical background runs that have art at both ends."""
+def _voted_lines(
+    paper: np.ndarray, inside: np.ndarray, longest_run: int, slopes: tuple[float, float]
+) -> list[tuple[float, float]]:
+    """Lines, as steep as `slopes` says, through the middles of short background runs that have art at both ends."""
     height, width = paper.shape
     open_pixels = (paper | ~inside).T
     padded = np.zeros((width, height + 2), dtype=np.int8)
@@ -161,22 +165,26 @@ def _voted_lines(paper: np.ndarray, inside: np.ndarray, longest_run: int, steepe
     y = (starts[keep] + stops[keep] - 1).astype(np.float32) / 2
     if len(x) < VOTES * width:
         return []
+    stride = -(-len(x) // MOST_VOTERS)
+    x, y = x[::stride], y[::stride]
+    enough = VOTES * width / stride
     centre = width / 2
     step = 2.5 / max(width, 1)
-    count = int(steepest / step)
-    floor = int(0.5 * steepest * width) + 2  # keeps every bin number positive
+    floor = int(0.5 * slopes[1] * width) + 2  # keeps every bin number positive
     votes: list[tuple[float, float, float]] = []
-    for index in range(-count, count + 1):
+    for index in range(-int(slopes[1] / step), int(slopes[1] / step) + 1):
         slope = index * step
-        bins = ((y - slope * (x - centre)) * 0.5).astype(np.int32) + floor
-        tally = np.bincount(bins)
+        if abs(slope) < slopes[0]:
+            continue
+        tally = np.bincount(((y - slope * (x - centre)) * 0.5).astype(np.int32) + floor)
         pair = tally[:-1] + tally[1:] if len(tally) > 1 else tally
         top = int(pair.argmax())
-        votes.append((float(pair[top]), slope, (top + 1 - floor) * 2.0))
+        if pair[top] >= enough:
+            votes.append((float(pair[top]), slope, (top + 1 - floor) * 2.0))
     votes.sort(key=lambda vote: -vote[0])
     chosen: list[tuple[float, float]] = []
-    for number, slope, middle in votes:
-        if number < VOTES * width or len(chosen) == 4:
+    for _, slope, middle in votes:
+        if len(chosen) == 4:
             break
         near = any(abs(middle - m) < 8 and abs(slope - s) * width < 16 for s, m in chosen)
         if not near:

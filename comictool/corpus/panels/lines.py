@@ -55,7 +55,10 @@ def best_line(lines: np.ndarray, inside: np.ndarray) -> Gutter | None:
     own = int(RIM * lines.shape[0])
     lines = lines.copy()
     lines[:own] = lines[lines.shape[0] - own :] = False
-    found = best_gutter(lines, inside, slanted=True, longest_run=int(WIDTHS[1]))
+    found = max(
+        (best_gutter(lines, inside, slanted=slanted, longest_run=int(WIDTHS[1])) for slanted in (False, True)),
+        key=lambda line: -1.0 if line is None else line.quality,
+    )
     if found is None or found.open_share < COVERED or not WIDTHS[0] <= found.width <= WIDTHS[1]:
         return None
     if min(found.upper, found.lower) < STRAIGHT * found.open_share:

@@ -1,0 +1,106 @@
+"""Reading order: hand-made layouts with the order a reader takes, and properties that hold for any boxes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comictool.corpus.order import order_boxes
+
+Box = tuple[int, int, int, int]
+GRID: list[Box] = [
+    (0, 0, 45, 30),
+    (50, 0, 100, 30),
+    (0, 35, 100, 60),
+    (0, 65, 30, 100),
+    (35, 65, 65, 100),
+    (70, 65, 100, 100),
+]
+
+
+def reading(boxes: list[Box], direction: str = "ltr") -> list[int]:
+    """Order found when the boxes are given shuffled, as positions in the list."""
+    places = list(range(len(boxes)))
+    random.Random(4).shuffle(places)
+    return [places[i] for i in order_boxes([boxes[place] for place in places], direction)]
+
+
+def test_rows_from_left_to_right() -> None:
+    assert reading(GRID) == [0, 1, 2, 3, 4, 5]
+
+
+def test_rows_from_right_to_left() -> None:
+    assert reading(GRID, "rtl") == [1, 0, 2, 5, 4, 3]
+
+
+def test_one_strip_downwards() -> None:
+    assert reading([(0, 0, 60, 30), (40, 35, 100, 60), (0, 65, 100, 100)], "ttb") == [0, 1, 2]
+
+
+def test_a_tall_panel_beside_a_column() -> None:
+    boxes: list[Box] = [(0, 0, 40, 100), (45, 0, 100, 30), (45, 35, 100, 60), (45, 65, 100, 100)]
+    assert reading(boxes) == [0, 1, 2, 3]
+    assert reading(boxes, "rtl") == [1, 2, 3, 0]
+
+
+def test_staggered_columns_are_read_column_by_column() -> None:
+    assert reading([(0, 0, 48, 35), (0, 38, 48, 100), (52, 0, 100, 62), (52, 65, 100, 100)]) == [0, 1, 2, 3]
+
+
+def test_a_small_stagger_is_still_rows() -> None:
+    assert reading([(0, 0, 48, 48), (52, 0, 100, 52), (0, 51, 48, 100), (52, 55, 100, 100)]) == [0, 1, 2, 3]
+
+
+def test_slanted_gutters_make_boxes_overlap() -> None:
+    assert reading([(0, 0, 60, 54), (50, 0, 100, 48), (0, 46, 100, 100)]) == [0, 1, 2]
+    assert reading([(40, 0, 100, 54), (0, 0, 52, 48), (0, 46, 100, 100)], "rtl") == [0, 1, 2]
+
+
+def test_an_inset_comes_right_after_its_host() -> None:
+    assert reading([(0, 0, 100, 60), (60, 30, 95, 55), (0, 65, 100, 100)]) == [0, 1, 2]
+    assert reading([(0, 0, 60, 100), (5, 70, 30, 95), (32, 70, 58, 95), (65, 0, 100, 100)]) == [0, 1, 2, 3]
+
+
+def test_a_pinwheel_has_an_order() -> None:
+    assert reading([(0, 0, 65, 30), (70, 0, 100, 65), (0, 35, 30, 100), (35, 35, 65, 65), (35, 70, 100, 100)])[0] == 0
+
+
+def test_a_spread_is_read_page_by_page() -> None:
+    left: list[Box] = [(0, 0, 48, 48), (52, 0, 100, 48), (0, 52, 48, 100), (52, 52, 100, 100)]
+    right: list[Box] = [(x0 + 112, y0, x1 + 112, y1) for x0, y0, x1, y1 in left]
+    assert reading(left + right) == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert reading(left + right, "rtl") == [5, 4, 7, 6, 1, 0, 3, 2]
+
+
+def test_a_wide_page_of_strips_is_read_across() -> None:
+    boxes: list[Box] = [(x, y, x + 48, y + 40) for y in (0, 44) for x in (0, 52, 104, 156)]
+    assert reading(boxes) == list(range(8))
+
+
+def test_nothing_and_one() -> None:
+    assert order_boxes([]) == []
+    assert order_boxes([(0, 0, 1, 1)]) == [0]
+
+
+def test_an_unknown_direction_is_refused() -> None:
+    with pytest.raises(ValueError, match="upwards"):
+        order_boxes([(0, 0, 1, 1)], "upwards")
+
+
+_BOX = st.tuples(st.integers(0, 90), st.integers(0, 90), st.integers(1, 60), st.integers(1, 60)).map(
+    lambda v: (v[0], v[1], v[0] + v[2], v[1] + v[3])
+)
+
+
+@given(st.lists(_BOX, max_size=12), st.sampled_from(["ltr", "rtl", "ttb"]))
+def test_every_box_is_read_once(boxes: list[Box], direction: str) -> None:
+    assert sorted(order_boxes(boxes, direction)) == list(range(len(boxes)))
+
+
+@given(st.lists(_BOX, max_size=8))
+def test_right_to_left_is_the_mirror_of_left_to_right(boxes: list[Box]) -> None:
+    mirrored = [(200 - x1, y0, 200 - x0, y1) for x0, y0, x1, y1 in boxes]
+    assert order_boxes(mirrored, "rtl") == order_boxes(boxes, "ltr")

@@ -1,0 +1,232 @@
+"""Panel detection on procedural pages, one difficulty each, and on real comics with boxes drawn by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from comictool.corpus.panels import detect_panels
+from tests.corpus.panel_pages import (
+    BLACK,
+    WHITE,
+    Box,
+    art,
+    balloon,
+    outline_of,
+    overlap,
+    page_of,
+    polygon_page,
+)
+
+GRID = [(40, 40, 240, 230), (256, 40, 460, 230), (40, 246, 460, 440), (40, 456, 160, 660), (176, 456, 460, 660)]
+
+
+def assert_panels(page: np.ndarray, boxes: Sequence[Box], direction: str = "ltr", at_least: float = 0.9) -> None:
+    """Exactly these boxes in this order."""
+    panels = detect_panels(page, direction)
+    assert len(panels) == len(boxes), [panel.box for panel in panels]
+    for panel, box in zip(panels, boxes, strict=True):
+        assert overlap(panel.box, box) >= at_least, (panel.box, box)
+    assert [panel.id for panel in panels] == list(range(1, len(boxes) + 1))
+    assert all(0 < panel.score <= 1 and panel.source.startswith("gutters-") for panel in panels)
+
+
+@pytest.mark.parametrize(
+    "paper", [WHITE, (0, 0, 0), (200, 60, 90), (40, 90, 200), (238, 222, 178), (128, 128, 128)], ids=str
+)
+def test_gutters_of_any_colour(paper: tuple[int, int, int]) -> None:
+    frame = WHITE if sum(paper) < 60 else BLACK
+    assert_panels(page_of(GRID, paper=paper, frame=frame), GRID)
+
+
+def test_boxes_are_exact_on_a_clean_page() -> None:
+    panels = detect_panels(page_of(GRID))
+    assert all(
+        max(abs(a - b) for a, b in zip(p.box, box, strict=True)) <= 1 for p, box in zip(panels, GRID, strict=True)
+    )
+
+
+def test_right_to_left() -> None:
+    assert_panels(page_of(GRID), [GRID[1], GRID[0], GRID[2], GRID[4], GRID[3]], "rtl")
+
+
+def test_panels_without_frame_lines() -> None:
+    assert_panels(page_of(GRID, frame=None), GRID)
+
+
+def test_balloons_across_gutters() -> None:
+    page = balloon(page_of(GRID), (190, 90, 310, 170))
+    page = balloon(page, (90, 200, 220, 280))
+    page = balloon(page, (300, 400, 430, 500))
+    assert_panels(page, GRID)
+
+
+def test_lettering_in_the_gutter_is_no_panel() -> None:
+    boxes = [(40, 40, 460, 300), (40, 360, 460, 660)]
+    picture = Image.fromarray(page_of(boxes))
+    ImageDraw.Draw(picture).text((60, 325), "MEANWHILE, IN ANOTHER PART OF THE TOWN THAT NIGHT...", fill=BLACK)
+    ImageDraw.Draw(picture).text((240, 675), "17", fill=BLACK)
+    assert_panels(np.asarray(picture), boxes)
+
+
+def test_noisy_yellowed_paper_with_stains_and_tilt() -> None:
+    page = page_of(GRID, paper=(236, 220, 176), frame=(45, 38, 30)).astype(np.float32)
+    y, x = np.mgrid[0:700, 0:500]
+    shade = 1 - 0.18 * (np.hypot(x - 500, y - 700) / 860) ** 2
+    rng = np.random.default_rng(5)
+    page = page * shade[..., None] + rng.normal(0, 9, page.shape)
+    picture = Image.fromarray(page.clip(0, 255).astype(np.uint8))
+    picture = picture.rotate(0.9, Image.Resampling.BILINEAR, fillcolor=(236, 220, 176))
+    assert_panels(np.asarray(picture), GRID, at_least=0.85)
+
+
+def test_black_scanner_border_around_the_page() -> None:
+    page = page_of(GRID)
+    page[:, :9] = page[:8] = 12
+    page[:, -6:] = 12
+    assert_panels(page, GRID)
+
+
+def test_manga_with_screentone_and_bleeds() -> None:
+    boxes = [(250, 0, 500, 220), (30, 0, 238, 220), (0, 232, 500, 470), (262, 482, 470, 700), (0, 482, 250, 700)]
+    assert_panels(page_of(boxes, screentone=True), boxes, "rtl")
+
+
+def test_slanted_gutters() -> None:
+    first = [(30, 30), (270, 30), (215, 300), (30, 330)]
+    second = [(284, 30), (470, 30), (470, 258), (229, 298)]
+    third = [(30, 345), (470, 272), (470, 670), (30, 670)]
+    polygons = [first, second, third]
+    for page in (polygon_page(polygons), polygon_page(polygons, screentone=True)):
+        assert_panels(page, [outline_of(polygon) for polygon in polygons], at_least=0.85)
+
+
+def test_panels_that_share_a_frame_line() -> None:
+    boxes = [(40, 40, 462, 242), (40, 239, 250, 462), (247, 239, 462, 462), (40, 459, 462, 660)]
+    assert_panels(page_of(boxes, frame_width=3), boxes)
+
+
+def test_thin_gutters() -> None:
+    boxes = [(40, 40, 248, 300), (252, 40, 460, 300), (40, 304, 460, 660)]
+    assert_panels(page_of(boxes, frame_width=2), boxes)
+
+
+def test_wobbly_frames() -> None:
+    rng = np.random.default_rng(11)
+    polygons = []
+    for x0, y0, x1, y1 in GRID:
+        corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+        polygon = []
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            for t in np.linspace(0, 1, 9)[:-1]:
+                polygon.append((ax + (bx - ax) * t + rng.uniform(-2, 2), ay + (by - ay) * t + rng.uniform(-2, 2)))
+        polygons.append(polygon)
+    assert_panels(polygon_page(polygons), GRID)
+
+
+def test_pinwheel_that_no_straight_cut_can_part() -> None:
+    boxes = [(40, 40, 300, 230), (316, 40, 460, 440), (40, 246, 180, 660), (196, 246, 300, 440), (196, 456, 460, 660)]
+    panels = detect_panels(page_of(boxes))
+    assert len(panels) == 5
+    assert all(max(overlap(panel.box, box) for panel in panels) > 0.9 for box in boxes)
+
+
+def test_an_inset_is_read_after_its_host() -> None:
+    host, inset = (40, 40, 460, 420), (290, 250, 430, 390)
+    below = (40, 440, 460, 660)
+    page = page_of([host, below])
+    page[inset[1] - 6 : inset[3] + 6, inset[0] - 6 : inset[2] + 6] = 255
+    page[inset[1] : inset[3], inset[0] : inset[2]] = page_of([(0, 0, 140, 140)], size=(140, 140), seed=21)
+    assert_panels(page, [host, inset, below])
+
+
+def test_a_framed_splash_is_one_panel() -> None:
+    assert_panels(page_of([(40, 40, 460, 660)]), [(40, 40, 460, 660)])
+
+
+def _cover() -> np.ndarray:
+    picture = Image.fromarray(art(500, 700, 9))
+    ImageDraw.Draw(picture).text((60, 20), "TALES", fill=WHITE, font_size=110)
+    return np.asarray(picture)
+
+
+def _prose() -> np.ndarray:
+    picture = Image.new("RGB", (500, 700), (240, 232, 205))
+    pen = ImageDraw.Draw(picture)
+    words = "the ship had left the harbour before anyone could say a word".split()
+    rng = np.random.default_rng(2)
+    for column in (40, 262):
+        for y in range(50, 650, 14):
+            line = ""
+            while len(line) < 30:
+                line += words[int(rng.integers(len(words)))] + " "
+            pen.text((column, y), line[:34], fill=(30, 25, 20), font_size=11)
+    return np.asarray(picture)
+
+
+def _vignette() -> np.ndarray:
+    mask = Image.new("L", (500, 700), 0)
+    ImageDraw.Draw(mask).ellipse((120, 180, 380, 560), fill=255)
+    picture = Image.new("RGB", (500, 700), WHITE)
+    picture.paste(Image.fromarray(art(500, 700, 4)), (0, 0), mask)
+    ImageDraw.Draw(picture).text((120, 60), "THE END", fill=(150, 60, 90), font_size=60)
+    return np.asarray(picture)
+
+
+def _catalogue() -> np.ndarray:
+    picture = Image.new("RGB", (500, 700), WHITE)
+    pen = ImageDraw.Draw(picture)
+    pen.text((60, 20), "BARGAINS!", fill=BLACK, font_size=70)
+    for row in range(4):
+        for column in range(4):
+            x, y = 50 + column * 110, 130 + row * 120
+            pen.ellipse((x, y, x + 60, y + 50), outline=BLACK, width=3)
+            for line in range(3):
+                pen.text((x, y + 58 + 12 * line), "only 9 cents", fill=BLACK, font_size=10)
+    pen.rectangle((250, 600, 470, 680), outline=BLACK, width=2)
+    pen.text((260, 620), "Name ______ Age __", fill=BLACK, font_size=14)
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("draw", [_cover, _prose, _vignette, _catalogue], ids=lambda draw: draw.__name__)
+def test_pages_without_panels(draw: object) -> None:
+    assert callable(draw)
+    assert detect_panels(draw()) == []
+
+
+@pytest.mark.parametrize("colour", [WHITE, (0, 0, 0), (90, 140, 60)], ids=str)
+def test_blank_pages(colour: tuple[int, int, int]) -> None:
+    page = np.empty((700, 500, 3), dtype=np.uint8)
+    page[:] = colour
+    assert detect_panels(page) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 900), (900, 4), (40, 40), (33, 2000), (3000, 60)], ids=str)
+def test_odd_sizes_do_not_break(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    for page in (np.zeros((*shape, 3), np.uint8), rng.integers(0, 256, (*shape, 3), dtype=np.uint8)):
+        for panel in detect_panels(page):
+            x0, y0, x1, y1 = panel.box
+            assert 0 <= x0 < x1 <= shape[1] and 0 <= y0 < y1 <= shape[0]
+
+
+def test_wrong_arrays_are_refused() -> None:
+    for wrong in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3), np.float32)):
+        with pytest.raises(ValueError, match="uint8"):
+            detect_panels(wrong)
+
+
+def test_the_same_page_gives_the_same_panels() -> None:
+    page = page_of(GRID, screentone=True)
+    assert detect_panels(page) == detect_panels(page.copy())
+
+
+@pytest.mark.parametrize("factor", [0.6, 2.0, 3.0])
+def test_any_resolution(factor: float) -> None:
+    page = Image.fromarray(page_of(GRID))
+    page = page.resize((round(500 * factor), round(700 * factor)), Image.Resampling.LANCZOS)
+    boxes = [tuple(round(v * factor) for v in box) for box in GRID]
+    assert_panels(np.asarray(page), [(b[0], b[1], b[2], b[3]) for b in boxes])
