@@ -14,7 +14,7 @@ from PIL import Image
 
 from comictool.corpus.drawn.canvas import FINE, Canvas
 from comictool.corpus.drawn.depth import encode_png16, from_stored, to_stored
-from comictool.corpus.drawn.inks import STYLES
+from comictool.corpus.drawn.inks import STYLES, Press, ink
 from comictool.corpus.drawn.layout import FAMILIES, Area, make_layout
 from comictool.corpus.drawn.places import SETTINGS
 from comictool.corpus.drawn.plan import BALLOONS, FRAMES, GUTTERS, comic_plan, make_plan
@@ -101,6 +101,24 @@ def test_script_tells_every_phase_and_fills_every_gap() -> None:
 def test_streams_depend_on_every_part_of_their_name() -> None:
     names = [("a", 1), ("a", 2), ("b", 1), ("a", "1")]
     assert len({stream(1, *name).random() for name in names} | {stream(2, "a", 1).random()}) == 5
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_inks_keep_the_order_of_tones(style: str) -> None:
+    """A brighter field never prints darker, black stays black and white stays white, whatever the screen."""
+    press = Press(style, 5.2, ((20, 10, 60), (90, 90, 220), (220, 220, 250)), (1, 0), (300, 300))
+    means = [float(ink(np.full((200, 200, 3), tone, np.uint8), press, 10, 20).mean()) for tone in range(0, 256, 5)]
+    assert all(after >= before - 0.51 for before, after in itertools.pairwise(means))
+    assert means[0] < 40
+    assert means[-1] > 235
+
+
+def test_screens_continue_from_panel_to_panel() -> None:
+    press = Press("screentone", 6.0, ((0, 0, 0), (9, 9, 9), (255, 255, 255)), (0, 0), (300, 300))
+    field = np.full((120, 160, 3), 120, np.uint8)
+    whole = ink(field, press, 30, 40)
+    assert np.array_equal(ink(field[50:, 70:], press, 100, 90), whole[50:, 70:])
+    assert whole.std() > 40
 
 
 def test_a_nearer_thing_hides_a_farther_one_exactly() -> None:

@@ -123,7 +123,7 @@ def _face(canvas: Canvas, look: Look, emotion: Emotion, frame: HeadFrame) -> Non
 
 def _eyes(canvas: Canvas, look: Look, emotion: Emotion, frame: HeadFrame, shift: float, thin: float) -> None:
     u = frame.u
-    dark = luma(look.skin) < 90
+    dark = luma(look.skin) < 90  # black dots would not show; such eyes have whites
     high = -0.42 if look.species == "frog" else -0.03
     for side, spread in ((-1, 0.17), (1, 0.17)):
         x = side * spread * (1.5 if look.species == "frog" else 1.0) + shift
@@ -135,9 +135,9 @@ def _eyes(canvas: Canvas, look: Look, emotion: Emotion, frame: HeadFrame, shift:
         elif look.species == "robot":
             canvas.disc(cx, cy, 0.11 * u, 0.11 * u * min(1.0, emotion.eyes), (255, 236, 140))
             canvas.disc(*frame.at(x + 0.03 * frame.yaw, high), 0.04 * u, 0.04 * u, canvas.ink, line=0)
-        elif look.eyes == "dot" and look.species == "human":
+        elif look.eyes == "dot" and look.species == "human" and not dark:
             tall = 0.075 * u * min(1.25, max(0.5, emotion.eyes))
-            canvas.disc(cx, cy, 0.045 * u, tall, WHITE if dark else canvas.ink, line=0)
+            canvas.disc(cx, cy, 0.045 * u, tall, canvas.ink, line=0)
         else:
             tall = size * (1.25 if look.eyes == "oval" else 1.0) * emotion.eyes
             canvas.disc(cx, cy, size * u, tall * u, WHITE, line=thin * 0.8)

@@ -116,9 +116,8 @@ _LEVELS = np.arange(256, dtype=np.float32)
 _LIGHTER = np.where(_LEVELS < 46, 0, 255 * np.clip((_LEVELS - 20) / 215, 0, 1) ** 0.72).astype(np.uint8)
 _SOFTER = np.where(_LEVELS < 40, _LEVELS, 255 * (_LEVELS / 255) ** 0.72).astype(np.uint8)
 # A sheet of screentone has one density: a few steps, and bare paper from light grey on.
-_TONES = (
-    np.where(_LIGHTER > 214, 255, np.where(_LIGHTER < 40, 0, 70 + (_LIGHTER // 30) * 28)).clip(0, 255).astype(np.uint8)
-)
+_DENSITY = 90 + _LIGHTER.astype(np.int16) // 30 * 24
+_TONES = np.where(_LIGHTER >= 200, 255, np.where(_LIGHTER < 40, 0, _DENSITY)).astype(np.uint8)
 
 
 def _axes(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
