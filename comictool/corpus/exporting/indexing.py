@@ -1,0 +1,133 @@
+"""The index of exported characters, and beside it the list of their crops.
+
+`annotations/characters_indexing.csv` has exactly the published columns. `annotations/characters_crops.csv` has one row
+for each of its rows, in the same order: which file the crop is, how sure the detector was, and its box on the page.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from comictool.core.errors import InputError
+from comictool.core.files import atomic_file
+from comictool.corpus.csv_tables import read_rows
+
+INDEX_COLUMNS = (
+    "character", "document", "page", "panel", "panel_id", "x0", "y0", "x1", "y1", "valence", "arousal",
+    "character_frequency",
+)  # fmt: skip
+# `file` is relative to the corpus: character_images/<comic>/<page>_<panel>_<identity>.jpg
+CROPS_COLUMNS = ("file", "comic", "page", "panel", "identity", "character_id", "score", "x0", "y0", "x1", "y1")
+
+
+@dataclass(frozen=True)
+class CharacterRow:
+    """One exported character.
+
+    `box` is relative to the panel's corner and may leave the panel; `page_box` is on the page. `valence` is 1..5 and
+    `arousal` an integer, -1 where unknown. `identity` is empty for a character that nobody has named.
+    """
+
+    file: str
+    comic: str
+    page: int
+    panel: int
+    identity: str
+    character_id: int
+    score: float
+    box: tuple[int, int, int, int]
+    page_box: tuple[int, int, int, int]
+    valence: int = -1
+    arousal: int = -1
+
+    @property
+    def character(self) -> str:
+        """The published name of an identity: unique over comics, which the identity alone is not."""
+        return f"{self.comic}_{self.identity}"
+
+    @property
+    def panel_id(self) -> str:
+        """`<comic>/<page>_<panel>`."""
+        return f"{self.comic}/{self.page}_{self.panel}"
+
+    def to_facts(self) -> list[Any]:
+        """As plain values, without comic and page, which the ledger key says."""
+        facts = list(astuple(self))
+        return [facts[0], *facts[3:]]
+
+    @classmethod
+    def from_facts(cls, comic: str, page: int, facts: list[Any]) -> CharacterRow:
+        """Back from `to_facts`."""
+        values = dict(zip((f.name for f in fields(cls)), [facts[0], comic, page, *facts[1:]], strict=True))
+        values["box"], values["page_box"] = tuple(values["box"]), tuple(values["page_box"])
+        return cls(**values)
+
+
+def index_file(root: Path, part: str) -> Path:
+    """The index of a part: `annotations/<part>_indexing.csv`, parts being characters, faces, bodies."""
+    return root / "annotations" / f"{part}_indexing.csv"
+
+
+def crops_file(root: Path, part: str) -> Path:
+    """The crop list of a part: `annotations/<part>_crops.csv`."""
+    return root / "annotations" / f"{part}_crops.csv"
+
+
+def write_index(root: Path, part: str, rows: Iterable[CharacterRow], frequency: Counter[str], folder: str) -> None:
+    """Write both files. Characters without identity stand in the crop list alone, after all others of their page.
+
+    Args:
+        rows: in the order of the files; read once, so it may be a stream.
+        frequency: rows by `character`.
+        folder: where the folders of crops lie, relative to the corpus.
+    """
+    with _writer(index_file(root, part)) as index, _writer(crops_file(root, part)) as crops:
+        index.writerow(INDEX_COLUMNS)
+        crops.writerow(CROPS_COLUMNS)
+        for row in rows:
+            where = (row.comic, row.page)
+            crops.writerow(
+                (
+                    f"{folder}/{row.comic}/{row.file}",
+                    *where,
+                    row.panel,
+                    row.identity,
+                    row.character_id,
+                    f"{row.score:g}",
+                    *row.page_box,
+                )
+            )
+            if row.identity:
+                panel = f"{row.page}_{row.panel}"
+                index.writerow(
+                    (row.character, *where, panel, row.panel_id, *row.box, row.valence, row.arousal,
+                     frequency[row.character])
+                )  # fmt: skip
+
+
+def read_crops(root: Path, part: str) -> list[dict[str, str]]:
+    """The rows of the crop list.
+
+    Raises:
+        InputError: there is none (nothing was exported yet), or it is damaged.
+    """
+    file = crops_file(root, part)
+    if not file.is_file():
+        raise InputError(f"{root} has no {file.name}", hint=f"comictool data export characters {root}")
+    return list(read_rows(file, needed=CROPS_COLUMNS))
+
+
+@contextmanager
+def _writer(file: Path) -> Iterator[Any]:
+    with atomic_file(file) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+        yield csv.writer(text, lineterminator="\n")
+        text.flush()
+        text.detach()

@@ -1,0 +1,198 @@
+"""The folders of a split: `processed/<level>/<split>_images/<comic>`, links or copies that follow `splits.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from comictool.core.errors import EnvironmentError_, InputError
+from comictool.core.files import TEMPORARY_SUFFIX
+from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
+from comictool.core.progress import Progress
+from comictool.corpus.crop_names import comic_folder, is_crop, page_of_file
+
+SPLITS = ("train", "val", "test")
+LEVELS = ("panels", "characters")
+LINKS = ("symlink", "hardlink", "copy")
+SOURCES = {"panels": "panel_images", "characters": "character_images"}
+MANIFEST = "splits.json"
+
+
+def read_manifest(root: Path) -> dict[str, Any] | None:
+    """`splits.json`, or None when the corpus was never split.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    file = root / MANIFEST
+    if not file.is_file():
+        return None
+    try:
+        value = json.loads(file.read_text("utf-8"))
+        lists = [value["splits"][name] for name in SPLITS]
+        sound = all(isinstance(i, str) for ids in lists for i in ids) and set(value["levels"]) <= set(LEVELS)
+        sound = sound and value["link"] in LINKS and value["by"] in ("comic", "series", "page")
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is damaged", hint=f"comictool data split {root}") from error
+    if not sound:
+        raise InputError(f"{file} is damaged", hint=f"comictool data split {root}")
+    manifest: dict[str, Any] = value
+    return manifest
+
+
+def split_folder(root: Path, level: str, split: str) -> Path:
+    """`processed/<level>/<split>_images`."""
+    return root / "processed" / level / f"{split}_images"
+
+
+def members(manifest: dict[str, Any], split: str) -> dict[str, set[int] | None]:
+    """The comics of a split, each with its pages, or with None for all of them."""
+    found: dict[str, set[int] | None] = {}
+    if manifest["by"] != "page":
+        return dict.fromkeys(manifest["splits"][split])
+    pages: defaultdict[str, set[int]] = defaultdict(set)
+    for member in manifest["splits"][split]:
+        comic, _, number = member.rpartition("/")
+        pages[comic].add(int(number))
+    found.update(pages)
+    return found
+
+
+def place_split(
+    root: Path, manifest: dict[str, Any], *, options: JobOptions | None = None, progress: Progress | None = None
+) -> JobReport:
+    """Fill the folders as a job, one item a comic and level. Running it again only adds what is missing."""
+    options = options or JobOptions()
+    # What lies in the folders is looked at anew each time, so there is nothing to skip.
+    again = JobOptions(options.jobs, options.shard, "never", options.limit, options.dry_run)
+    items = [
+        Item(f"{level}/{split}/{comic}", "", (level, split, comic, pages))
+        for level in manifest["levels"]
+        for split in SPLITS
+        for comic, pages in members(manifest, split).items()
+    ]
+
+    def work(payload: tuple[str, str, str, set[int] | None]) -> int:
+        return _place(root, manifest, *payload)
+
+    return run_job(
+        "split", items, work, lambda _, files: Done({"crops": files}), ledger_folder=root / ".jobs",
+        settings={}, options=again, workers="inline", progress=progress,
+    )  # fmt: skip
+
+
+def refresh_split(root: Path) -> None:
+    """Bring the folders up to date with `splits.json` after crops came or went; nothing when there is none."""
+    manifest = read_manifest(root)
+    if manifest is None:
+        return
+    for level in manifest["levels"]:
+        for split in SPLITS:
+            for comic, pages in members(manifest, split).items():
+                _place(root, manifest, level, split, comic, pages)
+
+
+def remove_stale(root: Path, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Remove what an earlier manifest put into the folders and a new one does not; nothing that others put there."""
+    for level in before["levels"]:
+        for split in SPLITS:
+            keep = members(after, split)
+            for comic, pages in members(before, split).items():
+                same = before["link"] == after["link"] and before["by"] == after["by"]
+                if not same or comic not in keep or keep[comic] != pages:
+                    _remove(split_folder(root, level, split) / comic_folder(comic))
+
+
+def _place(root: Path, manifest: dict[str, Any], level: str, split: str, comic: str, pages: set[int] | None) -> int:
+    folder = comic_folder(comic)
+    source = root / SOURCES[level] / folder
+    target = split_folder(root, level, split) / folder
+    if not source.is_dir():
+        if manifest["link"] == "symlink" and target.is_symlink():
+            target.unlink()
+        return 0
+    files = sorted(name for name in os.listdir(source) if is_crop(name))
+    if pages is not None:
+        files = [name for name in files if page_of_file(name) in pages]
+    if not files:
+        _remove(target)
+        return 0
+    if manifest["link"] == "symlink" and pages is None:
+        _symlink(source, target)
+        return len(files)
+    if target.is_symlink():
+        raise InputError(
+            f"{target} is a link, a folder was expected", hint=f"remove it, then: comictool data split {root}"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    present = set(os.listdir(target))
+    for name in files:
+        _place_file(source / name, target / name, manifest["link"])
+    _remove_files(target, (n for n in present - set(files) if is_crop(n) or n.endswith(TEMPORARY_SUFFIX)))
+    return len(files)
+
+
+def _place_file(source: Path, target: Path, link: str) -> None:
+    if link == "symlink":
+        _symlink(source, target)
+        return
+    facts = source.stat()
+    if target.is_file() and not target.is_symlink():
+        there = target.stat()
+        if link == "hardlink" and os.path.samestat(facts, there):
+            return
+        if link == "copy" and (there.st_size, there.st_mtime_ns) == (facts.st_size, facts.st_mtime_ns):
+            return
+    temporary = _beside(target)
+    try:
+        if link == "hardlink":
+            os.link(source, temporary)
+        else:
+            shutil.copy2(source, temporary)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _symlink(source: Path, target: Path) -> None:
+    text = os.path.relpath(source, target.parent)
+    if target.is_symlink() and os.readlink(target) == text:
+        return
+    if target.exists() and not target.is_symlink():
+        raise InputError(f"{target} is already there and was not made by a split", hint="move it away first")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(target)
+    try:
+        os.symlink(text, temporary, target_is_directory=source.is_dir())
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise EnvironmentError_(
+            f"no symbolic link can be made at {target}: {error.strerror or error}",
+            hint="add --link hardlink or --link copy",
+        ) from error
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+
+
+def _remove(target: Path) -> None:
+    """Remove a link, or the crops in a folder and the folder when nothing else is in it."""
+    if target.is_symlink():
+        target.unlink()
+    elif target.is_dir():
+        _remove_files(target, (n for n in os.listdir(target) if is_crop(n) or n.endswith(TEMPORARY_SUFFIX)))
+        if not os.listdir(target):
+            target.rmdir()
+
+
+def _remove_files(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
