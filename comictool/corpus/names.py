@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _DIGITS = re.compile(r"(\d+)")
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # .jpg, .jpeg, .cb7
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _DEVICES = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 LONGEST = 120  # characters; with four UTF-8 bytes each this still leaves room under 255 bytes after cutting below
@@ -14,20 +15,27 @@ LONGEST = 120  # characters; with four UTF-8 bytes each this still leaves room u
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key in which `page2` comes before `page10`, whatever the case.
 
-    Folders sort before what is in them deeper down by comparing component by component. The name itself ends
-    the key, so that two names never compare equal unless they are.
+    Compared component by component, so a folder's files stay together. Within one: what ends first comes first
+    (`cover.jpg` before `cover2.jpg`), then punctuation (collectors put `!` or `_` before what shall be first), then
+    numbers by value, then letters. The name itself ends the key, so that only equal names have equal keys.
     """
+    *folders, last = name.replace("\\", "/").split("/")
+    ending = _ENDING.search(last)
+    stem, suffix = (last[: ending.start()], ending[0]) if ending and ending.start() else (last, "")
     key: list[tuple[int, int, str]] = []
-    for component in name.replace("\\", "/").split("/"):
-        for part in _DIGITS.split(component.casefold()):
-            # isdigit() also accepts superscripts, which int() refuses; isdecimal() is what int() reads.
-            if part.isdecimal():
-                key.append((1, int(part) if len(part) <= 4000 else 0, part))
-            elif part:
-                key.append((2, 0, part))
-        key.append((0, 0, ""))  # end of component: shorter folder names come first
+    for component in (*folders, stem):
+        key.extend(_part_key(part) for part in _DIGITS.split(component.casefold()) if part)
+        key.append((0, 0, ""))
+    key.append((0, 0, suffix.casefold()))
     key.append((0, 0, name))
     return tuple(key)
+
+
+def _part_key(part: str) -> tuple[int, int, str]:
+    # isdigit() also accepts superscripts, which int() refuses; isdecimal() is what int() reads, up to 4,300 digits.
+    if part.isdecimal():
+        return (2, int(part), part) if len(part) <= 4000 else (2, 0, part)
+    return (3 if part[0].isalnum() else 1, 0, part)
 
 
 def safe_component(name: str, fallback: str = "untitled") -> str:
