@@ -130,7 +130,8 @@ def test_page_order(imported: tuple[Corpus, JobReport]) -> None:
     assert members["unpadded_page_numbers"] == [f"page{n}.jpg" for n in range(1, 12)]
     assert members["zip_order_differs_from_name_order"] == [f"00{n}.jpg" for n in range(1, 6)]
     assert members["nested_chapters"] == [f"Vol 1/Ch {c}/0{n}.jpg" for c in (1, 2, 10) for n in (1, 2, 3)]
-    assert members["book_zip"][-1] == "book/favicon.ico"
+    assert members["book_zip"][0] == "book/favicon.ico"
+    assert members["book_zip"][-1] == "book/favicon copy 14.ico"
 
 
 def test_descriptions(imported: tuple[Corpus, JobReport]) -> None:
