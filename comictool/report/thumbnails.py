@@ -39,8 +39,9 @@ def thumbnail(image: Path, box: tuple[int, int, int, int] | None, side: int) -> 
     Raises:
         InputError: the picture cannot be read, or nothing of the box lies on it.
     """
+    with open_picture(image) as header:
+        width, height = header.size
     # A whole JPEG page may be decoded at a reduced scale; positions of a box would have to follow.
-    width, height = open_picture(image).size
     picture = decode(image, at_least=2 * side if box is None else None)
     if box is not None:
         width, height = picture.size

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -218,7 +219,8 @@ def _publish(
     corpus: Corpus, root: Path, head: StoreHead, chunks: Sequence[Chunk], *, ignore: bool = False
 ) -> Published:
     pages = (page for _, page in located(corpus, root, chunks, ignore=ignore))
-    published = publish(root, head, pages, open_source(root))
+    with ExitStack() as stack:
+        published = publish(root, head, pages, open_source(root, stack))
     shutil.rmtree(parts_folder(root), ignore_errors=True)  # whatever stays is found again by the next run
     return published
 

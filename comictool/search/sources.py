@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -58,15 +59,15 @@ def part_name(key: str) -> str:
     return PART + key
 
 
-def open_source(root: Path) -> Callable[[str], Source]:
-    """Opens the sources of a store's own job: its parts by name, and its current contents."""
+def open_source(root: Path, stack: ExitStack) -> Callable[[str], Source]:
+    """Opens the sources of a store's own job: its parts by name, and its current contents, until the stack ends."""
     current: list[StoreSource] = []
 
     def by_name(name: str) -> Source:
         if name != CURRENT:
             return PartSource(part_file(root, name.removeprefix(PART)))
         if not current:
-            current.append(StoreSource(Store.open(root)))
+            current.append(StoreSource(stack.enter_context(Store.open(root))))
         return current[0]
 
     return by_name
