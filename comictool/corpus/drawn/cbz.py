@@ -12,14 +12,14 @@ from comictool.corpus.corpus import Corpus
 from comictool.corpus.names import safe_component
 from comictool.corpus.records import PageRecord
 
-# ComicInfo 2.0's page types (anansi-project schema) that say the same as ours.
+# ComicInfo 2.0's page types (anansi-project schema) that say the same as ours; it has none for credits.
 _PAGE_TYPES = {
     "cover": "FrontCover",
     "story": "Story",
     "advertisement": "Advertisement",
     "text": "Letters",
-    "credits": "Editorial",
 }
+_MANGA = {"rtl": "YesAndRightToLeft", "ltr": "No"}  # nothing in the schema says top to bottom
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP can hold; a real one would change the bytes
 
 
@@ -64,7 +64,7 @@ def comic_info(facts: dict[str, object], records: list[PageRecord]) -> bytes:
         ("Number", facts.get("number")),
         ("PageCount", len(records)),
         ("LanguageISO", facts.get("language")),
-        ("Manga", "YesAndRightToLeft" if direction == "rtl" else "No"),
+        ("Manga", _MANGA.get(str(direction), "Unknown")),
     ):
         if value not in (None, ""):
             ET.SubElement(root, tag).text = str(value)

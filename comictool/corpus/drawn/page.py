@@ -149,7 +149,8 @@ def _letter(
         rng = stream(plan.seed, "letters", plan.comic, page, index)
         blocked = taken + [box for box in insets if box != truth.panel.box]
         room = _room(plan, art, truth, blocked, sheet, scale)
-        for line in art.beat.lines:
+        for number, line in enumerate(art.beat.lines, start=1):
+            room.waiting = len(art.beat.lines) - number
             placed = _place(plan, line, truth.speakers, room, rng, scale)
             if placed is None:
                 continue

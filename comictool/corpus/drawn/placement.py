@@ -15,8 +15,8 @@ from comictool.corpus.drawn.lettering import Block, Hand, block, display
 from comictool.corpus.records import Box
 
 LONGEST_TAIL = 150  # thousandths of the page width; a tail points to its speaker and need not arrive
-_SCALES = (1.0, 0.9, 0.8)
-_WIDTHS = (0.52, 0.68, 0.85, 0.4)
+_SCALES = (1.0, 0.9, 0.8, 0.72)
+_WIDTHS = (0.52, 0.68, 0.85, 0.4, 0.3)
 _STEPS = 9  # places tried along each side of the panel
 _MOST_FACE = 0.3  # share of a face that lettering may cover
 
@@ -41,6 +41,7 @@ class Room:
     bodies: list[Box]
     taken: list[Box]  # lettering already placed anywhere on the page
     rtl: bool
+    waiting: int = 0  # lines still to come, which need the room below or beside
     previous: Box | None = None  # the balloon before, which must be read first
 
 
@@ -158,7 +159,11 @@ def _search(
     free &= covered <= _MOST_FACE
     if not free.any():
         return None
-    cost = 1.7 * (top - y0) / high + 30 * covered + 1.2 * _overlaps(outer, room.bodies).sum(axis=1) / (w * h)
+    cost = (
+        (1.7 + 1.6 * room.waiting) * (top - y0) / high
+        + 30 * covered
+        + 1.2 * _overlaps(outer, room.bodies).sum(axis=1) / (w * h)
+    )
     if speaker is not None:
         cost += 1.6 * np.abs(left + w / 2 - speaker.mouth[0]) / wide
         gap = (speaker.mouth[1] - 0.7 * speaker.u - top - h) / high

@@ -35,7 +35,7 @@ _FAMILIES = {
 _KIND_OF_STYLE = {
     "flat": ("classic", "modern", "strip"),
     "line": ("classic", "manga", "modern"),
-    "screentone": ("manga", "manga", "modern"),
+    "screentone": ("manga", "modern"),
     "hatching": ("classic", "modern"),
     "wash": ("modern", "manga"),
     "benday": ("classic",),
@@ -43,6 +43,8 @@ _KIND_OF_STYLE = {
     "duotone": ("modern", "strip", "classic"),
     "painted": ("modern", "strip"),
 }
+_KINDS = ("modern", "manga", "classic", "strip", "classic", "modern", "classic", "manga", "modern")  # of nine comics
+_FEW_FIRST = ("strip", "manga", "classic", "modern")
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,11 @@ def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
     slug = series.lower().replace(" ", "_")
     cast = make_cast(shared, shared.randint(4, 6), f"{slug}{volume + 1}")
     rng = stream(seed, "comic", comic)
-    order = stream(seed, "styles").sample(STYLES, len(STYLES))
-    own = order[(comic - 1) % len(order)]
+    own, kind = _round(seed, (comic - 1) // len(STYLES))[(comic - 1) % len(STYLES)]
     chosen = style or own
-    # Each style goes round its kinds, so that a small library already has strips, manga and albums.
-    kinds = _KIND_OF_STYLE[chosen]
-    kind = kinds[((comic - 1) // len(order) + rng.randrange(len(kinds))) % len(kinds)]
-    direction = "ttb" if kind == "strip" else "rtl" if kind == "manga" and rng.random() < 0.85 else "ltr"
+    if kind not in _KIND_OF_STYLE[chosen]:
+        kind = rng.choice(_KIND_OF_STYLE[chosen])
+    direction = {"strip": "ttb", "manga": "rtl"}.get(kind, "ltr")
     episode = make_episode(rng, cast)
     gutter = rng.choice(
         {"benday": ("white", "cream"), "faded": ("white",)}.get(chosen, GUTTERS if kind != "strip" else GUTTERS[:4])
@@ -173,6 +173,20 @@ def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
         shift=(rng.choice((-2, -1, 1, 2)), rng.choice((-1, 0, 1))),
         fading=rng.uniform(0.2, 0.9),
     )  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def _round(seed: int, number: int) -> list[tuple[str, str]]:
+    """Style and kind of as many comics as there are styles: every style once, and early one comic of every kind."""
+    left = stream(seed, "styles", number).sample(STYLES, len(STYLES))
+    out = [("", "")] * len(STYLES)
+    # Few styles suit a strip or a manga, so those choose first.
+    for slot in sorted(range(len(STYLES)), key=lambda i: _FEW_FIRST.index(_KINDS[i])):
+        fitting = [style for style in left if _KINDS[slot] in _KIND_OF_STYLE[style]]
+        style = (fitting or left)[0]
+        left.remove(style)
+        out[slot] = (style, _KINDS[slot] if fitting else _KIND_OF_STYLE[style][0])
+    return out
 
 
 def comic_plan(seed: int, comic: int, style: str | None = None) -> dict[str, Any]:
