@@ -49,9 +49,9 @@ def _hosts(boxes: Sequence[tuple[int, ...]]) -> list[int | None]:
         best: int | None = None
         for j, other in enumerate(boxes):
             larger = _area(other) > _area(box) or (_area(other) == _area(box) and j < i)
-            if i != j and larger and _overlap(box, other) >= INSET * _area(box):
-                if best is None or _area(other) < _area(boxes[best]):
-                    best = j
+            inside = i != j and larger and _overlap(box, other) >= INSET * _area(box)
+            if inside and (best is None or _area(other) < _area(boxes[best])):
+                best = j
         hosts.append(best)
     return hosts
 

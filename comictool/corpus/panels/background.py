@@ -21,6 +21,7 @@ SCANNED = 2.0  # grain from which a page is taken for a scan, whose paper has st
 GRAIN = 5.0  # tolerance in units of the paper's grain; the mean step of Gaussian noise is 1.13 deviations
 LINE = 5  # working pixels; frame lines are thinner
 SPECK = 10  # pixels of the working copy: dust and print grain, below the size of a letter
+RIM = 2  # working pixels along the page's edge that count as background whatever they show
 RING_SHARE = 0.2  # share of the margin that must have one colour before it is taken for the gutter
 DISTINCT = 40  # levels between two guesses worth trying both
 RING = (0.004, 0.03)  # the page margin as shares of the shorter side; the outermost rim is often a scan edge
@@ -96,7 +97,11 @@ def background_mask(planes: np.ndarray, colour: np.ndarray) -> np.ndarray:
     tolerance = float(np.clip(GRAIN * grain, *TOLERANCE))
     if grain >= SCANNED:
         distance = _beyond(planes, _local_shade(planes, colour, near))
-    return _without_specks((distance <= tolerance) & ~_thin_lines(planes[1], colour, 0.8 * tolerance))
+    mask = _without_specks((distance <= tolerance) & ~_thin_lines(planes[1], colour, 0.8 * tolerance))
+    # Scan borders and torn edges would close the ends of gutters that run off the page.
+    mask[:RIM] = mask[-RIM:] = True
+    mask[:, :RIM] = mask[:, -RIM:] = True
+    return mask
 
 
 def _local_shade(planes: np.ndarray, colour: np.ndarray, near: np.ndarray) -> np.ndarray:

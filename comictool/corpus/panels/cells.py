@@ -1,34 +1,13 @@
-"""Cutting a page into cells along its gutters, best gutter first, until nothing looks like a gutter any more."""
+"""A cell: a piece of the page on its way to becoming a panel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from comictool.corpus.panels.gutters import Gutter, best_gutter
-from comictool.corpus.panels.lines import LinePlanes, best_line
-
-LONGEST_RUN = 0.05  # widest slanted gutter, as a share of the page's longer side
-SMALLEST_CELL = 0.004  # share of the page under which a cell is not cut further
-SMALLEST_SLANTED = 0.03  # share of the page under which slanted gutters are not looked for
-MOST_CELLS = 80  # a page with more is no comic page (tables, prose), and time is bounded
-ENOUGH = 0.62  # quality of a gutter that is cut; see Gutter.quality
-STRAIGHT_IS_BETTER = 0.9  # a slanted search is worth its time only when the straight one found less than this
-SMALLEST_LINED = 0.03  # share of the page under which a cell is not cut at bare frame lines
-THINNEST_LINED = 0.08  # share of the page's shorter side that both parts must keep then
 LETTERING = 0.15  # the largest connected mark of prose or a caption covers less of its block than this
-MINOR = 0.008  # share of the page under which a piece is no panel
-THIN = 0.03  # share of the page's shorter side under which it is none
-PAGE_EDGE = 2  # working pixels
-STROKE = 0.012  # share of the page's shorter side that frame lines reach
-EDGE_UNDER_CAPTION = 0.75  # straightness that the panel must show under a caption that is cut off it
-BLOCK = 0.06  # share of a cell that a solid shape inside it must fill to be a panel of its own
-SOLID = 0.85  # share of its hull that such a shape fills
-BLOCKS_TILE = 0.85  # share of a cell that its solid shapes must cover: gutters between them are narrow
-BLOCKS_HOLD = 0.85  # share of a cell's ink that its solid shapes must hold together
 EMPTY_LINE = 0.985  # share of background that makes a row or column at the rim of a cell count as margin
 
 
@@ -59,143 +38,6 @@ class Cell:
         return plane[y0:y1, x0:x1]
 
 
-def cut_page(paper: np.ndarray, lines: LinePlanes | None = None) -> list[Cell]:
-    """Cut a page into cells.
-
-    Args:
-        paper: (h, w) bool, its background.
-        lines: its thin dark strokes, for panels that share a frame line; None to go by gutters alone.
-    """
-    whole = trim(Cell(0, 0, np.ones_like(paper)), paper)
-    if whole is None:
-        return []
-    finished: list[Cell] = []
-    waiting = [whole]
-    while waiting:
-        cell = waiting.pop()
-        if len(finished) + len(waiting) >= MOST_CELLS:
-            finished.append(cell)
-            continue
-        pieces = split(cell, paper) or (split_at_line(cell, paper, lines) if lines is not None else [])
-        if pieces:
-            waiting.extend(pieces)
-        else:
-            finished.append(cell)
-    return finished
-
-
-def split(cell: Cell, paper: np.ndarray) -> list[Cell]:
-    """The trimmed parts of a cell on either side of its best gutter; empty when it has none."""
-    part = cell.of(paper)
-    if cell.inside.sum() < SMALLEST_CELL * paper.size:
-        return []
-    longest_run = max(6, int(LONGEST_RUN * max(paper.shape)))
-    found: list[tuple[Gutter, bool]] = []
-    for slanted in (False, True):
-        for upright, (plane, region) in enumerate(((part, cell.inside), (part.T, cell.inside.T))):
-            gutter = best_gutter(plane, region, slanted=slanted, longest_run=longest_run)
-            if gutter is not None and gutter.quality >= ENOUGH:
-                found.append((gutter, bool(upright)))
-        if found or cell.inside.sum() < SMALLEST_SLANTED * paper.size:
-            break
-    for gutter, upright in sorted(found, key=lambda entry: -entry[0].quality):
-        pieces = list(_halves(cell, gutter, upright, paper))
-        if _sensible(pieces, gutter, paper):
-            return [piece for piece in pieces if piece is not None]
-    return _blocks(cell, paper)
-
-
-def split_at_line(cell: Cell, paper: np.ndarray, lines: LinePlanes) -> list[Cell]:
-    """The parts of a cell on either side of a frame line that runs through all of it; empty when there is none."""
-    if cell.inside.sum() < SMALLEST_LINED * paper.size:
-        return []
-    across = best_line(cell.of(lines.level), cell.inside)
-    upright = best_line(cell.of(lines.upright).T, cell.inside.T)
-    if across is None and upright is None:
-        return []
-    is_upright = across is None or (upright is not None and upright.quality > across.quality)
-    chosen = upright if is_upright else across
-    assert chosen is not None
-    pieces = [piece for piece in _halves(cell, chosen, is_upright, paper) if piece is not None]
-    smallest = min((min(piece.inside.shape) for piece in pieces), default=0)
-    return pieces if len(pieces) == 2 and smallest >= THINNEST_LINED * min(paper.shape) else []
-
-
-def _blocks(cell: Cell, paper: np.ndarray) -> list[Cell]:
-    """The solid shapes of a cell when background flows all around each: layouts that no straight cut can part."""
-    ink = cell.inside & ~cell.of(paper)
-    labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
-    if count < 2:
-        return []
-    sizes = np.bincount(labels.ravel())
-    sizes[0] = 0
-    hulls: list[np.ndarray] = []
-    for number in np.flatnonzero(sizes >= 0.5 * BLOCK * ink.size):
-        shape = labels == number
-        body, hull = ndimage.binary_fill_holes(shape), _rough_hull(shape)
-        if body.sum() >= max(BLOCK * ink.size, SOLID * hull.sum()):
-            hulls.append(hull)
-    if len(hulls) < 2:
-        return []
-    covered = np.sum(hulls, axis=0)
-    if (covered > 0).sum() < BLOCKS_TILE * ink.size or (covered > 1).sum() > 0.02 * ink.size:
-        return []
-    if (ink & (covered > 0)).sum() < BLOCKS_HOLD * ink.sum():
-        return []
-    pieces = [trim(Cell(cell.left, cell.top, hull, (*cell.gutters, ENOUGH)), paper) for hull in hulls]
-    return [piece for piece in pieces if piece is not None]
-
-
-def _rough_hull(shape: np.ndarray) -> np.ndarray:
-    """Pixels that have the shape on both sides of them in their row and in their column."""
-    rows = np.maximum.accumulate(shape, 1) & np.maximum.accumulate(shape[:, ::-1], 1)[:, ::-1]
-    columns = np.maximum.accumulate(shape, 0) & np.maximum.accumulate(shape[::-1], 0)[::-1]
-    hull: np.ndarray = rows & columns
-    return hull
-
-
-def is_lettering(ink: np.ndarray) -> bool:
-    """Whether a piece of page, (h, w) bool, holds only small separate marks: a caption, a page number, dust."""
-    labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
-    if count == 0:
-        return True
-    height, width = ink.shape
-    largest = max((p[0].stop - p[0].start) * (p[1].stop - p[1].start) for p in ndimage.find_objects(labels))
-    return bool(largest < LETTERING * height * width)
-
-
-def _sensible(pieces: list[Cell | None], gutter: Gutter, paper: np.ndarray) -> bool:
-    """A caption may be cut from a panel only along the panel's own straight edge, and prose is not cut into lines."""
-    minor = [piece is None or _is_minor(piece, paper) for piece in pieces]
-    if all(minor) or any(piece is not None and _is_stroke(piece, pieces, paper) for piece in pieces):
-        return False
-    if not any(minor):
-        return True
-    return (gutter.lower if minor[0] else gutter.upper) >= EDGE_UNDER_CAPTION
-
-
-def _is_minor(piece: Cell, paper: np.ndarray) -> bool:
-    """Whether a piece is too small for a panel, or lettering."""
-    height, width = piece.inside.shape
-    if height * width < MINOR * paper.size or min(height, width) < THIN * min(paper.shape):
-        return True
-    return is_lettering(piece.inside & ~piece.of(paper))
-
-
-def _is_stroke(piece: Cell, pieces: list[Cell | None], paper: np.ndarray) -> bool:
-    """Whether a piece is the frame of the other one: as thin as a line and nearly as long as the other's side.
-
-    At the very edge of the page it is the scanner's border instead.
-    """
-    x0, y0, x1, y1 = piece.box
-    if min(x0, y0, paper.shape[1] - x1, paper.shape[0] - y1) <= PAGE_EDGE:
-        return False
-    thin, long = sorted(piece.inside.shape)
-    along = piece.inside.shape.index(long)
-    other = max((p.inside.shape[along] for p in pieces if p is not None and p is not piece), default=0)
-    return thin <= STROKE * min(paper.shape) and long >= 0.5 * other
-
-
 def trim(cell: Cell, paper: np.ndarray) -> Cell | None:
     """Cut a cell down to its content; None when there is none."""
     left, top, inside = cell.left, cell.top, cell.inside
@@ -220,13 +62,11 @@ def _content_range(ink: np.ndarray, total: np.ndarray) -> tuple[int, int] | None
     return (int(at[0]), int(at[-1]) + 1) if len(at) else None
 
 
-def _halves(cell: Cell, gutter: Gutter, upright: bool, paper: np.ndarray) -> Iterator[Cell | None]:
-    height, width = cell.inside.shape
-    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
-    if upright:
-        beyond = columns >= gutter.offset + gutter.slope * rows
-    else:
-        beyond = rows >= gutter.offset + gutter.slope * columns
-    history = (*cell.gutters, gutter.quality)
-    for side in (~beyond, beyond):
-        yield trim(Cell(cell.left, cell.top, cell.inside & side, history), paper)
+def is_lettering(ink: np.ndarray) -> bool:
+    """Whether a piece of page, (h, w) bool, holds only small separate marks: a caption, a page number, dust."""
+    labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
+    if count == 0:
+        return True
+    height, width = ink.shape
+    largest = max((p[0].stop - p[0].start) * (p[1].stop - p[1].start) for p in ndimage.find_objects(labels))
+    return bool(largest < LETTERING * height * width)

@@ -7,7 +7,8 @@ import numpy as np
 from comictool.corpus.order import order_boxes
 from comictool.corpus.panels.background import candidate_backgrounds, reduce_page
 from comictool.corpus.panels.captions import attach_captions
-from comictool.corpus.panels.cells import Cell, cut_page
+from comictool.corpus.panels.cells import Cell
+from comictool.corpus.panels.cutting import cut_page
 from comictool.corpus.panels.frames import Frame, frame_of
 from comictool.corpus.panels.insets import find_insets
 from comictool.corpus.panels.lettering import lettering_share

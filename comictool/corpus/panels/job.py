@@ -14,7 +14,7 @@ from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.panels.detect import SOURCE, detect_panels
-from comictool.corpus.records import DIRECTIONS, Box, PageRecord, Panel
+from comictool.corpus.records import DIRECTIONS, Box, Character, PageRecord, Panel, Text
 
 LEDGER = "panels"
 STAGE = "panels"
@@ -166,7 +166,8 @@ def _commit(corpus: Corpus, comic: str, found: dict[int, _Found]) -> Done:
 
 def _reassign(record: PageRecord) -> None:
     """Point characters and texts at the new panels: the one that holds most of their box."""
-    for thing in (*record.characters, *record.texts):
+    things: list[Character | Text] = [*record.characters, *record.texts]
+    for thing in things:
         if thing.box is not None:
             shares = [(_share_inside(thing.box, panel.box), panel.id) for panel in record.panels]
             share, number = max(shares, default=(0.0, 0))

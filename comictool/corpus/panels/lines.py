@@ -67,13 +67,16 @@ def best_line(lines: np.ndarray, inside: np.ndarray) -> Gutter | None:
 
 
 def _reaches(lines: np.ndarray, found: Gutter) -> bool:
-    """Whether a line shows near both ends of the cell: lines of tables, doors and coupons stop before."""
+    """Whether a line begins at the cell's frame: lines of tables, doors and coupons stop before.
+
+    A balloon or caption may lie over one of its ends.
+    """
     height, width = lines.shape
     x = np.arange(width)
     y = np.clip(np.rint(found.offset + found.slope * x).astype(np.intp), 1, height - 2)
     shown = lines[y, x] | lines[y - 1, x] | lines[y + 1, x]
     near = max(AVERAGED, int(NEAR_END * width))
-    return bool(shown[:near].mean() >= 0.5 and shown[-near:].mean() >= 0.5)
+    return bool(shown[:near].mean() >= 0.5 or shown[-near:].mean() >= 0.5)
 
 
 def frame_thickness(lines: np.ndarray) -> float:

@@ -16,8 +16,10 @@ SMALL = 0.03  # share of the page under which a panel must have a plain frame
 SMALL_FRAMED = 0.75  # support from which it has
 FREE_STANDING = 0.04  # share of the page from which art without a frame counts as a panel
 ALONE = 0.72  # support that a single panel must show: it has no gutter to vouch for it
-SOLID = 0.4  # share of ink in a single panel: framed advertisements are mostly paper
-COVER = 0.7  # share of the page that a cover's picture takes
+SOLID = 0.3  # share of ink in a single panel: framed advertisements are mostly paper
+TITLE = 0.22  # height of a small piece, against the median panel's, under which it is lettering
+COVER_SCRAPS = 0.2  # share of the page that pieces beside a cover's picture may take together
+COVER = 0.6  # share of the page that a cover's picture takes
 CATALOGUE = (0.8, 0.55)  # support and fill under which a page is pictures and prices on paper, not panels
 EXPLAINED = 0.55  # share of a page's ink that its panels must hold
 COVERED = 0.25  # share of the page that its panels must cover
@@ -35,7 +37,7 @@ def judge(frames: Sequence[Frame], paper: np.ndarray) -> Verdict:
     """Keep the frames that are panels, and score the page; an empty verdict for pages without panels."""
     height, width = paper.shape
     page = height * width
-    kept = [frame for frame in frames if _is_panel(frame, page, min(height, width))]
+    kept = _without_titles([frame for frame in frames if _is_panel(frame, page, min(height, width))], page)
     if not kept:
         return Verdict((), 0.0)
     ink = ~paper
@@ -55,10 +57,21 @@ def judge(frames: Sequence[Frame], paper: np.ndarray) -> Verdict:
     return Verdict(tuple(kept), support * min(1.0, explained) * min(1.0, covered + 0.3))
 
 
+def _without_titles(frames: list[Frame], page: int) -> list[Frame]:
+    """Words of a big title look framed; they are far lower than the panels around them."""
+    heights = sorted(frame.box[3] - frame.box[1] for frame in frames if frame.area >= SMALL * page)
+    if not heights:
+        return frames
+    lowest = TITLE * heights[len(heights) // 2]
+    return [frame for frame in frames if frame.area >= SMALL * page or frame.box[3] - frame.box[1] >= lowest]
+
+
 def _is_cover(frames: Sequence[Frame], page: int) -> bool:
-    """One picture over the whole page and at most a strip or two with the publisher's words."""
-    across = all(frame.sides[0] is None and frame.sides[2] is None for frame in frames)
-    return across and max(frame.area for frame in frames) >= COVER * page
+    """One picture that runs over both sides of the page, and beside it only scraps: a title, the publisher's words."""
+    largest = max(frames, key=lambda frame: frame.area)
+    rest = sum(frame.area for frame in frames) - largest.area
+    across = largest.sides[0] is None and largest.sides[2] is None
+    return across and largest.area >= COVER * page and rest <= COVER_SCRAPS * page
 
 
 def _is_panel(frame: Frame, page: int, shorter: int) -> bool:
