@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -34,7 +34,6 @@ class Layer:
     slope: float = 0.0
     owner: int | None = None  # index of the character in the panel's cast
     part: str = ""
-    facts: dict[str, float] = field(default_factory=dict)
 
 
 class Canvas:

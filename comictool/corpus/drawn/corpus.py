@@ -69,10 +69,8 @@ def draw_corpus(
     if pages < 1 or comic_pages < 1:
         raise UsageError(f"{pages} pages in comics of {comic_pages}: both must be 1 or more")
     check_style(style)
-    if options is not None and options.dry_run:
-        corpus = None
-    else:
-        corpus = Corpus.create(root)
+    if options is None or not options.dry_run:
+        Corpus.create(root)
     items = []
     for comic in range(1, -(-pages // comic_pages) + 1):
         count = min(comic_pages, pages - (comic - 1) * comic_pages)
@@ -80,8 +78,7 @@ def draw_corpus(
         items.append(Item(make_plan(seed, comic, style).name, f"{seed}/{comic}/{count}", order))
 
     def commit(item: Item, sheets: list[_Sheet]) -> Done:
-        assert corpus is not None
-        return _commit(corpus, item, sheets)
+        return _commit(Corpus.open(root), item, sheets)
 
     return run_job(
         LEDGER, items, _draw_comic, commit, ledger_folder=root / ".jobs",

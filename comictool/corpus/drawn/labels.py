@@ -116,12 +116,11 @@ def read_labels(art: PanelArt, number: int | None, first: int, cast_names: list[
     return Truth(panel, characters, speakers, _segments(art, seen, ids, number))
 
 
-def open_box(truth: Truth, texts: list[Text]) -> Box:
+def open_box(panel: Panel, characters: list[Character], texts: list[Text]) -> Box:
     """What a reader sees of a panel without frame and background: its figures and its balloons."""
-    assert truth.panel is not None
-    balloons = [tuple(t.extra["balloon"]) for t in texts if t.panel == truth.panel.id]
-    boxes = [c.box for c in truth.characters] + balloons
-    return _union(boxes) if boxes else truth.panel.box
+    balloons = [tuple(t.extra["balloon"]) for t in texts if t.panel == panel.id]
+    boxes = [c.box for c in characters] + balloons
+    return _union(boxes) if boxes else panel.box
 
 
 def _panel(art: PanelArt, number: int, width: int, height: int) -> Panel | None:

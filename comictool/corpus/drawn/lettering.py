@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from comictool.core.errors import EnvironmentError_
 from comictool.corpus.drawn.colours import Colour
 
 
@@ -35,8 +36,6 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     """The built-in face at a size in pixels."""
     face = ImageFont.load_default(size)
     if not isinstance(face, ImageFont.FreeTypeFont):  # a Pillow built without FreeType has bitmap letters only
-        from comictool.core.errors import EnvironmentError_
-
         raise EnvironmentError_(
             "this Pillow cannot scale letters (built without FreeType)", hint="pip install --force-reinstall pillow"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -133,7 +134,7 @@ def _story(
     _letter(plan, page, sheet, record, arts, truths, scale)
     for art, truth in zip(arts, truths, strict=True):
         if art.cell.kind == "open" and truth.panel is not None:
-            truth.panel.box = open_box(truth, record.texts)
+            truth.panel.box = open_box(truth.panel, truth.characters, record.texts)
 
 
 def _letter(
@@ -148,21 +149,24 @@ def _letter(
             continue
         rng = stream(plan.seed, "letters", plan.comic, page, index)
         blocked = taken + [box for box in insets if box != truth.panel.box]
-        room = _room(plan, art, truth, blocked, sheet, scale)
+        room = _room(plan, art, truth.panel.box, truth, blocked, sheet.size)
         for number, line in enumerate(art.beat.lines, start=1):
             room.waiting = len(art.beat.lines) - number
             placed = _place(plan, line, truth.speakers, room, rng, scale)
             if placed is None:
                 continue
             taken.append(placed.outer)
-            draw_placed(sheet, placed, plan.hand, plan.ink if plan.style != "painted" else (40, 30, 36), plan.caption,
-                        max(1.4, plan.line * 0.6) * scale, rng.randrange(1 << 30))  # fmt: skip
+            line_width = max(1.4, plan.line * 0.6) * scale
+            draw_placed(sheet, placed, plan.hand, plan.letter_ink, plan.caption, line_width, rng.randrange(1 << 30))
             record.texts.append(_text(placed, len(record.texts) + 1, truth.panel.id, sheet))
 
 
-def _room(plan: ComicPlan, art: PanelArt, truth: Truth, taken: list[Box], sheet: Image.Image, scale: float) -> Room:
-    assert truth.panel is not None
-    x0, y0, x1, y1 = truth.panel.box
+def _room(
+    plan: ComicPlan, art: PanelArt, panel: Box, truth: Truth, taken: list[Box], size: tuple[int, int]
+) -> Room:  # fmt: skip
+    """Where a panel's lettering may go: off its frame, and as far over it as the comic's habit allows."""
+    scale = size[0] / WIDTH
+    x0, y0, x1, y1 = panel
     inside = int((plan.frame_width / 2 + 7) * scale)
     if art.cell.slanted:
         inside += int(8 * scale)
@@ -170,10 +174,10 @@ def _room(plan: ComicPlan, art: PanelArt, truth: Truth, taken: list[Box], sheet:
     edge = int(8 * scale)
     reach = (
         max(edge, x0 + inside - out), max(edge, y0 + inside - out),
-        min(sheet.width - edge, x1 - inside + out), min(sheet.height - edge, y1 - inside + out),
+        min(size[0] - edge, x1 - inside + out), min(size[1] - edge, y1 - inside + out),
     )  # fmt: skip
     return Room(
-        box=truth.panel.box,
+        box=panel,
         reach=reach,
         faces=[c.face for c in truth.characters if c.face],
         bodies=[c.box for c in truth.characters],
@@ -183,14 +187,12 @@ def _room(plan: ComicPlan, art: PanelArt, truth: Truth, taken: list[Box], sheet:
 
 
 def _place(
-    plan: ComicPlan, line: Line, speakers: dict[int, Speaker], room: Room, rng: object, scale: float
+    plan: ComicPlan, line: Line, speakers: dict[int, Speaker], room: Room, rng: random.Random, scale: float
 ) -> Placed | None:  # fmt: skip
-    import random
-
-    assert isinstance(rng, random.Random)
+    """Find room for a line; None when there is none, or nobody to be seen who says it."""
     if line.kind == "sfx":
-        fill, edge = (WHITE, plan.ink) if plan.grey else (hsv(rng.choice((0.0, 0.1, 0.14, 0.55)), 0.85, 1.0), plan.ink)
-        return place_sound(line.text, rng, room, scale, fill, edge)
+        fill = WHITE if plan.grey else hsv(rng.choice((0.0, 0.1, 0.14, 0.55)), 0.85, 1.0)
+        return place_sound(line.text, rng, room, scale, fill, plan.ink)
     text = plan.hand.write(line.text)
     if line.kind == "narration":
         return place_balloon(text, "narration", "box", plan.hand, room, None, scale)
@@ -207,7 +209,8 @@ def _place(
     return place_balloon(text, line.kind, shape, plan.hand, room, speaker, scale)
 
 
-def _text(placed: Placed, number: int, panel: int | None, sheet: Image.Image) -> Text:
+def _text(placed: Placed, number: int, panel: int, sheet: Image.Image) -> Text:
+    """The record of a placed line; `balloon` and `tail` (root, tip) are in page pixels."""
     x0, y0, x1, y1 = placed.box
     outer = placed.outer
     extra: dict[str, object] = {

@@ -82,6 +82,11 @@ class ComicPlan:
     fading: float
 
     @property
+    def letter_ink(self) -> Colour:
+        """What balloons are lettered with; paint is too pale for it."""
+        return (40, 30, 36) if self.style == "painted" else self.ink
+
+    @property
     def dark_paper(self) -> bool:
         """Whether letters straight on the paper must be light."""
         return luma(self.paper) < 130

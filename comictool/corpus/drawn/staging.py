@@ -11,7 +11,6 @@ from comictool.corpus.drawn.poses import EMOTIONS, POSES
 from comictool.corpus.drawn.scenery import Camera, Floor
 from comictool.corpus.drawn.script import Beat
 
-SHOTS = ("long", "full", "medium", "close")
 # Per shot: horizon as share of the height (from, to), zoom of the place, depth of the floor at the bottom edge.
 CAMERA = {
     "long": (0.42, 0.58, 0.75, 0.25),
