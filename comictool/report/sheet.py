@@ -83,28 +83,44 @@ def write_sheet(
     Raises:
         OSError: the file cannot be written.
     """
-    shown = list(tiles[:MOST_TILES])
-    side = side_for(len(shown) + (query is not None))
+    shown = min(len(tiles), MOST_TILES)
+    markup, missing = sheet_section(tiles, query=query, notes=notes, side=side_for(shown + (query is not None)))
+    write_text(path, html_page(title, f"<h1>{escape(title)}</h1>\n<main>\n{markup}</main>\n", STYLE))
+    return missing
+
+
+def sheet_section(
+    tiles: Sequence[Tile], *, query: Tile | None = None, notes: Sequence[str] = (), side: int, name: str = ""
+) -> tuple[str, int]:
+    """The markup of one group of tiles, for a page with `STYLE`; and how many pictures could not be shown.
+
+    Args:
+        tiles: in order; at most `MOST_TILES` are shown.
+        query: shown first and apart.
+        notes: lines above the tiles.
+        side: longest side of a thumbnail in pixels.
+        name: keeps the anchors of several sections on one page apart.
+    """
+    shown = tiles[:MOST_TILES]
     lines = [*notes]
     if len(tiles) > len(shown):
         lines.append(f"The first {len(shown)} of {len(tiles)} are shown.")
     if not shown:
         lines.append("Nothing was found.")
-    body = [f"<h1>{escape(title)}</h1>\n", *(f'<p class="quiet">{escape(line)}</p>\n' for line in lines)]
+    parts = [f'<p class="quiet">{escape(line)}</p>\n' for line in lines]
+    parts.append(f"<div{' class=with-query' if query else ''}>\n")
     missing = 0
-    body.append(f"<main{' class=with-query' if query else ''}>\n")
     if query is not None:
-        markup, bad = _figure(query, "query", side)
+        markup, bad = _figure(query, f"{name}query", side)
         missing += bad
-        body.append(f'<section class="query" id="to-query" aria-label="Query">\n{markup}</section>\n')
-    body.append('<ol class="tiles">\n')
+        parts.append(f'<section class="query" id="to-{name}query" aria-label="Query">\n{markup}</section>\n')
+    parts.append('<ol class="tiles">\n')
     for number, tile in enumerate(shown, start=1):
-        markup, bad = _figure(tile, str(number), side)
+        markup, bad = _figure(tile, f"{name}{number}", side)
         missing += bad
-        body.append(f'<li id="to-{number}">{markup}</li>\n')
-    body.append("</ol>\n</main>\n")
-    write_text(path, html_page(title, "".join(body), STYLE))
-    return missing
+        parts.append(f'<li id="to-{name}{number}">{markup}</li>\n')
+    parts.append("</ol>\n</div>\n")
+    return "".join(parts), missing
 
 
 def _figure(tile: Tile, name: str, side: int) -> tuple[str, bool]:

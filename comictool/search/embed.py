@@ -29,7 +29,7 @@ from comictool.search.publish import Published, publish
 from comictool.search.shards import DTYPES
 from comictool.search.sources import open_source
 from comictool.search.store import LEVELS, StoreHead, StoreSettings, read_head, write_head
-from comictool.search.views import VIEWS, Box
+from comictool.search.views import FEW_VIEWS, VIEWS, Box
 
 JOB = "embed"
 MOST_DECODERS = 4  # one thread decodes 50 pages a second; no encoder of pages and their panels takes more than 200
@@ -71,7 +71,7 @@ def embed_corpus(
     root: Path,
     *,
     levels: Sequence[str] = LEVELS,
-    views: Sequence[Box] = VIEWS,
+    views: Sequence[Box] | None = None,
     dtype: str = "float16",
     batch_size: int | None = None,
     options: JobOptions | None = None,
@@ -83,7 +83,8 @@ def embed_corpus(
         root: the store; made when there is none. With `options.shard` it holds that share of the corpus, and
             `comictool.search.merge.merge_stores` joins the shares.
         levels: what gets vectors, of `panel` and `page`.
-        views: the parts of a page that get a vector, the whole page first.
+        views: the parts of a page that get a vector, the whole page first; None: ten, or six with a heavy encoder,
+            for which each is a forward pass.
         dtype: how vectors are stored, `float16` or `float32`.
         batch_size: pictures handed to the encoder at once; None: as it prefers.
 
@@ -106,7 +107,7 @@ def embed_corpus(
         dimension=encoder.dimension,
         dtype=dtype,
         levels=tuple(level for level in LEVELS if level in levels),
-        views=tuple(views),
+        views=tuple(views if views is not None else FEW_VIEWS if encoder.heavy else VIEWS),
         plugin=choice.remembered(),
         corpus=str(corpus.root.resolve()),
         corpus_nearby=_relative(corpus.root, root),
