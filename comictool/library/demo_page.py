@@ -71,5 +71,7 @@ def _pages(report: DemoReport) -> str:
     tiles = []
     for page in pages[::step][:PAGES_SHOWN]:
         found = f"{len(page.panels)} panels" if page.panels else "no panels"
-        tiles.append(Tile(library.image_path(page), id=page.id, lines=[f"{page.type}, {found}, {page.direction}"]))
+        facts = f"{page.type}, {found}, {page.direction}"
+        boxes = [panel.box for panel in page.panels]
+        tiles.append(Tile(library.image_path(page), id=page.id, lines=[facts], outlines=boxes))
     return sheet_section(tiles, side=SIDE, name="page-")[0]

@@ -30,6 +30,12 @@ figure { margin: 0; height: 100%; background: var(--card); border: 1px solid var
 figure a.open { display: flex; align-items: center; justify-content: center; background: #0001; min-height: 6rem;
   flex: 1; }
 figure img { display: block; max-width: 100%; max-height: 22rem; width: auto; height: auto; margin: auto; }
+.drawn-on { position: relative; display: inline-block; line-height: 0; margin: auto; }
+.outlines { position: absolute; inset: 0; width: 100%; height: 100%; }
+.outlines rect { fill: none; stroke: #e0218a; stroke-width: 3; vector-effect: non-scaling-stroke; }
+.outlines text { fill: #e0218a; stroke: #fff; stroke-width: 4; paint-order: stroke; font-weight: 700;
+  vector-effect: non-scaling-stroke; }
+figure:target .drawn-on { height: 100%; }
 figure .missing { padding: 1.2rem; color: var(--quiet); font-size: .85rem; flex: 1; }
 figcaption { padding: .45rem .6rem .55rem; font-size: .85rem; }
 figcaption strong { font-weight: 600; }
@@ -59,6 +65,7 @@ class Tile:
         id: shown first, in bold.
         score: shown beside it; None for none.
         lines: further lines of the caption.
+        outlines: boxes to draw on a whole page, in pixels, numbered from 1.
     """
 
     image: Path
@@ -66,6 +73,7 @@ class Tile:
     id: str = ""
     score: float | None = None
     lines: Sequence[str] = field(default_factory=tuple)
+    outlines: Sequence[tuple[int, int, int, int]] = field(default_factory=tuple)
 
 
 def write_sheet(
@@ -131,9 +139,22 @@ def _figure(tile: Tile, name: str, side: int) -> tuple[str, bool]:
         return f"<figure>{note}{_caption(tile, None)}</figure>", True
     text = escape(tile.id or tile.image.name)
     picture = f'<img src="{small.uri}" width="{small.width}" height="{small.height}" alt="{text}" loading="lazy">'
+    if tile.outlines and tile.box is None:
+        picture = f'<span class="drawn-on">{picture}{_outlines(tile, small)}</span>'
     opened = f'<a class="open" href="#show-{name}">{picture}</a>'
     closed = f'<a class="close" href="#to-{name}" aria-label="Close">\u2715</a>'
     return f'<figure id="show-{name}">{opened}{closed}{_caption(tile, small)}</figure>', False
+
+
+def _outlines(tile: Tile, small: Thumbnail) -> str:
+    """Numbered boxes over a page; the drawing is stretched with the picture under it."""
+    letter = small.page_height / 14
+    marks = []
+    for number, (x0, y0, x1, y1) in enumerate(tile.outlines, start=1):
+        marks.append(f'<rect x="{x0}" y="{y0}" width="{x1 - x0}" height="{y1 - y0}"/>')
+        marks.append(f'<text x="{x0 + letter / 4:.0f}" y="{y0 + letter:.0f}" font-size="{letter:.0f}">{number}</text>')
+    box = f"0 0 {small.page_width} {small.page_height}"
+    return f'<svg class="outlines" viewBox="{box}" preserveAspectRatio="none" aria-hidden="true">{"".join(marks)}</svg>'
 
 
 def _caption(tile: Tile, small: Thumbnail | None) -> str:

@@ -23,7 +23,7 @@ from comictool.search.embed import embed_corpus
 from comictool.search.merge import merge_stores
 from comictool.search.parts import parts_folder, work_folder
 from comictool.search.store import Store, read_head
-from comictool.search.views import VIEWS, page_views
+from comictool.search.views import FEW_VIEWS, VIEWS, page_views
 from tests.search.fakes import FakeChoice, FakeEncoder, make_corpus, make_page
 
 COMICS = {"b": 5, "a 10": 3, "a 2": 40, "odd 'name' % [x]": 2}
@@ -82,8 +82,14 @@ def test_a_zarr_library_sees_everything(corpus: Corpus, tmp_path: Path) -> None:
 def test_processes_threads_and_batches_give_the_same_store(corpus: Corpus, tmp_path: Path) -> None:
     embed_corpus(corpus, FakeChoice(), tmp_path / "one", options=INLINE)
     embed_corpus(corpus, FakeChoice(), tmp_path / "two", options=JobOptions(jobs=2))
-    embed_corpus(corpus, FakeChoice(heavy=True), tmp_path / "three", options=JobOptions(jobs=3), batch_size=7)
+    three = JobOptions(jobs=3)
+    embed_corpus(corpus, FakeChoice(heavy=True), tmp_path / "three", options=three, batch_size=7, views=VIEWS)
     assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "three")
+
+
+def test_a_heavy_encoder_gets_fewer_views_unless_told(corpus: Corpus, tmp_path: Path) -> None:
+    embed_corpus(corpus, FakeChoice(heavy=True), tmp_path / "s", options=INLINE)
+    assert read_head(tmp_path / "s").settings.views == FEW_VIEWS
 
 
 def test_three_shards_merged_are_one_run(corpus: Corpus, tmp_path: Path) -> None:
