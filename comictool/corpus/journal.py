@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from comictool.core.errors import InputError
-from comictool.core.files import atomic_file, write_json
+from comictool.core.files import TEMPORARY_SUFFIX, atomic_file, write_json
 from comictool.core.ledger import Ledger
 
 FOLDER = ".jobs/normalize"
@@ -96,6 +96,14 @@ def finish_pending(root: Path) -> bool:
         return False
     with Ledger(root / FOLDER, "lock").writing():
         return _finish(root)
+
+
+def remove_left(target: Path) -> None:
+    """Remove temporary files that a kill left where `target` was being written; only for its one writer to call."""
+    if target.parent.is_dir():
+        for name in os.listdir(target.parent):
+            if name.startswith(f".{target.name[:40]}.") and name.endswith(TEMPORARY_SUFFIX):
+                (target.parent / name).unlink(missing_ok=True)
 
 
 def forget(ledger: Ledger, keys: Iterable[str]) -> None:

@@ -71,6 +71,8 @@ def place_split(
     options = options or JobOptions()
     # What lies in the folders is looked at anew each time, so there is nothing to skip.
     again = JobOptions(options.jobs, options.shard, "never", options.limit, options.dry_run)
+    if not options.dry_run:
+        _tidy(root, manifest)
     items = [
         Item(f"{level}/{split}/{comic}", "", (level, split, comic, pages))
         for level in manifest["levels"]
@@ -107,6 +109,15 @@ def remove_stale(root: Path, before: dict[str, Any], after: dict[str, Any]) -> N
                 same = before["link"] == after["link"] and before["by"] == after["by"]
                 if not same or comic not in keep or keep[comic] != pages:
                     _remove(split_folder(root, level, split) / comic_folder(comic))
+
+
+def _tidy(root: Path, manifest: dict[str, Any]) -> None:
+    """Remove temporary links that a kill left."""
+    for level in manifest["levels"]:
+        for split in SPLITS:
+            folder = split_folder(root, level, split)
+            names = os.listdir(folder) if folder.is_dir() else []
+            _remove_files(folder, (name for name in names if name.endswith(TEMPORARY_SUFFIX)))
 
 
 def _place(root: Path, manifest: dict[str, Any], level: str, split: str, comic: str, pages: set[int] | None) -> int:

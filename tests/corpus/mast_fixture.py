@@ -91,8 +91,8 @@ def comics() -> dict[str, list[Page]]:
 def grid_box(panel: Box | list[tuple[float, float]]) -> Box:
     """A figure inside a panel of the grid."""
     assert isinstance(panel, tuple)
-    x0, y0, x1, y1 = panel  # type: ignore[misc]
-    return x0 + 5, y0 + 5, x1 - 5, y1 - 5  # type: ignore[operator]
+    x0, y0, x1, y1 = panel
+    return x0 + 5, y0 + 5, x1 - 5, y1 - 5
 
 
 def panel_colour(comic: str, page: int, panel: int) -> tuple[int, int, int]:

@@ -16,8 +16,8 @@ from comictool.corpus.exporting.assignment import MIN_OVERLAP, assign_panel
 from comictool.corpus.exporting.crops import Crop, CropOptions, CutPage
 from comictool.corpus.exporting.emotions import emotion_of
 from comictool.corpus.exporting.export import PagePlan, export_pages, finished_pages, page_crops, plan_pages
-from comictool.corpus.exporting.indexing import CharacterRow, write_index
-from comictool.corpus.journal import finish_pending
+from comictool.corpus.exporting.indexing import CharacterRow, crops_file, index_file, write_index
+from comictool.corpus.journal import finish_pending, remove_left
 from comictool.corpus.names import natural_key
 from comictool.corpus.records import Box, Character, PageRecord, Panel, clamp_box
 from comictool.corpus.split_folders import refresh_split
@@ -103,6 +103,9 @@ def export_characters(
     )  # fmt: skip
     if not dry_run:
         rows, frequency = _all_rows(name, plans.pages, root)
+        if options is None or options.shard == (1, 1):  # other shards may be writing theirs just now
+            remove_left(index_file(root, chosen.part))
+            remove_left(crops_file(root, chosen.part))
         write_index(root, chosen.part, rows, frequency, FOLDERS[chosen.part])
         refresh_split(root)
     return report

@@ -1,0 +1,249 @@
+"""New names in every file that mentions comics: CSV tables, page records, JSON files, packs, ledgers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from comictool.core.errors import InputError
+from comictool.corpus.crop_names import same_name
+from comictool.corpus.csv_tables import Row, read_rows, rewrite_table
+from comictool.corpus.journal import Staging
+from comictool.corpus.packs.renaming import rename_comics
+
+METADATA = "annotations/metadata.csv"
+NAME, DIRECTORY = "Document Name", "Document Directory"  # of a MAST export
+TITLE = "Title Norm"  # the column that normalising adds to metadata.csv
+# Columns that hold a comic's name, and columns that begin with one followed by the separator given here.
+NAME_COLUMNS = ("document", "comic")
+PREFIX_COLUMNS = {"character": "_", "panel_id": "/"}
+# Columns and JSON keys that hold a path in the corpus, such as page_images/<comic>/page-1.jpg.
+PATH_KEYS = ("image", "file", "path", "depth", "file_name", "page_image_path")
+
+
+Stage: TypeAlias = "Callable[[Staging, str, Renaming], None]"
+
+
+class Renaming:
+    """New names of comics by old name, however accents are encoded; unknown names stay as they are.
+
+    Args:
+        names: by the name under which the corpus opens, which is the name of the folder too.
+        titles: by what `Document Name` holds, which need not be possible as a folder.
+    """
+
+    def __init__(self, names: Mapping[str, str], titles: Mapping[str, str]) -> None:
+        self.names = {same_name(old): new for old, new in names.items()}
+        self.titles = {same_name(old): new for old, new in titles.items()}
+
+    def name(self, text: str) -> str:
+        """The new name of a comic; blanks around it do not matter."""
+        return self.names.get(same_name(text), text)
+
+    def title(self, text: str) -> str:
+        """The new contents of a cell of `Document Name`."""
+        return self.titles.get(same_name(text), text)
+
+    def prefix(self, text: str, separator: str) -> str:
+        """Text that begins with a name: the longest known one, for names may contain the separator."""
+        end = len(text)
+        while (end := text.rfind(separator, 0, end)) > 0:
+            if same_name(text[:end]) in self.names:
+                return self.name(text[:end]) + text[end:]
+        return text
+
+    def path(self, text: str) -> str:
+        """A relative path whose second component is a comic's folder."""
+        parts = text.split("/")
+        if len(parts) < 3:
+            return text
+        return "/".join([parts[0], self.name(parts[1]), *parts[2:]])
+
+    def values(self, value: Any, key: str = "") -> Any:
+        """JSON with new names under `comic` and `document` and new paths under the keys of paths."""
+        if isinstance(value, dict):
+            return {k: self.values(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self.values(v, key) for v in value]
+        if isinstance(value, str) and key in NAME_COLUMNS:
+            return self.name(value)
+        if isinstance(value, str) and key in PATH_KEYS:
+            return self.path(value)
+        return value
+
+
+def stage_table(staging: Staging, file: str, renaming: Renaming) -> None:
+    """New names in a CSV file, by its columns."""
+
+    def make(header: Row) -> tuple[Row, Callable[[Row], Row]]:
+        columns = {index: title.strip() for index, title in enumerate(header)}
+
+        return header, lambda row: _row(columns, row, renaming)
+
+    with staging.replacing(file) as stream:
+        changed = rewrite_table(staging.root / file, stream, make)
+    if not changed:
+        staging.change.replacements.pop()
+
+
+def _row(columns: Mapping[int, str], row: Row, renaming: Renaming) -> Row:
+    comic = next((text for index, text in enumerate(row) if columns.get(index) in ("document", "comic")), "")
+    return [_cell(columns.get(index, ""), text, comic, renaming) for index, text in enumerate(row)]
+
+
+def _cell(column: str, text: str, comic: str, renaming: Renaming) -> str:
+    if column in (NAME, TITLE):
+        return renaming.title(text)
+    if column in NAME_COLUMNS:
+        return renaming.name(text)
+    if column in PREFIX_COLUMNS:
+        separator = PREFIX_COLUMNS[column]
+        # The row says which comic it is of; the text alone may be read in two ways (a_b_1: 1 of a_b, or b_1 of a).
+        if comic and text.startswith(comic + separator):
+            return renaming.name(comic) + text[len(comic) :]
+        return renaming.prefix(text, separator)
+    return renaming.path(text) if column in PATH_KEYS else text
+
+
+def stage_titles(staging: Staging, renaming: Renaming, *, remove: bool) -> bool:
+    """Add the column `Title Norm` to metadata.csv, or remove it again; True when it is ours to remove later.
+
+    A comic that panels.csv does not mention gets an empty cell (the published script stops there).
+    """
+    file = staging.root / METADATA
+    if not file.is_file():
+        return False
+    comic_of = directories(staging.root)
+    added = False
+
+    def make(header: Row) -> tuple[Row, Callable[[Row], Row]]:
+        nonlocal added
+        columns = {index: title.strip() for index, title in enumerate(header)}
+        titles = list(columns.values())
+        if remove and TITLE in titles:
+            at = titles.index(TITLE)
+            return header[:at] + header[at + 1 :], lambda row: _row(columns, row, renaming)[:at] + row[at + 1 :]
+        if remove or DIRECTORY not in titles:
+            return header, lambda row: _row(columns, row, renaming)
+        directory, width = titles.index(DIRECTORY), len(header)
+        added = TITLE not in titles
+        at = width if added else titles.index(TITLE)
+
+        def change(row: Row) -> Row:
+            comic = comic_of.get(row[directory].strip() if directory < len(row) else "", "")
+            full = [*_row(columns, row, renaming), *[""] * (at - len(row))]
+            return [*full[:at], renaming.title(comic) or "".join(full[at : at + 1]), *full[at + 1 :]]
+
+        return ([*header, TITLE] if added else header), change
+
+    with staging.replacing(METADATA) as stream:
+        changed = rewrite_table(file, stream, make)
+    if not changed:
+        staging.change.replacements.pop()
+    return added
+
+
+def stage_records(staging: Staging, renaming: Renaming) -> None:
+    """Page records and comic facts under their new names."""
+    for folder, suffix in (("annotations/pages", ".jsonl"), ("annotations/comics", ".json")):
+        for file in sorted((staging.root / folder).glob(f"*{suffix}")):
+            new = renaming.name(file.stem)
+            if new == file.stem:
+                continue
+            text = file.read_text("utf-8")
+            staging.change.renames.append((folder, file.name, new + suffix))
+            with staging.replacing(f"{folder}/{new}{suffix}") as stream:
+                if suffix == ".jsonl":
+                    lines = (_json(line, file) for line in text.splitlines() if line.strip())
+                    stream.writelines(_line(renaming.values(line)) for line in lines)
+                else:
+                    value = renaming.values(_json(text, file))
+                    stream.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode("utf-8"))
+
+
+def stage_manifest(staging: Staging, file: str, renaming: Renaming) -> None:
+    """`splits.json`: comics or pages of each split, groups of duplicates, folders."""
+    value = _json((staging.root / file).read_text("utf-8"), staging.root / file)
+    pages = value.get("by") == "page"
+    value["splits"] = {
+        split: [renaming.prefix(m, "/") if pages else renaming.name(m) for m in members]
+        for split, members in value.get("splits", {}).items()
+    }
+    value["groups"] = [[renaming.name(comic) for comic in group] for group in value.get("groups", [])]
+    _stage_json(staging, file, value)
+
+
+def stage_classes(staging: Staging, file: str, renaming: Renaming) -> None:
+    """`classification.json`: the comics are keys."""
+    value = _json((staging.root / file).read_text("utf-8"), staging.root / file)
+    classes = value.get("comic_to_cls", {})
+    value["comic_to_cls"] = {renaming.name(comic): number for comic, number in classes.items()}
+    _stage_json(staging, file, value)
+
+
+def stage_json(staging: Staging, file: str, renaming: Renaming) -> None:
+    """Any other JSON file in the annotations: names and paths by their keys."""
+    before = _json((staging.root / file).read_text("utf-8"), staging.root / file)
+    after = renaming.values(before)
+    if after != before:
+        _stage_json(staging, file, after)
+
+
+def stage_pack(staging: Staging, file: str, renaming: Renaming) -> None:
+    """A pack and its index. The pack is copied, so that a kill cannot hurt it."""
+    index = file.removesuffix(".hdf5") + "_indexing.json"
+    value = _json((staging.root / index).read_text("utf-8"), staging.root / index)
+    comics = {comic for group in value.values() for comic in group}
+    if all(renaming.name(comic) == comic for comic in comics):
+        return
+    with staging.replacing_path(file) as path:
+        shutil.copyfile(staging.root / file, path)
+        rename_comics(path, {comic: renaming.name(comic) for comic in comics})
+    renamed = {
+        group: {renaming.name(comic): entries for comic, entries in found.items()} for group, found in value.items()
+    }
+    _stage_json(staging, index, renamed, indent=None)
+
+
+def stage_ledger(staging: Staging, file: str, renaming: Renaming) -> None:
+    """A ledger of exported pages, whose keys are `<comic>/<page>`, so that finished pages stay finished."""
+    lines = []
+    for line in (staging.root / file).read_text("utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+            entry["key"] = renaming.prefix(entry["key"], "/")
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+            continue  # a line that a kill cut off; its page is done again
+        lines.append(_line(entry))
+    with staging.replacing(file) as stream:
+        stream.writelines(lines)
+
+
+def directories(root: Path) -> dict[str, str]:
+    """`Document Directory` to `Document Name`, as panels.csv joins them; the first name of a directory counts."""
+    file = root / "annotations" / "panels.csv"
+    joined: dict[str, str] = {}
+    if file.is_file():
+        for row in read_rows(file, needed=(NAME,)):
+            if row.get(DIRECTORY, "").strip():
+                joined.setdefault(row[DIRECTORY].strip(), row[NAME].strip())
+    return joined
+
+
+def _stage_json(staging: Staging, file: str, value: Any, *, indent: int | None = 2) -> None:
+    with staging.replacing(file) as stream:
+        stream.write((json.dumps(value, ensure_ascii=False, indent=indent) + "\n").encode("utf-8"))
+
+
+def _json(text: str, file: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{file} is not JSON, so the names in it cannot be changed") from error
+
+
+def _line(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode("utf-8")
