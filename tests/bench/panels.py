@@ -181,9 +181,8 @@ def main() -> int:
             for who, detect in (("ours", ours), ("floor", plain_cut)):
                 score = evaluate(pages, detect)
                 invented = sum(row[1] for row in score.counts)
-                print(
-                    f"{name:34s} {who:6s} {len(pages):3d}  {invented} panels invented on {len(pages) - score.exact} pages"
-                )
+                wrong = len(pages) - score.exact
+                print(f"{name:34s} {who:6s} {len(pages):3d}  {invented} panels invented on {wrong} pages")
     print(f"speed: {pages_per_second(DATA):.1f} pages a second on one core (1000x1400, CPU time)")
     return 0
 

@@ -18,6 +18,8 @@ LOCAL_SPREAD = 0.07  # blur of the local paper colour, as a share of the longer 
 NEAR_COLOUR = 48  # levels within which a pixel counts as the same paper before its local shade is known
 TOLERANCE = (15.0, 40.0)  # levels: clean digital pages need the first, grainy scans up to the second
 SCANNED = 2.0  # grain from which a page is taken for a scan, whose paper has stains and shadows
+GRAINY = 9.0  # grain from which a page is smoothed first: noise as strong as faint lines
+SMOOTHING = 0.8  # working pixels
 GRAIN = 5.0  # tolerance in units of the paper's grain; the mean step of Gaussian noise is 1.13 deviations
 LINE = 5  # working pixels; frame lines are thinner
 SPECK = 10  # pixels of the working copy: dust and print grain, below the size of a letter
@@ -94,6 +96,11 @@ def background_mask(planes: np.ndarray, colour: np.ndarray) -> np.ndarray:
     distance = _beyond(planes, colour)
     near = distance <= NEAR_COLOUR
     grain = _grain(planes[1], near)
+    if grain >= GRAINY and _grain(planes[1], near & _margin(near.shape)) >= GRAINY:  # else it is screentone
+        planes = np.stack([ndimage.gaussian_filter(plane, SMOOTHING) for plane in planes])
+        distance = _beyond(planes, colour)
+        near = distance <= NEAR_COLOUR
+        grain = _grain(planes[1], near)
     tolerance = float(np.clip(GRAIN * grain, *TOLERANCE))
     if grain >= SCANNED:
         distance = _beyond(planes, _local_shade(planes, colour, near))
@@ -140,6 +147,14 @@ def _beyond(planes: np.ndarray, colour: np.ndarray) -> np.ndarray:
     if float(np.mean(colour)) >= 128:
         return np.maximum(above * 0.5, below)
     return np.maximum(above, below * 0.5)
+
+
+def _margin(shape: tuple[int, ...]) -> np.ndarray:
+    """The page's margin as a mask (h, w) bool."""
+    inner = max(3, int(RING[1] * min(shape)))
+    mask = np.ones(shape, dtype=bool)
+    mask[inner:-inner, inner:-inner] = False
+    return mask
 
 
 def _ring(planes: np.ndarray) -> np.ndarray:

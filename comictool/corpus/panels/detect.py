@@ -21,6 +21,8 @@ SOURCE = "gutters-1"
 PROSE = 0.22  # share of the page under lines of letters; the wordiest comic pages seen have .18, prose from .3 up
 FEW_PANELS = 2  # prose and credits in a box or two; four framed columns of prose are not met
 CONVINCING = 0.8  # score from which no other guess at the background is tried
+A_PANEL = 0.03  # worth of one more panel, against scores from 0 to 1
+MANY_PANELS = 8  # beyond which more are no argument
 SMALLEST_PAGE = 32  # pixels; a smaller picture is no page
 
 
@@ -48,9 +50,9 @@ def detect_panels(image: np.ndarray, direction: str = "ltr") -> list[Panel]:
     colour: tuple[int, int, int] = (255, 255, 255)
     for background in candidate_backgrounds(page):
         verdict = _explain(background.mask, grey)
-        if verdict.score > best.score:
+        if _worth(verdict) > _worth(best):
             best, colour = verdict, background.colour
-        if best.score >= CONVINCING:
+        if best.score >= CONVINCING and not _mostly_bleeds(best):
             break
     doubtful = len(best.frames) <= FEW_PANELS or best.score < CONVINCING
     if best.frames and doubtful and lettering_share(page.planes[1]) >= PROSE:
@@ -61,6 +63,16 @@ def detect_panels(image: np.ndarray, direction: str = "ltr") -> list[Panel]:
         Panel(id=number, box=boxes[i], order=number, score=_score(best.frames[i], best.score), source=SOURCE)
         for number, i in enumerate(order, start=1)
     ]
+
+
+def _worth(verdict: Verdict) -> float:
+    """For choosing among backgrounds: of two that explain the page, the one that parts it further is right."""
+    return verdict.score + A_PANEL * min(len(verdict.frames), MANY_PANELS)
+
+
+def _mostly_bleeds(verdict: Verdict) -> bool:
+    """Whether the page has no margin to tell its background by, so that a frame's black may have been taken for it."""
+    return sum(frame.bleeds > 0 for frame in verdict.frames) > 0.5 * len(verdict.frames)
 
 
 def _explain(paper: np.ndarray, grey: np.ndarray) -> Verdict:

@@ -10,6 +10,8 @@ from scipy import ndimage
 from comictool.corpus.panels.cells import Cell, is_lettering
 
 SIDE_WINDOW = 0.02  # share of the working page's longer side in which a side may wander
+SIDE_SLOPES = (0.0, -0.015, 0.015, -0.03, 0.03, -0.045, 0.045)  # tilt of a side: crooked scans, loose hands
+TILT_SHOWS = 100  # working pixels: over a shorter side such a tilt stays within the window
 SNAP = 0.4  # a side this straight is moved onto its straight part, past dust and balloons that stick out
 BLEED = 0.012  # a side this near the page's edge (share of the longer side) runs over it
 OUTLINE = 5  # working pixels; frame lines are thinner
@@ -106,12 +108,17 @@ def _left_side(ink: np.ndarray, inside: np.ndarray, window: int) -> tuple[float,
     first, has = along.argmax(1), along.any(1)
     if not has.any():
         return 0.0, 0
-    counts = np.bincount(first[has], minlength=reach).astype(np.float64)
-    sums = np.convolve(counts, np.ones(window))[: len(counts)]  # sums[i] = counts[i - window + 1] + ... + counts[i]
-    last = int(sums.argmax())
-    straight = float(sums[last]) / height
-    if straight < SNAP or float((begin <= 1).mean()) < 0.9:
+    at = np.arange(height)[has] - height / 2
+    straight, start, counts, last_of_best, tilted = 0.0, 0, np.zeros(reach), 0, False
+    for slope in SIDE_SLOPES if height >= TILT_SHOWS else SIDE_SLOPES[:1]:
+        level = np.clip(np.rint(first[has] - slope * at), 0, reach - 1).astype(np.intp)
+        tally = np.bincount(level, minlength=reach).astype(np.float64)
+        sums = np.convolve(tally, np.ones(window))[:reach]  # sums[i] = tally[i - window + 1] + ... + tally[i]
+        last = int(sums.argmax())
+        if sums[last] / height > straight + (0.05 if slope else 0.0):
+            straight, start, counts = float(sums[last]) / height, max(0, last - window + 1), tally
+            last_of_best, tilted = last, slope != 0.0
+    if straight < SNAP or tilted or float((begin <= 1).mean()) < 0.9:
         return straight, 0
-    start = max(0, last - window + 1)
-    filled = np.flatnonzero(counts[start : last + 1] >= 0.03 * height)
+    filled = np.flatnonzero(counts[start : last_of_best + 1] >= 0.03 * height)
     return straight, start + (int(filled[0]) if len(filled) else 0)

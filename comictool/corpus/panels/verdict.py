@@ -20,7 +20,7 @@ SOLID = 0.3  # share of ink in a single panel: framed advertisements are mostly 
 TITLE = 0.22  # height of a small piece, against the median panel's, under which it is lettering
 COVER_SCRAPS = 0.2  # share of the page that pieces beside a cover's picture may take together
 COVER = 0.6  # share of the page that a cover's picture takes
-CATALOGUE = (0.8, 0.55)  # support and fill under which a page is pictures and prices on paper, not panels
+CATALOGUE = (0.86, 0.5)  # support and fill under which a page is pictures and prices on paper, not panels
 EXPLAINED = 0.55  # share of a page's ink that its panels must hold
 COVERED = 0.25  # share of the page that its panels must cover
 
