@@ -148,5 +148,8 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """Entry point of the `comictool` program."""
     if os.environ.get("_COMICTOOL_COMPLETE"):
+        from typer.completion import completion_init
+
+        completion_init()  # tells Typer of the shells; its own add_completion would do so
         build().main(prog_name=PROGRAM)
     sys.exit(run(sys.argv[1:]))

@@ -85,6 +85,9 @@ def draw(
     pages: Annotated[int, typer.Option("-n", "--pages", min=1, help="How many pages.")] = 20,
     comic_pages: Annotated[int, typer.Option("--comic-pages", min=1, help="Pages in one comic.")] = 10,
     seed: Seed = 0,
+    style: Annotated[str | None, typer.Option("--style", help="Only this style of inking.")] = None,
+    width: Annotated[int, typer.Option("--width", min=300, max=4000, help="Pixels.")] = 1000,
+    height: Annotated[int, typer.Option("--height", min=300, max=4000, help="Pixels.")] = 1400,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Workers; 0 is one for each core.")] = 0,
     shard: Annotated[str, typer.Option("--shard", metavar="I/N", help="Draw only the I-th of N parts.")] = "1/1",
     *,
@@ -102,6 +105,7 @@ def draw(
 
     options = JobOptions(jobs=jobs, shard=parse_shard(shard))
     report = draw_corpus(
-        output, pages, seed=seed, comic_pages=comic_pages, options=options, progress=out.progress()
+        output, pages, seed=seed, comic_pages=comic_pages, width=width, height=height, style=style,
+        options=options, progress=out.progress(),
     )  # fmt: skip
     return tell(out, report, {"corpus": str(output)}, [f"comictool embed {output} -o {output / 'store'}"])

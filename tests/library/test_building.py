@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from comictool.core.errors import ExitCode, UsageError
+from comictool.core.jobs import JobOptions
+from comictool.corpus.corpus import Corpus
+from comictool.library.building import LibraryReport, build_library, example_queries
+from comictool.plugins.load import EncoderSpec
+from comictool.search.encoders import SpecChoice
+from comictool.search.query import query_store
+
+CLASSIC = SpecChoice(EncoderSpec("classic"))
+
+
+def build(paths: list[Path], root: Path, **options: object) -> LibraryReport:
+    return build_library(paths, root, CLASSIC, options=JobOptions(jobs=1, **options))  # type: ignore[arg-type]
+
+
+def test_a_folder_of_comics_becomes_searchable_and_stays_so(comics: Path, tmp_path: Path) -> None:
+    root = tmp_path / "library"
+    report = build([comics], root)
+    assert report.exit_code == ExitCode.DONE
+    assert report.summary(root)["pages"] == 9
+    page = next(Corpus.open(root).all_pages())
+    hits = query_store(root, image=Corpus.open(root).image_path(page))
+    assert hits[0].id == page.id
+    again = build([comics], root)
+    assert all(step.done == 0 for step in again.steps)
+    assert again.summary(root)["pages"] == 9
+
+
+def test_new_changed_and_bad_files_are_dealt_with_and_the_rest_is_kept(comics: Path, tmp_path: Path) -> None:
+    source, root = tmp_path / "source", tmp_path / "library"
+    source.mkdir()
+    files = sorted(comics.glob("*.cbz"))
+    shutil.copy(files[0], source)
+    build([source], root)
+    shutil.copy(files[1], source)
+    (source / "broken.cbz").write_bytes(files[2].read_bytes()[:5000])
+    report = build([source], root)
+    assert report.exit_code == ExitCode.FINDINGS
+    assert report.imported.skipped == 1
+    assert any("broken.cbz" in problem.message for problem in report.imported.problems)
+    assert report.summary(root)["comics"] >= 2
+
+
+def test_nothing_readable_is_an_input_error(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.cbz"
+    bad.write_bytes(b"not a comic at all")
+    assert build([bad], tmp_path / "library").exit_code == ExitCode.INPUT
+
+
+def test_a_dry_run_writes_nothing(comics: Path, tmp_path: Path) -> None:
+    report = build([comics], tmp_path / "library", dry_run=True)
+    assert len(report.imported.planned) == 3
+    assert not (tmp_path / "library").exists()
+
+
+def test_shards_are_refused_with_the_way_to_do_it(comics: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as refused:
+        build([comics], tmp_path / "library", shard=(1, 2))
+    assert "comictool embed" in refused.value.hint
+
+
+def test_the_example_queries_are_of_things_in_the_library(comics: Path, tmp_path: Path) -> None:
+    root = tmp_path / "library"
+    build([comics], root)
+    for arguments in example_queries(root):
+        assert arguments[:2] == ["query", str(root)]
+        if "--id" in arguments:
+            assert query_store(root, id=arguments[arguments.index("--id") + 1])
+        else:
+            assert query_store(root, image=Path(arguments[arguments.index("--image") + 1]))

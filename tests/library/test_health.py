@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from comictool.library import health
+from comictool.library.health import as_record, examine
+
+
+def test_this_machine_is_fit(tmp_path: Path) -> None:
+    record = as_record(examine(tmp_path))
+    assert set(record) == {"ok", "version", "checks"}
+    names = [check["name"] for check in record["checks"]]
+    assert {"python", "torch", "torch import", "gpu", "rar extractor", "7z extractor", "plugin classic", "disk"} <= set(
+        names
+    )
+    assert [check for check in record["checks"] if check["status"] == "failed" and check["name"] != "disk"] == []
+
+
+def test_a_torchvision_of_another_build_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess([], 1, "", "RuntimeError: operator torchvision::nms does not exist\n")
+
+    monkeypatch.setattr(health.subprocess, "run", broken)
+    check = next(check for check in examine(tmp_path) if check.name == "torch import")
+    assert check.status == "failed"
+    assert "different builds" in check.detail
+    assert "pip install" in check.fix
+
+
+def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "REQUIRED", ("typer", "no-such-package"))
+    failed = [check for check in examine(tmp_path) if check.status == "failed" and check.name == "no-such-package"]
+    assert failed[0].fix == "pip install no-such-package"
