@@ -101,7 +101,8 @@ def _check_boxes(record: PageRecord) -> Iterator[Finding]:
             yield Finding(item, "box", f"{list(box)} leaves the page of {record.width}x{record.height}")
     for panel in record.panels:
         for x, y in panel.polygon or []:
-            if not (0 <= x <= record.width and 0 <= y <= record.height):
+            across, down = number_of(x), number_of(y)
+            if across is None or down is None or not (0 <= across <= record.width and 0 <= down <= record.height):
                 yield Finding(f"{record.id}: panel {panel.id}", "box", f"its outline leaves the page at ({x}, {y})")
                 break
 
@@ -130,7 +131,7 @@ def _check_references(record: PageRecord) -> Iterator[Finding]:
     for index, segment in enumerate(record.segments, start=1):
         for name, known in (("panel", panels), ("character", people)):
             said = segment.get(name) if isinstance(segment, dict) else None
-            if said is not None and said not in known:
+            if said is not None and not (isinstance(said, int) and said in known):
                 yield Finding(f"{record.id}: segment {index}", "dangling", f"there is no {name} {said}")
 
 

@@ -140,7 +140,9 @@ def _fill(record: PageRecord, annotations: list[Annotation], categories: dict[in
 
 def _kept(segment: dict[str, Any], record: PageRecord) -> dict[str, Any] | None:
     """A segment with plain values only and its box on the page; None when there is no such box."""
-    shapes = [[(x, y) for x, y in shape] for shape in list_of(segment.get("polygons")) if len(shape) >= 3]
+    # Points here, flat numbers in COCO: what is neither is no polygon.
+    listed = [list_of(shape) for shape in list_of(segment.get("polygons"))]
+    shapes = outlines([[v for point in shape for v in _pair(point)] for shape in listed])
     value = segment.get("box")
     if value is None and shapes:
         value = bounds([point for shape in shapes for point in shape])
@@ -164,6 +166,10 @@ def _kept(segment: dict[str, Any], record: PageRecord) -> dict[str, Any] | None:
 
 def _whole(value: float) -> int | float:
     return int(value) if float(value).is_integer() else value
+
+
+def _pair(point: Any) -> list[Any]:
+    return list(point) if isinstance(point, (list, tuple)) and len(point) == 2 else [None]
 
 
 def _is_plain(value: Any) -> bool:

@@ -104,4 +104,6 @@ def host_of(box: Sequence[float], hosts: Sequence[Sequence[float]], at_least: fl
 
 def is_outline_of(polygon: Sequence[tuple[int, int]] | None, box: Box) -> bool:
     """Whether an outline has three points or more and exactly this bounding box."""
-    return polygon is not None and len(polygon) >= 3 and bounds(polygon) == box
+    if polygon is None or len(polygon) < 3 or not all(isinstance(v, int) for point in polygon for v in point):
+        return False
+    return bounds(polygon) == box

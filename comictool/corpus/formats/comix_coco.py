@@ -27,6 +27,22 @@ NAME = "comix-coco"
 FILE = "annotations.json"
 CATEGORIES = {1: "panel", 2: "character", 3: "balloon", 4: "text", 5: "onomatopoeia", 6: "link_sbsc", 7: "face"}
 PAGES_A_BOOK = 10_000  # of the image id rule
+
+
+def _keep(record: PageRecord) -> PageRecord:
+    """Balloons that are boxes on the page."""
+    boxes = [place(_corners(value), record) for value in list_of(record.extra.pop("balloons", None))]
+    if any(boxes):
+        record.extra["balloons"] = [list(box) for box in boxes if box is not None]
+    return record
+
+
+def _corners(value: Any) -> FloatBox | None:
+    numbers = [number_of(v) for v in value] if isinstance(value, (list, tuple)) and len(value) == 4 else [None]
+    known = [n for n in numbers if n is not None]
+    return (known[0], known[1], known[2], known[3]) if len(known) == 4 else None
+
+
 HOLDS = Holds(
     page=frozenset({"type", "type_confidence", "direction"}),
     panels=ALL_PANEL,
@@ -34,7 +50,9 @@ HOLDS = Holds(
     texts=ALL_TEXT,
     extra=frozenset({"balloons"}),
     text_boxes=True,
+    adjust=_keep,
 )
+
 # Other spellings of the seven in files of this dialect.
 _KINDS = {
     "frame": "panel", "body": "character", "person": "character", "speech_balloon": "balloon", "bubble": "balloon",

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from comictool.core.errors import InputError
 from comictool.core.files import write_json
@@ -27,12 +27,15 @@ from comictool.corpus.formats.pictures import PICTURE_FOLDERS, PictureFinder, co
 from comictool.corpus.formats.values import integer_of, list_of, number_of, object_of, read_json, share_of, text_of
 from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
 from comictool.corpus.formats.written import WrittenComic, first_bytes, json_files, suffix_of
-from comictool.corpus.records import DIRECTIONS, PAGE_TYPES, TEXT_KINDS, Character, PageRecord, Panel, Text
+from comictool.corpus.records import DIRECTIONS, PAGE_TYPES, TEXT_KINDS, Box, Character, PageRecord, Panel, Text
 
 NAME, MINIMAL = "dataspec", "dataspec-minimal"
 FOLDER = "dataspec"
-UNIT = 1.1  # coordinates that are all below this are shares of the page, as the public loader takes them
+# Coordinates that are all below this are shares of the page, as the public loader takes them. One at least must be
+# written with a decimal point: whole ones are pixels of a very small panel.
+UNIT = 1.1
 _SNIFFED = 20
+Scale: TypeAlias = tuple[int, int]  # pixels of one unit of x and of y
 _PANEL_KEYS = ("panel_coords", "bbox", "box", "rect", "coords")
 _KINDS = ("dialogue", "thought", "narration", "sfx")  # thought is not in v0.3: it is written as dialogue
 
@@ -215,7 +218,7 @@ def _draft(page: dict[str, Any]) -> Draft:
     entries = [entry for entry in list_of(page["panels"]) if isinstance(entry, dict)]
     shapes = [_shape(entry) for entry in entries]
     known = [bounds(points) for points in shapes if points]
-    shares = bool(known) and all(0 <= v <= UNIT for box in known for v in box)
+    shares = all(0 <= v <= UNIT for box in known for v in box) and any(map(_has_decimals, entries))
     direction = page.get("direction")
 
     def fill(record: PageRecord, problems: Problems) -> None:
@@ -223,8 +226,8 @@ def _draft(page: dict[str, Any]) -> Draft:
         in_order = page.get("panels_in_reading_order") is True or "page_size" not in page
         numbers = _add_panels(record, entries, shapes, scale, in_order, problems)
         _add_page_type(record, page.get("page_type"))
-        _add_characters(record, page, numbers, problems)
-        _add_texts(record, page, entries, numbers, problems)
+        _add_characters(record, page, scale, numbers, problems)
+        _add_texts(record, page, entries, scale, numbers, problems)
 
     return Draft(
         number, reference, fill, checked_size(size[0], size[1]) if len(size) == 2 else None,
@@ -250,8 +253,18 @@ def _shape(entry: dict[str, Any]) -> Points:
     return []
 
 
+def _has_decimals(entry: dict[str, Any]) -> bool:
+    values: list[Any] = [entry.get(key) for key in (*_PANEL_KEYS, "polygon", "segmentation")]
+    while values:
+        value = values.pop()
+        if isinstance(value, float):
+            return True
+        values += list_of(value)
+    return False
+
+
 def _add_panels(
-    record: PageRecord, entries: list[dict[str, Any]], shapes: list[Points], scale: tuple[int, int],
+    record: PageRecord, entries: list[dict[str, Any]], shapes: list[Points], scale: Scale,
     in_order: bool, problems: Problems,
 ) -> list[int | None]:  # fmt: skip
     """Put panels on the page; for each entry its number, None when it has no place on the page."""
@@ -277,11 +290,11 @@ def _add_page_type(record: PageRecord, value: Any) -> None:
 
 
 def _add_characters(
-    record: PageRecord, page: dict[str, Any], numbers: list[int | None], problems: Problems
+    record: PageRecord, page: dict[str, Any], scale: Scale, numbers: list[int | None], problems: Problems
 ) -> None:  # fmt: skip
     people: dict[int, Character] = {}
     for index, entry in enumerate(map(object_of, list_of(page.get("characters")))):
-        box = place(box_of_xywh(entry.get("character_coords")), record)
+        box = _placed(entry.get("character_coords"), scale, record)
         if box is None:
             problems.add(record.id, "a character without a box on the page is left out")
             continue
@@ -293,7 +306,7 @@ def _add_characters(
         record.characters.append(person)
         people[index] = person
     for entry in map(object_of, list_of(page.get("faces"))):
-        box = place(box_of_xywh(entry.get("face_coords")), record)
+        box = _placed(entry.get("face_coords"), scale, record)
         if box is None:
             problems.add(record.id, "a face without a box on the page is left out")
             continue
@@ -309,12 +322,12 @@ def _add_characters(
 
 
 def _add_texts(
-    record: PageRecord, page: dict[str, Any], entries: list[dict[str, Any]], numbers: list[int | None],
-    problems: Problems,
+    record: PageRecord, page: dict[str, Any], entries: list[dict[str, Any]], scale: Scale,
+    numbers: list[int | None], problems: Problems,
 ) -> None:  # fmt: skip
     boxed: list[tuple[int | None, str, str]] = []
     for entry in map(object_of, list_of(page.get("texts"))):
-        box = place(box_of_xywh(entry.get("text_coords")), record)
+        box = _placed(entry.get("text_coords"), scale, record)
         if box is None:
             problems.add(record.id, "a text without a box on the page is left out")
             continue
@@ -334,6 +347,13 @@ def _add_texts(
                     boxed.remove((number, kind, words))  # the same text, already there with its box
                 elif words or value == "":
                     record.texts.append(Text(len(record.texts) + 1, words, kind, panel=number))
+
+
+def _placed(value: Any, scale: Scale, record: PageRecord) -> Box | None:
+    box = box_of_xywh(value)
+    if box is None:
+        return None
+    return place((box[0] * scale[0], box[1] * scale[1], box[2] * scale[0], box[3] * scale[1]), record)
 
 
 def _number(numbers: list[int | None], value: Any) -> int | None:

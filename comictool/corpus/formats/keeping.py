@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from comictool.core.errors import InputError
 from comictool.corpus.formats.boxes import is_outline_of
-from comictool.corpus.records import Character, PageRecord, Panel, Text
+from comictool.corpus.formats.values import number_of, share_of, text_of
+from comictool.corpus.records import PAGE_TYPES, TEXT_KINDS, Character, PageRecord, Panel, Text
 
 _ALWAYS = {"id", "box", "text"}  # what makes an item; id and order are numbered anew
 _LISTS = (("panels", Panel), ("characters", Character), ("texts", Text))
@@ -51,6 +53,7 @@ class Holds:
 
 def keep(record: PageRecord, holds: Holds) -> PageRecord:
     """The part of a record that a format can hold, on a copy; ids are still the old ones."""
+    record = sane(record)
     kept = PageRecord(record.comic, record.page, record.image, record.width, record.height, direction=holds.direction)
     for name in holds.page:
         setattr(kept, name, getattr(record, name))
@@ -59,12 +62,61 @@ def keep(record: PageRecord, holds: Holds) -> PageRecord:
         if held is not None:
             items = [item for item in getattr(record, name) if _has_room(item, holds)]
             setattr(kept, name, [_strip(item, kind, held) for item in items])
-    kept.segments = copy.deepcopy(record.segments) if holds.segments else []
-    kept.extra = {key: copy.deepcopy(value) for key, value in record.extra.items() if key in holds.extra}
+    kept.segments = [dict(segment) for segment in record.segments] if holds.segments else []
+    kept.extra = {key: value for key, value in record.extra.items() if key in holds.extra}
     for panel in kept.panels:
         if not is_outline_of(panel.polygon, panel.box):
             panel.polygon = None
     return holds.adjust(kept)
+
+
+def sane(record: PageRecord) -> PageRecord:
+    """A copy whose values every format can write: known kinds, scores in 0..1, text that is Unicode, segments.
+
+    Records of a native corpus are checked for their types when they are read, not for everything else.
+
+    Raises:
+        InputError: an extra fact is nested too deeply.
+    """
+    try:
+        return _sane(record)
+    except RecursionError as error:
+        raise InputError(f"{record.id}: its extra facts are nested too deeply") from error
+
+
+def _sane(record: PageRecord) -> PageRecord:
+    out = copy.copy(record)
+    out.extra, out.runs = writable(record.extra), writable(record.runs)
+    out.segments = [writable(segment) for segment in record.segments if isinstance(segment, dict)]
+    out.type = record.type if record.type in PAGE_TYPES else "unknown"
+    out.type_confidence = share_of(record.type_confidence, 0.0)
+    out.panels = [
+        replace(p, score=share_of(p.score), source=_text(p.source), extra=writable(p.extra)) for p in record.panels
+    ]
+    out.characters = [
+        replace(c, score=share_of(c.score), valence=number_of(c.valence), arousal=number_of(c.arousal),
+                identity=None if c.identity is None else _text(c.identity), extra=writable(c.extra))
+        for c in record.characters
+    ]  # fmt: skip
+    out.texts = [
+        replace(t, confidence=share_of(t.confidence), text=_text(t.text), source=_text(t.source),
+                kind=t.kind if t.kind in TEXT_KINDS else "dialogue", extra=writable(t.extra))
+        for t in record.texts
+    ]  # fmt: skip
+    return out
+
+
+def writable(value: Any) -> Any:
+    """JSON values whose texts can all be written as UTF-8."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_text(key): writable(item) for key, item in value.items()}
+    return [writable(item) for item in value] if isinstance(value, list) else value
+
+
+def _text(value: str) -> str:
+    return text_of(value) or ""
 
 
 def numbered(record: PageRecord) -> PageRecord:

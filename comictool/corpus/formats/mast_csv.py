@@ -100,7 +100,7 @@ def on_unit_scale(level: int) -> float:
 
 def class_of(value: float) -> int:
     """The class 1..5 nearest to a value in -1..1; halves go up, so that the answer is the same on every machine."""
-    return min(SCALE, max(1, int(value * 2 + 3.5)))
+    return int(min(1.0, max(-1.0, value)) * 2 + 3.5)
 
 
 def _folders(root: Path) -> list[str]:

@@ -68,6 +68,8 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
             for record in comic.pages:
                 if not record.image.casefold().endswith(".jpg"):
                     problems.add(record.id, "its picture is no .jpg, the only ending that the research scripts open")
+                if not (record.panels or record.characters or (destination / record.image).is_file()):
+                    problems.add(record.id, "it has no panel, no character and no picture, so that it has no place")
                 for panel in record.panels:
                     vertices = _vertices(panel.box, panel.polygon)
                     panels.writerow([comic.name, comic.name, record.page, vertices, panel.order])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from comictool.core.errors import ComicError, UsageError
 from comictool.core.files import TEMPORARY_SUFFIX, atomic_file
-from comictool.corpus.formats.keeping import facts_lost, keep, losses, numbered, sentences
+from comictool.corpus.formats.keeping import facts_lost, keep, losses, numbered, sane, sentences, writable
 from comictool.corpus.formats.registry import Format
 from comictool.corpus.formats.view import CorpusLike, Problems
 from comictool.corpus.formats.written import WrittenComic
@@ -141,7 +141,7 @@ def _outgoing(
     counts: Counter[str],
 ) -> Iterator[WrittenComic]:  # fmt: skip
     for comic, name in names.items():
-        facts = corpus.comic_facts(comic)
+        facts = writable(corpus.comic_facts(comic))
         facts = facts if name == comic else {"title": comic, **facts}
         if format.holds is not None:
             lost.update(facts_lost(facts, format.holds))
@@ -166,7 +166,7 @@ def _cut_down(record: PageRecord, name: str, format: Format, placed: bool, lost:
     if placed:
         renamed.image = format.picture_place(renamed)
     if format.holds is None:
-        return renamed
+        return sane(renamed)
     kept = keep(renamed, format.holds)
     lost.update(losses(renamed, kept))
     return numbered(kept)

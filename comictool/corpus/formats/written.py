@@ -73,7 +73,8 @@ def json_files(source: Path, pattern: str = "*.json") -> Iterator[Path]:
         yield source
         return
     for depth in ("", "*/", "*/*/"):
-        yield from sorted(f for f in source.glob(depth + pattern) if f.is_file() and not f.name.startswith("."))
+        found = (f for f in source.glob(depth + pattern) if f.is_file())
+        yield from sorted(f for f in found if not any(part[0] == "." for part in f.relative_to(source).parts))
 
 
 def first_bytes(path: Path, size: int = 64 * 1024) -> bytes:

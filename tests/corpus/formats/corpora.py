@@ -13,6 +13,7 @@ from PIL import Image
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import DIRECTIONS, PAGE_TYPES, TEXT_KINDS, Box, Character, PageRecord, Panel, Text
 
+# Corpus.pages takes these three for line ends, unlike JSON Lines.
 WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85\u2028\u2029"), max_size=12)
 NAMES = st.sampled_from(
     ["Space Cops 01", 'The "Quoted", one', "Été à Besançon", "ワンピース 第1巻", "deadbeef", "17", "a_b_c"]

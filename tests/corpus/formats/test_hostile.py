@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from comictool.core.errors import ComicError
+from comictool.corpus.corpus import Corpus
 from comictool.corpus.formats.boxes import host_of, parse_vertices
 from comictool.corpus.formats.pictures import PictureFinder, comic_names, page_number
 from comictool.corpus.formats.registry import FORMATS, open_any
@@ -155,3 +156,46 @@ def test_the_innermost_panel_holds_a_character() -> None:
     assert host_of((20, 20, 40, 40), panels) == 1
     assert host_of((50, 50, 90, 90), panels) == 0
     assert host_of((90, 10, 120, 20), panels) is None
+
+
+FACTS = st.fixed_dictionaries(
+    {"comic": st.just("a"), "page": st.integers(0, 5), "image": st.sampled_from(["x.jpg", "../x.jpg", ""]),
+     "width": st.just(50), "height": st.just(50)},
+    optional={
+        "type": st.sampled_from(["story", "poster"]), "type_confidence": st.floats(allow_nan=False),
+        "panels": st.lists(st.fixed_dictionaries(
+            {"id": st.integers(-1, 3), "box": st.sampled_from([[0, 0, 9, 9], [-5, -5, 99, 99], [60, 60, 70, 70]])},
+            optional={"polygon": st.sampled_from([[["a", "b"]] * 3, [[0, 0], [9, 0], [9, 9]], [[0, 0]]]),
+                      "score": st.floats(allow_nan=False), "order": st.integers(-2, 5)}), max_size=3),
+        "characters": st.lists(st.fixed_dictionaries(
+            {"id": st.integers(0, 2), "box": st.just([0, 0, 9, 9])},
+            optional={"valence": st.floats(allow_nan=False), "panel": st.integers(0, 3),
+                      "identity": st.just("\ud800,\n\"")}), max_size=2),
+        "texts": st.lists(st.fixed_dictionaries(
+            {"id": st.integers(0, 2), "text": st.sampled_from(["\ud800", "hey"])},
+            optional={"kind": st.sampled_from(["song", "sfx"]), "panel": st.integers(0, 3),
+                      "speaker": st.integers(0, 3), "box": st.just([0, 0, 9, 9])}), max_size=2),
+        "segments": st.lists(VALUES, max_size=2), "balloons": VALUES,
+    },
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FORMATS))
+@given(pages=st.lists(FACTS, min_size=1, max_size=3))
+@LOOSE
+def test_any_record_that_can_be_read_can_be_checked_and_written(name: str, pages: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Corpus.create(Path(folder) / "in")
+        records = corpus.root / "annotations" / "pages" / "a.jsonl"
+        records.parent.mkdir(parents=True)
+        records.write_text("".join(json.dumps(page) + "\n" for page in pages))
+        try:
+            corpus.pages("a")
+        except ComicError:
+            return
+        assert verify(corpus)
+        saved = save(corpus, Path(folder) / "out", FORMATS[name])
+        view = open_any(Path(folder) / "out", name)
+        if name != "comicinfo":  # its pages are its pictures, and there are none
+            unplaced = sum("has no place" in line for line in saved.problems)
+            assert len(list(view.all_pages())) == len({page["page"] for page in pages}) - unplaced
