@@ -132,15 +132,15 @@ def _extractors() -> Iterator[Check]:
     from comictool.corpus.archives import extractors
 
     found = extractors()
-    for name, use in (("rar", "cbr files"), ("7z", "cb7 files")):
-        tool = found.get(name)
-        fix = "apt install unar" if name == "rar" else "pip install py7zr"
-        yield Check(
-            f"{name} extractor",
-            "ok" if tool else "optional",
-            tool or f"none: {use} cannot be read",
-            "" if tool else fix,
-        )
+    for kind, tools, fix in (
+        ("rar", ("unar", "bsdtar"), "apt install unar"),
+        ("7z", ("bsdtar", "py7zr"), "pip install 'comictool[7z]'"),
+    ):
+        there = [f"{tool} ({found[tool]})" for tool in tools if found.get(tool)]
+        if there:
+            yield Check(f"{kind} extractor", "ok", ", ".join(there))
+        else:
+            yield Check(f"{kind} extractor", "optional", f"none: {kind} archives cannot be read", fix)
 
 
 def _plugins() -> Iterator[Check]:

@@ -34,3 +34,12 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path: Path, monke
     monkeypatch.setattr(health, "REQUIRED", ("typer", "no-such-package"))
     failed = [check for check in examine(tmp_path) if check.status == "failed" and check.name == "no-such-package"]
     assert failed[0].fix == "pip install no-such-package"
+
+
+def test_extractors_are_named_or_the_way_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from comictool.corpus import archives
+
+    monkeypatch.setattr(archives, "extractors", lambda: {"unar": "/usr/bin/unar", "bsdtar": None, "py7zr": None})
+    rar, seven = health._extractors()
+    assert (rar.status, rar.detail) == ("ok", "unar (/usr/bin/unar)")
+    assert (seven.status, seven.fix) == ("optional", "pip install 'comictool[7z]'")
