@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import ComicError, UsageError
+from comictool.core.files import TEMPORARY_SUFFIX
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
@@ -82,10 +83,19 @@ def convert(
     chosen = _readable(corpus, names, options)
     placed = pictures != "none"
     saved = save_annotations(corpus, chosen, destination, target, placed=placed, dry_run=options.dry_run)
+    if options.shard == (1, 1) and not options.dry_run:
+        _sweep(destination)
     if isinstance(corpus, ForeignCorpus):
         report.problems += [Problem(corpus.root.name, line) for line in corpus.problems]
     report.problems += [Problem(target.name, line) for line in saved.problems]
     return Conversion(report, target.name, saved.losses, saved.counts)
+
+
+def _sweep(destination: Path) -> None:
+    """Remove what killed runs left half written. Only a run without shards does: shards may still be at work."""
+    for path in destination.rglob(f"*{TEMPORARY_SUFFIX}"):
+        if path.name.startswith(".") and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _convert_comic(

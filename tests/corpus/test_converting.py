@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,20 @@ def test_running_again_does_nothing_new_and_gives_the_same_bytes(corpus: Corpus,
     corpus.write_pages("a", records)
     third = convert(corpus.root, tmp_path / "out", "comix-coco", options=ONE)
     assert (third.report.done, third.report.skipped, third.counts["panels"]) == (1, 1, 5)
+
+
+def test_what_a_killed_run_left_is_finished_and_swept(corpus: Corpus, tmp_path: Path) -> None:
+    convert(corpus.root, tmp_path / "whole", "comix-coco", options=ONE)
+    code = "import sys; from pathlib import Path; from comictool.corpus.converting import convert; "
+    code += "import comictool.core.files as f; import os; "
+    code += "f.os.replace = lambda a, b: os.kill(os.getpid(), 9); "  # dies before the first rename
+    code += "convert(Path(sys.argv[1]), Path(sys.argv[2]), 'comix-coco')"
+    run = subprocess.run([sys.executable, "-c", code, str(corpus.root), str(tmp_path / "out")], check=False)
+    assert run.returncode == -9
+    assert list((tmp_path / "out").rglob("*.partial"))
+    assert convert(corpus.root, tmp_path / "out", "comix-coco", options=ONE).report.exit_code == ExitCode.DONE
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
+    assert verify(open_any(tmp_path / "out")) == []
 
 
 def test_shards_together_give_what_one_run_gives(corpus: Corpus, tmp_path: Path) -> None:

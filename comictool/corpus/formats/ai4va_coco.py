@@ -31,8 +31,10 @@ _OWN_FIELDS = {"kind", "box", "polygons", "rle", "inter", "intra"}
 
 
 def _keep(record: PageRecord) -> PageRecord:
-    """Segments with a box on the page and plain values."""
+    """Segments with a box on the page and plain values; they cannot name characters, for those are not held."""
     record.segments = [kept for segment in record.segments if (kept := _kept(segment, record)) is not None]
+    for segment in record.segments:
+        segment.pop("character", None)
     return record
 
 

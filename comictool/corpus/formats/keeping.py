@@ -120,7 +120,10 @@ def _text(value: str) -> str:
 
 
 def numbered(record: PageRecord) -> PageRecord:
-    """A copy with panels numbered in reading order, characters and texts in their order; references follow."""
+    """A copy with panels numbered in reading order, characters and texts in their order; references follow.
+
+    Segments name panels too; a panel or character that is not there is not named any more.
+    """
     panels = {p.id: n for n, p in enumerate(sorted(record.panels, key=lambda p: (p.order, p.id)), start=1)}
     people = {c.id: n for n, c in enumerate(record.characters, start=1)}
     out = replace(record)
@@ -132,6 +135,17 @@ def numbered(record: PageRecord) -> PageRecord:
         replace(t, id=n, panel=_follow(panels, t.panel), speaker=_follow(people, t.speaker))
         for n, t in enumerate(record.texts, start=1)
     ]
+    out.segments = [_renamed(segment, {"panel": panels, "character": people}) for segment in record.segments]
+    return out
+
+
+def _renamed(segment: dict[str, Any], numbers: dict[str, dict[int, int]]) -> dict[str, Any]:
+    out = dict(segment)
+    for name, new in numbers.items():
+        if name in out:
+            old = out.pop(name)
+            if isinstance(old, int) and old in new:
+                out[name] = new[old]
     return out
 
 
@@ -156,7 +170,11 @@ def losses(record: PageRecord, kept: PageRecord) -> Counter[str]:
                     out[f"{name}: {each.name}"] += 1
     missing = len(record.segments) - len(kept.segments)
     changed = sum(segment not in kept.segments for segment in record.segments) - missing
-    for phrase, count in (("segments", missing), ("segments: some values", changed), ("runs", len(record.runs))):
+    for phrase, count in (
+        ("segments", missing),
+        ("segments: some values", changed),
+        ("runs", len(record.runs) - len(kept.runs)),
+    ):
         if count > 0:
             out[phrase] += count
     return out

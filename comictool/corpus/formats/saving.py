@@ -166,7 +166,9 @@ def _cut_down(record: PageRecord, name: str, format: Format, placed: bool, lost:
     if placed:
         renamed.image = format.picture_place(renamed)
     if format.holds is None:
-        return sane(renamed)
+        whole = sane(renamed)
+        lost.update(losses(renamed, whole))
+        return whole
     kept = keep(renamed, format.holds)
     lost.update(losses(renamed, kept))
     return numbered(kept)
@@ -189,7 +191,7 @@ def _place(source: Path, target: Path, *, link: bool) -> None:
 
 def _link(source: Path, target: Path) -> bool:
     """Make a hard link under a temporary name, then rename it; False where the file system does not allow it."""
-    handle, temporary = tempfile.mkstemp(prefix=".link.", suffix=TEMPORARY_SUFFIX, dir=target.parent)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=target.parent)
     os.close(handle)
     try:
         os.unlink(temporary)

@@ -72,6 +72,8 @@ def pages(draw: Any, comic: str, number: int, direction: str) -> PageRecord:
         )  # fmt: skip
     for _ in range(draw(st.integers(0, 2))):
         segment: dict[str, Any] = {"kind": draw(st.sampled_from(["figure", "face", "panel"])), "box": list(draw(box))}
+        if record.panels and draw(st.booleans()):
+            segment["panel"] = draw(st.sampled_from([p.id for p in record.panels]))
         segment |= draw(st.fixed_dictionaries({}, optional={"inter": st.integers(0, 12), "intra": st.integers(0, 3)}))
         record.segments.append(segment)
     return record
