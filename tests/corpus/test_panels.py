@@ -229,3 +229,8 @@ def test_any_resolution(factor: float) -> None:
     page = page.resize((round(500 * factor), round(700 * factor)), Image.Resampling.LANCZOS)
     boxes = [tuple(round(v * factor) for v in box) for box in GRID]
     assert_panels(np.asarray(page), [(b[0], b[1], b[2], b[3]) for b in boxes])
+
+
+def test_a_long_strip() -> None:
+    boxes = [(30, y, 770, y + 480) for y in range(40, 11_000, 620)]
+    assert_panels(page_of(boxes, size=(800, 11_200)), boxes, "ttb")

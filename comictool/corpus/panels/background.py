@@ -14,6 +14,8 @@ from PIL import Image
 from scipy import ndimage
 
 WORK_PIXELS = 360_000  # about 500x710: a 6-pixel gutter of a 1000x1400 page keeps 3 pixels
+WORK_WIDTH = 360  # pixels of the shorter side
+MOST_WORK_PIXELS = 4_000_000
 LOCAL_SPREAD = 0.07  # blur of the local paper colour, as a share of the longer side: stains and fading are wider
 NEAR_COLOUR = 48  # levels within which a pixel counts as the same paper before its local shade is known
 TOLERANCE = (15.0, 40.0)  # levels: clean digital pages need the first, grainy scans up to the second
@@ -61,9 +63,11 @@ class Background:
 
 
 def reduce_page(image: np.ndarray) -> WorkingPage:
-    """Average a page, (H, W, 3) uint8, down to about `WORK_PIXELS`."""
+    """Average a page, (H, W, 3) uint8, down to about `WORK_PIXELS`, long strips to more."""
     height, width = image.shape[:2]
-    scale = min(1.0, (WORK_PIXELS / (height * width)) ** 0.5)
+    # A long strip keeps enough width to show its gutters, up to a bound on the whole.
+    scale = max((WORK_PIXELS / (height * width)) ** 0.5, WORK_WIDTH / min(height, width))
+    scale = min(1.0, scale, (MOST_WORK_PIXELS / (height * width)) ** 0.5)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     picture = Image.fromarray(np.ascontiguousarray(image))
     if size != picture.size:

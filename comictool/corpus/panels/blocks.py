@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from comictool.corpus.panels.cells import Cell, trim
+from comictool.corpus.panels.cells import Cell, page_area, trim
 
 PAGE_EDGES = 8  # working pixels, both edges together
+LAYOUT = 0.25  # share of the page under which a cell is one panel, and white curves in it are drawn things
 BLOCK = 0.06  # share of a cell that a solid shape inside it must fill to be a panel of its own
 SOLID = 0.85  # share of its hull that such a shape fills
 BLOCKS_TILE = 0.85  # share of a cell that its solid shapes must cover: gutters between them are narrow
@@ -17,10 +18,12 @@ BLOCKS_HOLD = 0.85  # share of a cell's ink that its solid shapes must hold toge
 def solid_blocks(cell: Cell, paper: np.ndarray) -> list[Cell]:
     """The solid shapes of a cell when background flows all around each: layouts that no straight cut can part.
 
-    Empty when there are none, and for a picture that runs over all four edges of the page: photographs and lettering
-    on a cover are solid shapes too.
+    Empty when there are none, in cells that are a small part of the page, and for a picture that runs over all four
+    edges of the page: photographs and lettering on a cover are solid shapes too.
     """
     if cell.inside.shape[0] >= paper.shape[0] - PAGE_EDGES and cell.inside.shape[1] >= paper.shape[1] - PAGE_EDGES:
+        return []
+    if cell.inside.sum() < LAYOUT * page_area(paper):
         return []
     ink = cell.inside & ~cell.of(paper)
     labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))

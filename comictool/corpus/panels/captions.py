@@ -13,13 +13,13 @@ TOUCHING = 0.005  # the same when its letters run together so that it cannot be 
 SAME_WIDTH = 0.06  # how far the sides of a caption may be off its panel's, as a share of the panel's width
 
 
-def attach_captions(frames: Sequence[Frame], page_height: int) -> list[Frame]:
+def attach_captions(frames: Sequence[Frame], page_extent: int) -> list[Frame]:
     """Join every strip of lettering with the panel right below it, or above, when their sides agree."""
-    strips = [f for f in frames if f.box[3] - f.box[1] <= TALLEST * page_height]
+    strips = [f for f in frames if f.box[3] - f.box[1] <= TALLEST * page_extent]
     panels = [f for f in frames if f not in strips]
     for strip in strips:
         farthest = FARTHEST if strip.wordy else TOUCHING
-        hosts = [i for i, panel in enumerate(panels) if _fits(strip, panel, farthest * page_height)]
+        hosts = [i for i, panel in enumerate(panels) if _fits(strip, panel, farthest * page_extent)]
         if hosts:
             below = [i for i in hosts if panels[i].box[1] >= strip.box[1]]
             chosen = min(below or hosts, key=lambda i: abs(panels[i].box[1] - strip.box[3]))

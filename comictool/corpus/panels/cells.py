@@ -7,8 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+SCREEN = 1.6  # height by width of the tallest usual page; what is longer is a strip
 LETTERING = 0.15  # the largest connected mark of prose or a caption covers less of its block than this
 EMPTY_LINE = 0.985  # share of background that makes a row or column at the rim of a cell count as margin
+
+
+def page_extent(paper: np.ndarray) -> int:
+    """The longer side of a page in pixels, by which distances are measured; of a long strip, that of one screen."""
+    shorter, longer = sorted(paper.shape)
+    return min(longer, int(SCREEN * shorter))
+
+
+def page_area(paper: np.ndarray) -> int:
+    """The area of a page in pixels, by which sizes are measured; of a long strip, that of one screen."""
+    return min(paper.shape) * page_extent(paper)
 
 
 @dataclass(frozen=True)

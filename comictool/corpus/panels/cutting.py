@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from comictool.corpus.panels.blocks import solid_blocks
-from comictool.corpus.panels.cells import Cell, is_lettering, trim
+from comictool.corpus.panels.cells import Cell, is_lettering, page_area, page_extent, trim
 from comictool.corpus.panels.gutters import Gutter, best_gutter
 from comictool.corpus.panels.lines import LinePlanes, best_line
 
@@ -53,16 +53,16 @@ def cut_page(paper: np.ndarray, lines: LinePlanes | None = None) -> list[Cell]:
 def split(cell: Cell, paper: np.ndarray) -> list[Cell]:
     """The trimmed parts of a cell on either side of its best gutter; empty when it has none."""
     part = cell.of(paper)
-    if cell.inside.sum() < SMALLEST_CELL * paper.size:
+    if cell.inside.sum() < SMALLEST_CELL * page_area(paper):
         return []
-    longest_run = max(6, int(LONGEST_RUN * max(paper.shape)))
+    longest_run = max(6, int(LONGEST_RUN * page_extent(paper)))
     found: list[tuple[Gutter, bool]] = []
     for slanted in (False, True):
         for upright, (plane, region) in enumerate(((part, cell.inside), (part.T, cell.inside.T))):
             gutter = best_gutter(plane, region, slanted=slanted, longest_run=longest_run)
             if gutter is not None and gutter.quality >= ENOUGH:
                 found.append((gutter, bool(upright)))
-        if found or cell.inside.sum() < SMALLEST_SLANTED * paper.size:
+        if found or cell.inside.sum() < SMALLEST_SLANTED * page_area(paper):
             break
     for gutter, upright in sorted(found, key=lambda entry: -entry[0].quality):
         pieces = list(_halves(cell, gutter, upright, paper))
@@ -73,7 +73,7 @@ def split(cell: Cell, paper: np.ndarray) -> list[Cell]:
 
 def split_at_line(cell: Cell, paper: np.ndarray, lines: LinePlanes) -> list[Cell]:
     """The parts of a cell on either side of a frame line that runs through all of it; empty when there is none."""
-    if cell.inside.sum() < SMALLEST_LINED * paper.size:
+    if cell.inside.sum() < SMALLEST_LINED * page_area(paper):
         return []
     across = best_line(cell.of(lines.level), cell.inside)
     upright = best_line(cell.of(lines.upright).T, cell.inside.T)
@@ -100,7 +100,7 @@ def _sensible(pieces: list[Cell | None], gutter: Gutter, paper: np.ndarray) -> b
 def _is_minor(piece: Cell, paper: np.ndarray) -> bool:
     """Whether a piece is too small for a panel, or lettering."""
     height, width = piece.inside.shape
-    if height * width < MINOR * paper.size or min(height, width) < THIN * min(paper.shape):
+    if height * width < MINOR * page_area(paper) or min(height, width) < THIN * min(paper.shape):
         return True
     return is_lettering(piece.inside & ~piece.of(paper))
 

@@ -7,7 +7,7 @@ import numpy as np
 from comictool.corpus.order import order_boxes
 from comictool.corpus.panels.background import candidate_backgrounds, reduce_page
 from comictool.corpus.panels.captions import attach_captions
-from comictool.corpus.panels.cells import Cell
+from comictool.corpus.panels.cells import Cell, page_extent
 from comictool.corpus.panels.cutting import cut_page
 from comictool.corpus.panels.frames import Frame, frame_of
 from comictool.corpus.panels.insets import find_insets
@@ -91,7 +91,7 @@ def _explain(paper: np.ndarray, grey: np.ndarray) -> Verdict:
 
 def _cut_and_judge(paper: np.ndarray, lines: LinePlanes | None) -> tuple[Verdict, list[Cell]]:
     cells = cut_page(paper, lines)
-    frames = attach_captions([frame_of(cell, paper) for cell in cells], paper.shape[0])
+    frames = attach_captions([frame_of(cell, paper) for cell in cells], page_extent(paper))
     return judge(frames, paper), cells
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from comictool.corpus.panels.cells import Cell, is_lettering
+from comictool.corpus.panels.cells import Cell, is_lettering, page_extent
 
 SIDE_WINDOW = 0.02  # share of the working page's longer side in which a side may wander
 SIDE_SLOPES = (0.0, -0.015, 0.015, -0.03, 0.03, -0.045, 0.045)  # tilt of a side: crooked scans, loose hands
@@ -62,8 +62,8 @@ def frame_of(cell: Cell, paper: np.ndarray) -> Frame:
     """Measure a cell of the page whose background is `paper` (h, w) bool."""
     page_height, page_width = paper.shape
     ink = cell.inside & ~cell.of(paper)
-    window = max(3, int(SIDE_WINDOW * 0.5 * max(paper.shape)))
-    rim = BLEED * max(paper.shape)
+    window = max(3, int(SIDE_WINDOW * 0.5 * page_extent(paper)))
+    rim = BLEED * page_extent(paper)
     x0, y0, x1, y1 = cell.box
     cuts, sides = [], []
     for side, distance in enumerate((x0, y0, page_width - x1, page_height - y1)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from comictool.corpus.panels.cells import Cell, is_lettering
+from comictool.corpus.panels.cells import Cell, is_lettering, page_area, page_extent
 
 SMALLEST = 0.015  # share of the page
 LARGEST = 0.5  # share of the host
@@ -22,11 +22,11 @@ def find_insets(host: Cell, paper: np.ndarray) -> list[Cell]:
     if count < 2:
         return []
     boxes = ndimage.find_objects(labels)
-    band = max(4, int(BAND * max(paper.shape)))
+    band = max(4, int(BAND * page_extent(paper)))
     insets = []
     for number, (rows, columns) in enumerate(boxes, start=1):
         h, w = rows.stop - rows.start, columns.stop - columns.start
-        if not SMALLEST * paper.size <= h * w <= LARGEST * height * width or min(h, w) < 20:
+        if not SMALLEST * page_area(paper) <= h * w <= LARGEST * height * width or min(h, w) < 20:
             continue
         shape = ndimage.binary_fill_holes(labels[rows, columns] == number)
         inner = ink[rows, columns][4:-4, 4:-4]

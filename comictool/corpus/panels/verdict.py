@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from comictool.corpus.panels.cells import page_area
 from comictool.corpus.panels.frames import Frame
 
 SMALLEST_PANEL = 0.008  # share of the page; under it lie page numbers, signatures and balloons between panels
@@ -36,8 +37,8 @@ class Verdict:
 def judge(frames: Sequence[Frame], paper: np.ndarray) -> Verdict:
     """Keep the frames that are panels, and score the page; an empty verdict for pages without panels."""
     height, width = paper.shape
-    page = height * width
-    kept = _without_titles([frame for frame in frames if _is_panel(frame, page, min(height, width))], page)
+    page, screen = height * width, page_area(paper)
+    kept = _without_titles([frame for frame in frames if _is_panel(frame, screen, min(height, width))], screen)
     if not kept:
         return Verdict((), 0.0)
     ink = ~paper
