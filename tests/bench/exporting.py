@@ -140,9 +140,8 @@ def main() -> None:
         if name == "two processes, a shard each":  # its CPU seconds belong to its children
             print(f"{name:<32}{'':>12}{1e3 * wall / pages:>14.1f}{'':>15}{6 * pages / wall:>17.0f}")
             continue
-        print(
-            f"{name:<32}{1e3 * cpu / pages:>12.1f}{1e3 * wall / pages:>14.1f}{base / cpu:>15.2f}{6 * pages / wall:>17.0f}"
-        )
+        figures = f"{1e3 * cpu / pages:>12.1f}{1e3 * wall / pages:>14.1f}{base / cpu:>15.2f}{6 * pages / wall:>17.0f}"
+        print(f"{name:<32}{figures}")
     core = base / best["data export panels, 1 worker"][0]
     scale = alone / best["data export panels, 2 workers"][1]
     apart_scale = alone / best["two processes, a shard each"][1]

@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comictool.core.errors import InputError
+from comictool.core.jobs import JobOptions
+from comictool.core.ledger import Ledger
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.exporting import export_characters, export_panels
+from comictool.corpus.filtering import filter_characters
 from comictool.corpus.normalizing import normal_name, normalize_names, undo_names
 from comictool.corpus.normalizing.normal_names import assign_names
 from comictool.corpus.packs import Pack, pack_corpus
@@ -56,17 +59,25 @@ def rows(file: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("layout", WRITERS)
 def test_any_order_of_steps_ends_in_the_same_place(tmp_path: Path, layout: str) -> None:
     results = {}
+    final: dict[tuple[str, ...], dict[str, object]] = {}
     for order in itertools.permutations(STEPS):
         root = WRITERS[layout](tmp_path / "-".join(order) / "corpus")
         for step in order:
             STEPS[step](root)
         results[order] = fixture.contents(root)
+        pack_corpus(root, options=JobOptions(jobs=1))
+        filter_characters(root, min_frequency=2)
+        final[order] = {
+            **{name: content for name, content in fixture.contents(root).items() if not name.endswith(".hdf5")},
+            **{file.name: list(Pack(file).entries()) for file in sorted(root.glob("processed/characters/*.hdf5"))},
+        }
     first = results[tuple(STEPS)]
     assert any(name.startswith("panel_images/science_comics_001/1_25") for name in first)
     assert any(name.startswith("processed/characters/train_images/") for name in first)
     for order, found in results.items():
         assert sorted(found) == sorted(first), order
         assert found == first, order
+        assert final[order] == final[tuple(STEPS)], order
 
 
 @pytest.mark.parametrize("layout", WRITERS)
@@ -186,6 +197,28 @@ def test_csv_style_is_kept(tmp_path: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + f'{header}"Ünï";"/x";"1";"(0,0),(5,5)";"1"\r\n'.encode())
     normalize_names(root)
     assert file.read_bytes() == b"\xef\xbb\xbf" + f'{header}"uni";"/x";"1";"(0,0),(5,5)";"1"\r\n'.encode()
+
+
+def test_a_running_export_is_not_disturbed(tmp_path: Path) -> None:
+    root = fixture.write_mast(tmp_path / "corpus", [PLAIN])
+    export(root)
+    before = fixture.contents(root)
+    with Ledger(root / ".jobs", "export panels").writing(), pytest.raises(InputError, match="already working"):
+        normalize_names(root)
+    assert fixture.contents(root) == before
+
+
+def test_coco_paths_are_renamed(tmp_path: Path) -> None:
+    root = fixture.write_native(tmp_path / "corpus", [PLAIN])
+    file = root / "annotations" / "train.json"
+    images = [{"file_name": f"{PLAIN}/1.jpg"}, {"file_name": f"page_images/{PLAIN}/2.jpg"}, {"file_name": "x/3.jpg"}]
+    file.write_text(json.dumps({"images": images, "text": f"{PLAIN}/not a path"}), "utf-8")
+    normalize_names(root)
+    value = json.loads(file.read_text("utf-8"))
+    assert [image["file_name"] for image in value["images"]] == [
+        "plain_comic/1.jpg", "page_images/plain_comic/2.jpg", "x/3.jpg",
+    ]  # fmt: skip
+    assert value["text"] == f"{PLAIN}/not a path"
 
 
 def test_conflicts_stop_before_anything_changes(tmp_path: Path) -> None:

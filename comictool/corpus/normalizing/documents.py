@@ -56,11 +56,10 @@ class Renaming:
         return text
 
     def path(self, text: str) -> str:
-        """A relative path whose second component is a comic's folder."""
+        """A relative path, `page_images/<comic>/page-1.jpg` or (in COCO) `<comic>/1.jpg`."""
         parts = text.split("/")
-        if len(parts) < 3:
-            return text
-        return "/".join([parts[0], self.name(parts[1]), *parts[2:]])
+        at = 1 if len(parts) > 2 and same_name(parts[1]) in self.names else 0
+        return "/".join([*parts[:at], self.name(parts[at]), *parts[at + 1 :]]) if len(parts) > 1 else text
 
     def values(self, value: Any, key: str = "") -> Any:
         """JSON with new names under `comic` and `document` and new paths under the keys of paths."""
@@ -187,9 +186,7 @@ def stage_classes(staging: Staging, file: str, renaming: Renaming) -> None:
 def stage_json(staging: Staging, file: str, renaming: Renaming) -> None:
     """Any other JSON file in the annotations: names and paths by their keys."""
     before = _json((staging.root / file).read_text("utf-8"), staging.root / file)
-    after = renaming.values(before)
-    if after != before:
-        _stage_json(staging, file, after)
+    _stage_json(staging, file, renaming.values(before))
 
 
 def stage_pack(staging: Staging, file: str, renaming: Renaming) -> None:
@@ -210,16 +207,18 @@ def stage_pack(staging: Staging, file: str, renaming: Renaming) -> None:
 
 def stage_ledger(staging: Staging, file: str, renaming: Renaming) -> None:
     """A ledger of exported pages, whose keys are `<comic>/<page>`, so that finished pages stay finished."""
-    lines = []
+    lines, changed = [], False
     for line in (staging.root / file).read_text("utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            entry["key"] = renaming.prefix(entry["key"], "/")
+            old, entry["key"] = entry["key"], renaming.prefix(entry["key"], "/")
+            changed |= entry["key"] != old
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
             continue  # a line that a kill cut off; its page is done again
         lines.append(_line(entry))
-    with staging.replacing(file) as stream:
-        stream.writelines(lines)
+    if changed:
+        with staging.replacing(file) as stream:
+            stream.writelines(lines)
 
 
 def directories(root: Path) -> dict[str, str]:
@@ -234,6 +233,8 @@ def directories(root: Path) -> dict[str, str]:
 
 
 def _stage_json(staging: Staging, file: str, value: Any, *, indent: int | None = 2) -> None:
+    if value == _json((staging.root / file).read_text("utf-8"), staging.root / file):
+        return
     with staging.replacing(file) as stream:
         stream.write((json.dumps(value, ensure_ascii=False, indent=indent) + "\n").encode("utf-8"))
 

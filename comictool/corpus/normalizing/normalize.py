@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from comictool.core.errors import InputError
+from comictool.core.ledger import Ledger
 from comictool.corpus.crop_names import same_name
 from comictool.corpus.csv_tables import read_rows
 from comictool.corpus.formats.pictures import comic_names
@@ -99,9 +101,20 @@ def _change(
         staging.change.links += links
         _stage_documents(staging, renaming, originals, titles)
 
-    change = carry_out(root, prepare)
+    with _nobody_exporting(root):
+        change = carry_out(root, prepare)
     report.files = [target for _, target in change.replacements]
     return report
+
+
+@contextmanager
+def _nobody_exporting(root: Path) -> Iterator[None]:
+    """Hold the locks of the steps that write under the names of comics."""
+    with ExitStack() as stack:
+        for pattern in ("export-*.jsonl", "split.jsonl", "pack.jsonl"):
+            for file in sorted((root / ".jobs").glob(pattern)):
+                stack.enter_context(Ledger(file.parent, file.stem).writing())
+        yield
 
 
 def _stage_documents(

@@ -22,7 +22,7 @@ IMAGES = "img_data"
 TEXTS = "str_data"
 BLOB, OFFSETS = "blob", "offsets"
 TEXT_BLOB, TEXT_OFFSETS = "text_blob", "text_offsets"
-PICTURES = (".jpg", ".jpeg", ".png")  # what the published script packs
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")  # the published script packs the first three
 MAX_ENTRY = 256 * 1024 * 1024  # bytes of one entry, as for any picture
 
 Index = dict[str, dict[str, dict[str, list[str]]]]
