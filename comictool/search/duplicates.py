@@ -20,7 +20,7 @@ from comictool.core.jobs import JobOptions
 from comictool.core.progress import Progress
 from comictool.corpus.duplicates.finding import THRESHOLD, find_page_duplicates
 from comictool.corpus.duplicates.fingerprint import SIDE
-from comictool.corpus.duplicates.likeness import likeness, move
+from comictool.corpus.duplicates.likeness import best_starts, likeness, move
 from comictool.corpus.duplicates.prints import Prints
 from comictool.corpus.duplicates.results import METHODS, SPREAD, DuplicateReport, Link, PageGroup, link_of
 from comictool.corpus.views import CorpusView
@@ -225,7 +225,8 @@ def _confirmed(
         sources = np.array([page_of_row[row] for row in found.source[piece]], np.int64)
         wholes = np.array([page_of_row[row] for row in found.whole[piece]], np.int64)
         windows = move(prints.pictures[whole_row[sources]].astype(np.float32), moves[found.view[piece]])[0]
-        scores = likeness(prints.pictures[whole_row[wholes]], windows, enough=threshold)
+        pictures = prints.pictures[whole_row[wholes]]
+        scores = likeness(pictures, windows, starts=best_starts(pictures, windows), enough=threshold)
         for n in np.flatnonzero(scores >= threshold):
             yield link_of(int(sources[n]), int(wholes[n]), "embedding", round(float(scores[n]), 4))
 

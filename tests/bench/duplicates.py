@@ -220,9 +220,7 @@ def print_fit(data: Path) -> None:
                 wrong = sum(corpus.pages[a].label != corpus.pages[b].label for a, b in found)
                 total += [len(wanted & found), len(wanted), wrong, len(found)]
     for threshold, (hits, count, wrong, pairs) in totals.items():
-        print(
-            f"threshold {threshold:.2f}: {hits} of {count} = {hits / count:.3f} found, {wrong} of {pairs} pairs false"
-        )
+        print(f"threshold {threshold:.2f}: {hits}/{count} = {hits / count:.3f} found, {wrong} of {pairs} pairs false")
 
 
 def print_false(name: str, corpus: Corpus, report: DuplicateReport, rivals: Sequence[Pairs]) -> None:

@@ -17,14 +17,13 @@ import numpy as np
 
 from comictool.corpus.duplicates.hashes import (
     BITS,
-    COARSE,
     REGIONS,
     coarse,
     packed_signs,
     region_distances,
     region_frequencies,
 )
-from comictool.corpus.duplicates.likeness import move
+from comictool.corpus.duplicates.likeness import CUTS, move
 
 SPARE_BITS = 7  # beyond log2 of the pages: signs are not independent, and 24 bits suit 100,000 pages
 LEAST_BITS = 16
@@ -39,25 +38,21 @@ ROWS_AT_ONCE = 4096  # 4,096 pictures, moved and with the pairs found for one vi
 BEST_REGIONS = 4
 MOST_BITS_APART = 36
 
-# How a page looks with its borders cut: nothing cut, the middle, and towards each corner. Copies cut by up to 8 % a
-# side are within 4 % of one of them.
-CUT = 0.92
-_PLAY = (1 - CUT) / 2 * COARSE
-VIEWS = np.array(
-    [(1, 0, 1, 0), (CUT, 0, CUT, 0), *((CUT, x, CUT, y) for x in (-_PLAY, _PLAY) for y in (-_PLAY, _PLAY))], np.float32
-)
-
 
 @dataclass
 class Candidates:
-    """Pairs of rows, first below second, sorted; `crowded` counts look-ups that met more rows than were read."""
+    """Pairs of rows, each pair once: row `cut` may show what row `whole` shows in the one of `CUTS` that `view` names.
 
-    first: np.ndarray
-    second: np.ndarray
+    `crowded` counts look-ups that met more rows than were read.
+    """
+
+    whole: np.ndarray
+    cut: np.ndarray
+    view: np.ndarray
     crowded: int = 0
 
     def __len__(self) -> int:
-        return len(self.first)
+        return len(self.whole)
 
 
 def find_candidates(pictures: np.ndarray) -> Candidates:
@@ -67,17 +62,18 @@ def find_candidates(pictures: np.ndarray) -> Candidates:
     """
     count = len(pictures)
     if count < 2:
-        return Candidates(np.zeros(0, np.int64), np.zeros(0, np.int64))
+        none = np.zeros(0, np.int64)
+        return Candidates(none, none, none)
     length = key_bits(count)
     hashes, drawn = _hashes(pictures)
     tables = [_Table(hashes[:, region], drawn[:, region], length) for region in range(len(REGIONS))]
-    pairs: list[np.ndarray] = []
+    pieces: list[np.ndarray] = []
     crowded = 0
     for start in range(0, count, ROWS_AT_ONCE):
         rows = np.arange(start, min(start + ROWS_AT_ONCE, count))
         small = coarse(pictures[rows[0] : rows[-1] + 1])
         best = _Best(count)
-        for number, view in enumerate(VIEWS):
+        for number, view in enumerate(CUTS):
             looked_up, own_drawn, uncertain = _view_hashes(small, view, number, length)
             found = _Found()
             for region, table in enumerate(tables):
@@ -91,10 +87,13 @@ def find_candidates(pictures: np.ndarray) -> Candidates:
             place, others = place[rows[place] != others], others[rows[place] != others]
             apart = bits_apart(looked_up[place], own_drawn[place], hashes[others], drawn[others])
             near = apart <= MOST_BITS_APART
-            best.add(rows[place[near]], others[near], apart[near])
-        pairs.append(best.nearest())
-    codes = np.unique(np.concatenate(pairs))
-    return Candidates(codes // count, codes % count, crowded)
+            best.add(rows[place[near]], others[near], apart[near], number)
+        pieces.append(best.nearest())
+    whole, cut, apart, seen = np.concatenate(pieces, axis=1)
+    pair = np.minimum(whole, cut) * count + np.maximum(whole, cut)
+    order = np.lexsort((seen, apart, pair))
+    order = order[_first_of_each(pair[order])]
+    return Candidates(whole[order], cut[order], seen[order], crowded)
 
 
 def key_bits(count: int) -> int:
@@ -191,24 +190,25 @@ class _Best:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self._parts: list[np.ndarray] = []
 
-    def add(self, rows: np.ndarray, others: np.ndarray, apart: np.ndarray) -> None:
-        """Note pairs with their distances."""
-        self._parts.append((rows * self._count + others, apart))
+    def add(self, rows: np.ndarray, others: np.ndarray, apart: np.ndarray, view: int) -> None:
+        """Note pairs with their distances in a view of the rows."""
+        self._parts.append(np.stack([rows, others, apart, np.full(len(rows), view)]))
 
     def nearest(self) -> np.ndarray:
-        """The few nearest of each row, as sorted codes `smaller row * count + larger row`, each once."""
-        codes = np.concatenate([part for part, _ in self._parts])
-        apart = np.concatenate([part for _, part in self._parts])
-        order = np.lexsort((apart, codes))  # a pair met in several views counts with its smallest distance
-        codes, apart = codes[order], apart[order]
-        first = np.ones(len(codes), bool)
-        first[1:] = codes[1:] != codes[:-1]
-        codes, apart = codes[first], apart[first]
-        rows = codes // self._count
-        order = np.lexsort((codes, apart, rows))
-        rows = rows[order]
-        rank = np.arange(len(rows)) - np.searchsorted(rows, rows, side="left")
-        one, other = np.divmod(codes[order[rank < MOST_CANDIDATES]], self._count)
-        return np.unique(np.minimum(one, other) * self._count + np.maximum(one, other))
+        """The few nearest others of each row: `(4, P)` rows, others, distances and views."""
+        found = np.concatenate(self._parts, axis=1)
+        pair = found[0] * self._count + found[1]
+        order = np.lexsort((found[3], found[2], pair))  # of several views the nearest counts
+        found = found[:, order[_first_of_each(pair[order])]]
+        found = found[:, np.lexsort((found[1], found[2], found[0]))]
+        rank = np.arange(found.shape[1]) - np.searchsorted(found[0], found[0], side="left")
+        return found[:, rank < MOST_CANDIDATES]
+
+
+def _first_of_each(ordered: np.ndarray) -> np.ndarray:
+    """Where each value of a sorted array occurs first, as a mask."""
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return first

@@ -14,7 +14,7 @@ from comictool.core.progress import NullProgress, Progress
 from comictool.corpus.duplicates.books import find_books
 from comictool.corpus.duplicates.candidates import find_candidates
 from comictool.corpus.duplicates.groups import SLACK, join
-from comictool.corpus.duplicates.likeness import likeness
+from comictool.corpus.duplicates.likeness import CUTS, best_starts, likeness
 from comictool.corpus.duplicates.prints import Prints, collect_prints
 from comictool.corpus.duplicates.results import KINDS, SPREAD, DuplicateReport, Link, PageGroup, link_of
 from comictool.corpus.views import CorpusView
@@ -104,7 +104,8 @@ def report_on(
 
     def near(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
         floor = SLACK * threshold
-        return likeness(prints.pictures[whole[ones]], prints.pictures[whole[others]], enough=floor) >= floor
+        pair = prints.pictures[whole[ones]], prints.pictures[whole[others]]
+        return likeness(*pair, starts=best_starts(*pair), enough=floor) >= floor
 
     class_of = {pages[0]: pages for pages in classes}
     joined = join(links, near)
@@ -148,19 +149,26 @@ def _alike(
     chosen[[pages[0] for pages in classes]] = True
     rows = np.flatnonzero(chosen[prints.row_page])
     candidates = find_candidates(prints.pictures[rows])
-    first, second = rows[candidates.first], rows[candidates.second]
+    whole, cut, view = rows[candidates.whole], rows[candidates.cut], candidates.view
     shapes = np.log(prints.row_shapes)
-    possible = np.abs(shapes[first] - shapes[second]) <= np.log(LARGEST_STRETCH)
-    possible &= prints.row_page[first] != prints.row_page[second]
-    possible &= (prints.row_part[first] == 0) | (prints.row_part[second] == 0)  # two spreads are alike as a whole
-    first, second = first[possible], second[possible]
+    possible = np.abs(shapes[whole] - shapes[cut]) <= np.log(LARGEST_STRETCH)
+    possible &= prints.row_page[whole] != prints.row_page[cut]
+    possible &= (prints.row_part[whole] == 0) | (prints.row_part[cut] == 0)  # two spreads are alike as a whole
+    whole, cut, view = whole[possible], cut[possible], view[possible]
     links: list[Link] = []
     halves: list[SpreadHalf] = []
-    progress.start("comparing", len(first))
+    progress.start("comparing", len(whole))
     try:
-        for start in range(0, len(first), PAIRS_AT_ONCE):
-            ones, others = first[start : start + PAIRS_AT_ONCE], second[start : start + PAIRS_AT_ONCE]
-            scores = likeness(prints.pictures[ones], prints.pictures[others], enough=threshold, hopeless=HOPELESS)
+        for start in range(0, len(whole), PAIRS_AT_ONCE):
+            piece = slice(start, start + PAIRS_AT_ONCE)
+            ones, others = cut[piece], whole[piece]
+            scores = likeness(
+                prints.pictures[ones],
+                prints.pictures[others],
+                starts=CUTS[view[piece]],
+                enough=threshold,
+                hopeless=HOPELESS,
+            )
             for n in np.flatnonzero(scores >= threshold):
                 one, other, score = int(ones[n]), int(others[n]), round(float(scores[n]), 4)
                 if prints.row_part[one]:

@@ -30,38 +30,77 @@ DAMPING = np.diag([20.0, 1.0, 20.0, 1.0]).astype(np.float32)
 SOFTENING = 0.8  # pixels of blur, so that a step finds its way over a distance of two pixels
 PAIRS_AT_ONCE = 256  # they take 100 MB while their windows are compared
 
-_UNMOVED = np.array([1.0, 0.0, 1.0, 0.0], np.float32)
+UNMOVED = np.array([1, 0, 1, 0], np.float32)
+
+# How a page looks with its borders cut: nothing cut, the middle, and towards each corner. The alignment finds its way
+# over a twentieth of the page; copies cut by up to 8 % a side are that near to one of these.
+CUT = 0.92
+_PLAY = (1 - CUT) / 2 * COARSE
+CUTS = np.array(
+    [UNMOVED, (CUT, 0, CUT, 0), *((CUT, x, CUT, y) for x in (-_PLAY, _PLAY) for y in (-_PLAY, _PLAY))], np.float32
+)
 
 
-def likeness(one: np.ndarray, other: np.ndarray, *, enough: float = 1.0, hopeless: float = 0.0) -> np.ndarray:
-    """The likeness of pairs, as they are or after alignment, whichever is larger.
+def likeness(
+    one: np.ndarray,
+    other: np.ndarray,
+    *,
+    starts: np.ndarray | None = None,
+    enough: float = 1.0,
+    hopeless: float = 0.0,
+) -> np.ndarray:
+    """The likeness of pairs as they begin or after alignment, whichever is larger.
 
     Args:
-        one, other: `(P, 64, 64)` uint8.
-        enough: pairs that reach this as they are, are not aligned.
+        one, other: `(P, 64, 64)`.
+        starts: `(P, 4)` where the pixels of the coarse `one` are thought to lie in `other`; at the same place if None.
+        enough: pairs that reach this as they begin are not aligned.
         hopeless: pairs whose softened wholes correlate less than this get 0 and are not looked at.
 
     Returns:
         `(P,)` float32, 0..1; 0 for pairs with too little drawn on them.
     """
+    begin = np.tile(UNMOVED, (len(one), 1)) if starts is None else starts
     scores = np.zeros(len(one), np.float32)
     for start in range(0, len(one), PAIRS_AT_ONCE):
         piece = slice(start, start + PAIRS_AT_ONCE)
-        scores[piece] = _likeness(one[piece].astype(np.float32), other[piece].astype(np.float32), enough, hopeless)
+        pair = one[piece].astype(np.float32), other[piece].astype(np.float32)
+        scores[piece] = _likeness(*pair, begin[piece], enough, hopeless)
     return scores
 
 
-def _likeness(one: np.ndarray, other: np.ndarray, enough: float, hopeless: float) -> np.ndarray:
+def best_starts(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """For each pair of `(P, 64, 64)` pictures the one of `CUTS` and their inverses that makes them most alike."""
+    moves = np.concatenate([CUTS, inverse(CUTS[1:])])
+    first, second = coarse(one), coarse(other)
+    soft = softened(first)
+    alike = [(soft * softened(move(second, np.tile(each, (len(second), 1)))[0])).mean(axis=(1, 2)) for each in moves]
+    return moves[np.argmax(alike, axis=0)]
+
+
+def inverse(moves: np.ndarray) -> np.ndarray:
+    """The moves back."""
+    scale, shift = moves[:, 0::2], moves[:, 1::2]
+    return np.stack([1 / scale, -shift / scale], axis=2).reshape(-1, 4).astype(np.float32)
+
+
+def _likeness(one: np.ndarray, other: np.ndarray, starts: np.ndarray, enough: float, hopeless: float) -> np.ndarray:
     scores = np.zeros(len(one), np.float32)
-    soft_one, soft_other = softened(coarse(one)), softened(coarse(other))
-    alike = np.flatnonzero((soft_one * soft_other).mean(axis=(1, 2)) >= hopeless)
-    scores[alike] = agreement(one[alike], other[alike], np.ones((len(alike), SIDE, SIDE), bool))
+    coarse_other = coarse(other)
+    soft_one = softened(coarse(one))
+    begun = softened(move(coarse_other, starts)[0])
+    alike = np.flatnonzero((soft_one * begun).mean(axis=(1, 2)) >= hopeless)
+    scores[alike] = agreement(one[alike], *move(other[alike], _finer(starts[alike])))
     unsure = alike[scores[alike] < enough]
-    moves = align(soft_one[unsure], soft_other[unsure])
-    moves[:, 1::2] *= SIDE / COARSE
-    moved, inside = move(other[unsure], moves)
-    scores[unsure] = np.maximum(scores[unsure], agreement(one[unsure], moved, inside))
+    moves = align(soft_one[unsure], softened(coarse_other[unsure]), starts[unsure])
+    aligned = agreement(one[unsure], *move(other[unsure], _finer(moves)))
+    scores[unsure] = np.maximum(scores[unsure], aligned)
     return scores
+
+
+def _finer(moves: np.ndarray) -> np.ndarray:
+    """Moves of coarse pictures for small ones, which have more pixels."""
+    return moves * np.array([1, SIDE / COARSE, 1, SIDE / COARSE], np.float32)
 
 
 def agreement(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -97,13 +136,13 @@ def softened(pictures: np.ndarray) -> np.ndarray:
     return soft / np.maximum(np.sqrt((soft * soft).mean(axis=(1, 2), keepdims=True)), 1.0)
 
 
-def align(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def align(one: np.ndarray, other: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Where each pixel of `one` lies in `other`: `(P, 4)` scale and shift across, scale and shift down.
 
-    Both are `softened` pictures, `(P, 32, 32)`.
+    Both are `softened` pictures, `(P, 32, 32)`; the search begins at `starts`.
     """
     axis_pixels = _axis(COARSE)
-    moves = np.tile(_UNMOVED, (len(one), 1))
+    moves = starts.copy()
     for _ in range(ALIGN_STEPS):
         moved, inside = move(other, moves)
         down, across = np.gradient(moved, axis=(1, 2))
