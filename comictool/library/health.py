@@ -24,6 +24,7 @@ from comictool.core.workers import cores
 REQUIRED = (
     "typer", "rich", "torch", "torchvision", "timm", "pytorch-metric-learning", "numpy", "scipy", "scikit-learn",
     "pandas", "pillow", "h5py", "zarr", "safetensors", "pypdfium2", "rarfile", "defusedxml",
+    "anyascii",
 )  # fmt: skip
 OPTIONAL = {"py7zr": "comictool[7z]: reading cb7 without bsdtar"}
 LEAST_DISK = 2 * 1024**3  # a library of a thousand comics needs far more; below this even the demo may fail
