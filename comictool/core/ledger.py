@@ -114,7 +114,8 @@ class Ledger:
 
 def _read(file: Path) -> list[Entry]:
     out = []
-    for line in file.read_text("utf-8", errors="replace").splitlines():
+    # Not splitlines(): a name may hold U+2028, which that takes for the end of a line and JSON does not.
+    for line in file.read_text("utf-8", errors="replace").split("\n"):
         try:
             value = json.loads(line)
             entry = Entry(**value)

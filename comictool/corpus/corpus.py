@@ -84,7 +84,8 @@ class Corpus:
         if PurePosixPath(comic).name != comic or not file.is_file():
             raise InputError(f"no comic named {comic!r} in {self.root}", near=near_matches(comic, self.comics()))
         out = []
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), start=1):
+        # Not splitlines(): a text may hold U+2028, which that takes for the end of a line and JSON does not.
+        for number, line in enumerate(file.read_text("utf-8").split("\n"), start=1):
             if line.strip():
                 try:
                     value = json.loads(line)

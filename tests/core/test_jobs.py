@@ -242,3 +242,10 @@ def test_signals_save_and_a_killed_run_continues(tmp_path: Path, workers: str, n
 
 def test_stopped_names_what_is_saved() -> None:
     assert "3 of 9 items" in Stopped(signal.SIGINT, done=3, total=9).fact
+
+
+def test_names_with_line_separators_are_finished_too(tmp_path: Path) -> None:
+    odd = [Item("a\u2028b\u0085c", "", 1)]
+    for skipped in (0, 1):
+        report = run_job("odd", odd, square, Sink(), ledger_folder=tmp_path, settings={}, workers="inline")
+        assert report.skipped == skipped

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from comictool.core.errors import InputError
+from comictool.corpus.corpus import Corpus
+from comictool.corpus.records import PageRecord, Panel, Text, clamp_box, from_json, to_json
+
+
+def page(number: int, **fields: object) -> PageRecord:
+    return PageRecord("a comic", number, f"page_images/a comic/page-{number}.jpg", 100, 200, **fields)  # type: ignore[arg-type]
+
+
+def test_records_survive_the_disk_in_page_order(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c", name='quotes " and \\ back')
+    text = Text(1, "a\u2028b\u0085c\nd", box=(1, 2, 3, 4))
+    first = page(
+        2, panels=[Panel(1, (0, 0, 50, 60), order=1, score=0.5, polygon=[(0, 0), (5, 5), (0, 9)])], texts=[text]
+    )
+    corpus.write_pages("a comic", [page(10), first])
+    again = Corpus.open(tmp_path / "c")
+    assert again.name == 'quotes " and \\ back'
+    assert again.comics() == ["a comic"]
+    assert again.pages("a comic") == [first, page(10)]
+
+
+def test_unknown_fields_of_a_newer_tool_are_kept() -> None:
+    value = {**to_json(page(1)), "mood": "grim", "panels": [{"id": 1, "box": [0, 0, 5, 5], "tilt": 3}]}
+    again = to_json(from_json(value))
+    assert again["mood"] == "grim"
+    assert again["panels"][0]["tilt"] == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"width": 0}, {"width": "9"}, {"page": True}, {"panels": 3}, {"panels": [{"id": 1, "box": [5, 0, 1, 9]}]},
+     {"panels": [{"id": 1, "box": [0, 0, 1]}]}, {"direction": "up"}, {"texts": [{"id": 1}]}, {"comic": None}],
+)  # fmt: skip
+def test_damaged_records_are_refused_with_the_place(change: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="here"):
+        from_json({**to_json(page(1)), **change}, "here")
+
+
+def test_a_record_cannot_point_outside(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (corpus.root / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    for image in ("../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg"):
+        record = page(1)
+        record.image = image
+        with pytest.raises(InputError, match="outside"):
+            corpus.image_path(record)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ""])
+def test_a_comic_name_is_never_a_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="no comic"):
+        Corpus.create(tmp_path / "c").pages(name)
+
+
+def test_a_newer_or_damaged_corpus_says_so(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    (corpus.root / "corpus.toml").write_text("version = 99")
+    with pytest.raises(InputError, match="newer"):
+        Corpus.open(corpus.root)
+    (corpus.root / "corpus.toml").write_text("version = ")
+    with pytest.raises(InputError, match="cannot be read"):
+        Corpus.open(corpus.root)
+
+
+def test_boxes_are_rounded_outwards_and_cut_to_the_page() -> None:
+    assert clamp_box((-3.5, 0.2, 10.1, 300), 100, 200) == (0, 0, 11, 200)
+    assert clamp_box((100, 0, 120, 10), 100, 200) is None
+    assert clamp_box((float("nan"), 0, 1, 1), 100, 200) is None
