@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from comictool.core.errors import InputError
 from comictool.corpus.names import natural_key, safe_component
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _CROP = re.compile(
-    r"(?P<page>\d+)_(?P<panel>\d+)(?:_(?P<identity>[^.]*))?(?:\.(?P<copy>\d+))?\.[a-z0-9]+", re.IGNORECASE
+    r"(?P<page>\d+)_(?P<panel>\d+)(?:_(?P<identity>[^.]*))?(?:\.(?P<copy>\d+))?\.(?:jpe?g|png|webp)",
+    re.IGNORECASE,
 )
 _OF_PAGE = re.compile(r"\.?(\d+)_\d+[_.]")
 

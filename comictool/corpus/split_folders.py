@@ -128,7 +128,7 @@ def _place(root: Path, manifest: dict[str, Any], level: str, split: str, comic: 
         if manifest["link"] == "symlink" and target.is_symlink():
             target.unlink()
         return 0
-    files = sorted(name for name in os.listdir(source) if is_crop(name))
+    files = sorted(name for name in os.listdir(source) if _belongs(name))
     if pages is not None:
         files = [name for name in files if page_of_file(name) in pages]
     if not files:
@@ -145,8 +145,13 @@ def _place(root: Path, manifest: dict[str, Any], level: str, split: str, comic: 
     present = set(os.listdir(target))
     for name in files:
         _place_file(source / name, target / name, manifest["link"])
-    _remove_files(target, (n for n in present - set(files) if is_crop(n) or n.endswith(TEMPORARY_SUFFIX)))
+    _remove_files(target, (n for n in present - set(files) if _belongs(n) or n.endswith(TEMPORARY_SUFFIX)))
     return len(files)
+
+
+def _belongs(name: str) -> bool:
+    """Whether a file of a comic goes with the split: crops, and tables that are packed as `str_data`."""
+    return is_crop(name) or (name.endswith(".csv") and not name.startswith("."))
 
 
 def _place_file(source: Path, target: Path, link: str) -> None:
@@ -199,7 +204,7 @@ def _remove(target: Path) -> None:
     if target.is_symlink():
         target.unlink()
     elif target.is_dir():
-        _remove_files(target, (n for n in os.listdir(target) if is_crop(n) or n.endswith(TEMPORARY_SUFFIX)))
+        _remove_files(target, (n for n in os.listdir(target) if _belongs(n) or n.endswith(TEMPORARY_SUFFIX)))
         if not os.listdir(target):
             target.rmdir()
 

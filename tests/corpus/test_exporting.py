@@ -179,9 +179,14 @@ def test_changed_annotations_leave_no_stale_crops(tmp_path: Path) -> None:
     record = corpus.pages("one")[0]
     record.panels = record.panels[:1]
     corpus.write_pages("one", [record])
-    (corpus.root / "panel_images" / "one" / "notes.txt").write_text("mine")
+    for mine in ("notes.txt", "1_9.csv"):
+        (corpus.root / "panel_images" / "one" / mine).write_text("mine")
     assert export_panels(corpus).done == 1
-    assert sorted(f.name for f in (corpus.root / "panel_images" / "one").iterdir()) == ["1_1.jpg", "notes.txt"]
+    assert sorted(f.name for f in (corpus.root / "panel_images" / "one").iterdir()) == [
+        "1_1.jpg",
+        "1_9.csv",
+        "notes.txt",
+    ]
 
 
 def test_shards_together_are_the_whole(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_links_copies_and_a_change_of_mind(tmp_path: Path, link: str, by: str) -
     root = fixture.write_mast(tmp_path / "corpus", [PLAIN, SPACED, QUOTED, ACCENTED])
     view = fixture.open_fixture(root)
     export_panels(view)
+    (root / "panel_images" / PLAIN / "1_1.csv").write_text("a,b\n")
     names = {(c, f.name) for c in view.comics() for f in (root / "panel_images" / c).iterdir()}
     for seed in (0, 1, 2):
         split_dataset(view, split=SplitOptions(link=link, by=by, seed=seed, level="panels", ratios=(0.4, 0.3, 0.3)))
