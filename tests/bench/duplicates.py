@@ -1,6 +1,6 @@
 """Duplicates on real comics, beside an exact hash and the usual 8x8 average hash; and what 100,000 pages cost.
 
-    COMICTOOL_TEST_DATA=FOLDER python -m tests.bench.duplicates [fit] [quality] [cost]
+    COMICTOOL_TEST_DATA=FOLDER python -m tests.bench.duplicates [fit] [quality] [embedding] [cost]
 
 Quality: the truth says which files show the same page, with and without lettering. Each form is a second corpus of
 altered copies beside the originals. The threshold was fitted on the odd Pepper&Carrot episodes; the rows say on which
@@ -12,11 +12,8 @@ from __future__ import annotations
 
 import json
 import math
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +22,11 @@ import numpy as np
 from PIL import Image
 
 from comictool.core.images import decode
-from comictool.core.jobs import JobOptions, JobReport
+from comictool.core.jobs import JobOptions
 from comictool.corpus.duplicates.finding import THRESHOLD, report_on
 from comictool.corpus.duplicates.prints import Prints, collect_prints
 from comictool.corpus.duplicates.results import SPREAD, DuplicateReport
+from tests.bench.duplicates_cost import print_costs
 from tests.bench.page_search import FORMS as SEARCH_FORMS
 from tests.bench.page_search import crop, jpeg
 from tests.corpus.page_copies import FolderView
@@ -272,84 +270,62 @@ def print_spreads(data: Path) -> None:
     )
 
 
-def planted(count: int, seed: int = 3) -> tuple[Prints, int]:
-    """Fingerprints of random pages, every twentieth a lettered, scaled, noisy copy of another; and how many are."""
-    rng = np.random.default_rng(seed)
-    pictures = np.empty((count, 64, 64), np.uint8)
-    copies = count // 20
-    originals = count - copies
-    for start in range(0, originals, 5000):
-        stop = min(start + 5000, originals)
-        pictures[start:stop] = _random_pictures(rng, stop - start)
-    copied = rng.permutation(originals)[:copies]
-    for number, source in enumerate(copied):
-        picture = pictures[source].astype(np.float32) * rng.uniform(0.7, 1.0) + rng.normal(0, 4, (64, 64))
-        for _ in range(3):
-            y, x = rng.integers(0, 52, 2)
-            picture[y : y + 6, x : x + 12] = 250
-        pictures[originals + number] = picture.clip(0, 255)
-    places = np.arange(count)
-    names = [f"{n // 40}/{n % 40 + 1}" for n in places]
-    prints = Prints(
-        comics=[str(n) for n in range(count // 40 + 1)],
-        ids=names,
-        comic_of=places // 40,
-        numbers=places % 40 + 1,
-        files=names,
-        pixels=names,
-        near_empty=np.zeros(count, bool),
-        shapes=np.full(count, 0.7),
-        pictures=pictures,
-        row_page=places,
-        row_part=np.zeros(count, np.int64),
-    )
-    return prints, copies
+def print_embedding(data: Path) -> None:
+    """What a store adds: copies cut to 80 % of each side at a corner, which the hashes do not look for."""
+    from comictool.corpus.corpus import Corpus
+    from comictool.corpus.records import PageRecord
+    from comictool.plugins.load import EncoderSpec
+    from comictool.search.duplicates import find_duplicates
+    from comictool.search.embed import embed_corpus
+    from comictool.search.encoders import SpecChoice
 
-
-def _random_pictures(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Noise of three scales with two white gutters at random heights: as like each other as pages of one series."""
-    total = np.full((count, 64, 64), 128.0, np.float32)
-    for side, strength in ((4, 45.0), (8, 35.0), (16, 25.0)):
-        noise = rng.normal(0, strength, (count, side, side)).astype(np.float32)
-        total += noise.repeat(64 // side, axis=1).repeat(64 // side, axis=2)
-    rows = np.arange(64)
-    for third in (21, 42):
-        height = third + rng.integers(-2, 3, (count, 1))
-        total[np.abs(rows[None] - height) < 1] = 255
-    return total.clip(0, 255).astype(np.uint8)
-
-
-def measure_cost(count: int) -> None:
-    """One line on `count` fingerprints; in a process of its own, so that the peak of memory is its own."""
-    prints, copies = planted(count)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    started, used = time.perf_counter(), time.process_time()
-    report = report_on(prints, JobReport("bench"), perceptual=True, threshold=THRESHOLD)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    good = sum(len(group.pages) == 2 for group in report.groups)
-    print(
-        f"{count:8} pages {seconds:7.1f} s ({cpu:6.1f} s of one core) {peak:6.0f} MB, {peak - before:5.0f} above the"
-        f" table; {good} pairs of {copies} planted, {len(report.groups) - good} other groups"
-    )
+    pages = [page for page in pages_of(data) if page.path.parent.name in ("textless", "lettered_en")]
+    rng = np.random.default_rng(8)
+    labels: dict[str, Page] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = Corpus.create(Path(folder) / "corpus")
+        for comic in ("originals", "copies"):
+            records = []
+            (corpus.root / "page_images" / comic).mkdir(parents=True)
+            for number, page in enumerate(pages, start=1):
+                picture = decode(page.path)
+                if comic == "copies":
+                    picture = crop(picture, 0.8, int(rng.integers(2)), int(rng.integers(2)))
+                name = f"page_images/{comic}/{number}.jpg"
+                picture.save(corpus.root / name, quality=90)
+                records.append(PageRecord(comic, number, name, *picture.size))
+                labels[f"{comic}/{number}"] = page
+            corpus.write_pages(comic, records)
+        store = Path(folder) / "store"
+        embed_corpus(corpus, SpecChoice(EncoderSpec("classic")), store, levels=("page",), options=JobOptions(jobs=1))
+        for method in ("hash", "embedding", "all"):
+            report = find_duplicates(corpus, method=method, store=store, options=JobOptions(jobs=1))
+            found, empty = found_pairs(report), set(report.near_empty)
+            for part in ("fitted", "held out"):
+                wanted = pairs_among([name for name, page in labels.items() if page.part == part])
+                wanted = {(a, b) for a, b in wanted if labels[a].path == labels[b].path and not {a, b} & empty}
+                wrong = sum(labels[a].label != labels[b].label for a, b in found)
+                low, high = wilson(len(wanted & found), len(wanted))
+                print(
+                    f"cut to 80 % at a corner, method {method:9} {part:9} {len(wanted & found):3}/{len(wanted):3}"
+                    f" [{low:.2f}, {high:.2f}]; false pairs in all: {wrong} of {len(found)}"
+                )
 
 
 def main() -> None:
     """Measure and print."""
-    wanted = sys.argv[1:] or ["quality", "cost"]
-    if wanted[0].isdecimal():
-        measure_cost(int(wanted[0]))
-        return
+    wanted = sys.argv[1:] or ["quality", "embedding", "cost"]
     if DATA is None and wanted != ["cost"]:
         raise SystemExit("COMICTOOL_TEST_DATA does not name the folder of test comics")
     if "fit" in wanted and DATA is not None:
         print_fit(DATA)
+    if "embedding" in wanted and DATA is not None:
+        print_embedding(DATA)
     if "quality" in wanted and DATA is not None:
         print_quality(DATA)
         print_spreads(DATA)
     if "cost" in wanted:
-        for count in (25_000, 50_000, 100_000):
-            subprocess.run([sys.executable, "-m", "tests.bench.duplicates", str(count)], check=True)
+        print_costs()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,7 +89,10 @@ class DuplicateReport:
         return sum(len(group.pages) - 1 for group in self.groups if group.kind != SPREAD)
 
     def comic_groups(self) -> list[tuple[str, ...]]:
-        """Comics that share pages, joined: what a split must keep on one side. Sorted within and among groups."""
+        """Comics that share runs of pages, joined: what a split must keep on one side. Sorted within and among groups.
+
+        Single pages do not join comics: the same advertisement would join half a library.
+        """
         parent: dict[str, str] = {}
 
         def root(comic: str) -> str:
@@ -99,14 +101,12 @@ class DuplicateReport:
                 comic = parent[comic]
             return comic
 
-        for comics in self._sharing():
-            first, *others = comics
-            for other in others:
-                parent[root(other)] = root(first)
+        for book in self.books:
+            parent[root(book.b)] = root(book.a)
         joined: dict[str, list[str]] = {}
         for comic in sorted(parent):
             joined.setdefault(root(comic), []).append(comic)
-        return sorted(tuple(comics) for comics in joined.values() if len(comics) > 1)
+        return sorted(tuple(comics) for comics in joined.values())
 
     def as_record(self) -> dict[str, Any]:
         """Plain values: `groups`, `books`, `near_empty`, `notices`, `settings`."""
@@ -122,12 +122,6 @@ class DuplicateReport:
             "notices": self.notices,
             "settings": self.settings,
         }
-
-    def _sharing(self) -> Iterable[list[str]]:
-        for group in self.groups:
-            yield [page.rsplit("/", 1)[0] for page in group.pages]
-        for book in self.books:
-            yield [book.a, book.b]
 
 
 def write_report(report: DuplicateReport, path: Path) -> None:
