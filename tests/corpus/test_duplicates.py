@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.duplicates import DuplicateReport, find_page_duplicates, write_report
+from comictool.corpus.records import PageRecord
 from tests.bench.duplicates import build, found_pairs, pages_of, wanted_pairs
 from tests.corpus.page_copies import FolderView, cut, random_page, with_balloons, write_comic
 from tests.data import data, needs_data
@@ -177,6 +178,20 @@ def test_bad_pages_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert [problem.key for problem in report.job.problems] == ["a", "b"]
     assert "page 2" in report.job.problems[0].message
     assert report.job.failed == 0
+
+
+def test_a_comic_with_damaged_records_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    class Damaged(FolderView):
+        def pages(self, comic: str) -> list[PageRecord]:
+            if comic == "b":
+                raise InputError("b.jsonl line 3 is not JSON")
+            return super().pages(comic)
+
+    for comic in ("a", "b", "c"):
+        write_comic(tmp_path, comic, [random_page(1)])
+    report = find_page_duplicates(Damaged(tmp_path), options=ONE)
+    assert [group.pages for group in report.groups] == [["a/1", "c/1"]]
+    assert [(problem.key, problem.message) for problem in report.job.problems] == [("b", "b.jsonl line 3 is not JSON")]
 
 
 def test_shards_make_fingerprints_for_a_later_run(tmp_path: Path) -> None:
