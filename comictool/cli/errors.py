@@ -27,7 +27,7 @@ def explain(error: BaseException, *, debug: bool, arguments: Sequence[str] = ())
         traceback.print_exception(error)
     lines, code = _sentences(error, arguments)
     for line in lines:
-        print(line, file=sys.stderr)  # noqa: T201 - errors must reach the user even when the output object is not set up
+        print(line, file=sys.stderr)  # noqa: T201 - there may be no output object yet
     if code == ExitCode.BUG and not debug:
         print("Run it again with --debug for the traceback, and please report it.", file=sys.stderr)  # noqa: T201
     return int(code)

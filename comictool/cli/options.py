@@ -27,6 +27,7 @@ from comictool.core.jobs import JobOptions
 
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder to write; made if it is not there.")]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Replace what is there.")]
+DryRun = Annotated[bool, typer.Option("-n", "--dry-run", help="Only say what would be done.")]
 PluginName = Annotated[
     str,
     typer.Option(

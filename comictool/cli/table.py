@@ -23,21 +23,68 @@ class Group:
     """A group of commands, such as `data`."""
 
     summary: str
-    commands: dict[str, Command]
+    commands: dict[str, Command | Group]
     section: str = "Commands"
 
 
+TRAINING = "Make training sets"
 START, LIBRARY, MODELS, CARE = "Start here", "Build and search a library", "Models", "Care"
 
 COMMANDS: dict[str, Command | Group] = {
     "index": Command("index:index", "Make comics searchable: import, find panels, embed, in one go.", START),
     "demo": Command("demo:demo", "Draw a small comic library, index it, search it, and write a report page.", START),
     "data": Group(
-        "Work on a corpus: import comics, find panels, draw labelled pages.",
+        "Work on a corpus: import, panels, formats, training sets.",
         {
             "import": Command("data:import_", "Read comic files and folders into a corpus."),
             "panels": Command("data:panels", "Find the panels of every page and their reading order."),
             "draw": Command("data:draw", "Draw procedural comics with exact labels into a corpus."),
+            "info": Command(
+                "data_formats:info",
+                "Count what a corpus holds.",
+            ),
+            "verify": Command(
+                "data_formats:verify",
+                "Find what is wrong in a corpus.",
+            ),
+            "convert": Command("data_formats:convert", "Write comics in another annotation format.", TRAINING),
+            "export": Group(
+                "Cut panels or characters out of the pages.",
+                {
+                    "panels": Command("data_steps:export_panels", "Cut every panel from its page."),
+                    "characters": Command(
+                        "data_steps:export_characters",
+                        "Cut every character from its page, and write the index.",
+                    ),
+                },
+                TRAINING,
+            ),
+            "normalize": Command(
+                "data_steps:normalize",
+                "Give comics safe, plain names everywhere.",
+                TRAINING,
+            ),
+            "split": Command(
+                "data_steps:split",
+                "Split comics into train, val and test.",
+                TRAINING,
+            ),
+            "hdf5": Command(
+                "data_steps:hdf5", "Pack the pictures of each split into an HDF5 file with its index.", TRAINING
+            ),
+            "filter": Command(
+                "data_steps:filter_",
+                "Take rare identities or poor instances out.",
+                TRAINING,
+            ),
+            "metainfo": Command(
+                "data_reports:metainfo",
+                "Measure exported panels: size, colour, and their bins.",
+                TRAINING,
+            ),
+            "classes": Command(
+                "data_reports:classes", "Write the comic-level labels of a column as classification.json.", TRAINING
+            ),
         },
         LIBRARY,
     ),

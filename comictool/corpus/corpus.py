@@ -35,7 +35,7 @@ class Corpus:
 
     @classmethod
     def open(cls, root: Path) -> Corpus:
-        """Open an existing corpus.
+        """Open an existing corpus; completes a change of names that was killed half way.
 
         Raises:
             InputError: there is none, its `corpus.toml` is damaged, or a newer tool wrote it.
@@ -53,6 +53,9 @@ class Corpus:
         version = facts.get("version", VERSION)
         if not isinstance(version, int) or version > VERSION:
             raise InputError(f"{root} was written by a newer comictool (corpus version {version})")
+        from comictool.corpus.journal import finish_pending
+
+        finish_pending(root)  # a renaming of comics that was killed half way: nobody may see it so
         return cls(root, name=str(facts.get("name", root.name)), direction=str(facts.get("direction", "ltr")))
 
     @classmethod

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,13 @@ from tests.cli.conftest import Run
 HEAVY = ["torch", "numpy", "pandas", "PIL", "h5py", "zarr", "sklearn", "pydantic", "rich", "scipy"]
 
 
-def every_command() -> list[tuple[str, Command]]:
-    out = []
-    for name, entry in COMMANDS.items():
+def every_command(table: Mapping[str, Command | Group] = COMMANDS, before: str = "") -> list[tuple[str, Command]]:
+    out: list[tuple[str, Command]] = []
+    for name, entry in table.items():
         if isinstance(entry, Group):
-            out += [(f"{name} {child}", command) for child, command in entry.commands.items()]
+            out += every_command(entry.commands, f"{before}{name} ")
         else:
-            out.append((name, entry))
+            out.append((before + name, entry))
     return out
 
 

@@ -1,0 +1,116 @@
+"""The research recipe as a user types it, on a drawn corpus: every step and its JSON; verify accepts the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six pages in two drawn comics; not to be changed."""
+    root = tmp_path_factory.mktemp("steps")
+    arguments = ["data", "draw", "-n", "6", "--comic-pages", "3", "--seed", "8", "--style", "flat", "-o", "drawn"]
+    subprocess.run([sys.executable, "-m", "comictool", *arguments], cwd=root, check=True, capture_output=True)
+    return root / "drawn"
+
+
+@pytest.fixture
+def corpus(comictool: Run, drawn: Path, tmp_path: Path) -> Path:
+    """A copy of the drawn corpus that a test may change."""
+    assert comictool("data", "convert", drawn, tmp_path / "corpus", "--to", "corpus", "-q").code == 0
+    return tmp_path / "corpus"
+
+
+def test_the_recipe_from_pages_to_packs(comictool: Run, corpus: Path) -> None:
+    facts = comictool("data", "info", corpus, "--json").json()
+    assert (facts["comics"], facts["pages"]) == (2, 6)
+    panels = comictool("data", "export", "panels", corpus, "--json").json()
+    assert panels["panels"] == facts["panels"] == len(list((corpus / "panel_images").rglob("*.jpg")))
+    characters = comictool("data", "export", "characters", corpus, "--json").json()
+    assert characters["characters"] == len(list((corpus / "character_images").rglob("*.jpg")))
+    assert comictool("data", "normalize", corpus, "--json").code == 0
+    split = comictool("data", "split", corpus, "--ratios", ".5,.25,.25", "--json").json()
+    assert min(split["train"], split["val"], split["test"]) >= 1
+    assert (corpus / "splits.json").is_file()
+    packs = comictool("data", "hdf5", corpus, "--json").json()
+    assert packs["pictures"] == panels["panels"] + characters["characters"]
+    filtered = comictool("data", "filter", corpus, "--min-frequency", "3", "--json").json()
+    assert filtered["kept"] + filtered["removed"] == characters["characters"]
+    assert comictool("data", "metainfo", corpus, "--split", "train", "--json").code == 0
+    assert comictool("data", "classes", corpus, "--column", "series", "--json").json()[0]["class"] == 0
+    verified = comictool("data", "verify", corpus, "--decode", "--json")
+    assert (verified.code, verified.json()) == (0, [])
+
+
+@pytest.mark.parametrize("format", ["mast-csv", "comix-coco", "ai4va-coco", "dataspec", "kumiko", "manga109-xml"])
+def test_other_formats_open_without_conversion(comictool: Run, drawn: Path, tmp_path: Path, format: str) -> None:
+    written = comictool("data", "convert", drawn, tmp_path / "there", "--to", format, "--json")
+    assert written.code == 0
+    assert written.json()["losses"], "no other format holds everything a drawn page has"
+    facts = comictool("data", "info", tmp_path / "there", "--json").json()
+    assert facts["format"] == format
+    assert facts["panels"] == written.json()["panels"] > 0
+    exported = comictool("data", "export", "panels", tmp_path / "there", "-o", tmp_path / "crops", "--json").json()
+    assert exported["panels"] == facts["panels"]
+
+
+def test_verify_names_what_is_wrong(comictool: Run, corpus: Path) -> None:
+    picture = next((corpus / "page_images").rglob("page-1.*"))
+    picture.unlink()
+    file = next((corpus / "annotations" / "pages").glob("*.jsonl"))
+    lines = file.read_text().splitlines()
+    record = json.loads(lines[1])
+    record["panels"].append({"id": 1, "box": [0, 0, 99999, 5]})
+    file.write_text("\n".join([lines[0], json.dumps(record), *lines[2:]]) + "\n")
+    ran = comictool("data", "verify", corpus, "--json")
+    assert ran.code == 1
+    assert {"picture", "duplicate", "box"} <= {finding["kind"] for finding in ran.json()}
+
+
+def test_wrong_options_are_usage_errors(comictool: Run, drawn: Path) -> None:
+    for arguments in (
+        ["data", "split", drawn, "--ratios", "a,b"],
+        ["data", "filter", drawn],
+        ["data", "convert", drawn, "x", "--to", "cocoo"],
+        ["data", "hdf5", drawn, "--layout", "round"],
+        ["data", "export", "characters", drawn, "--part", "hats"],
+    ):
+        ran = comictool(*arguments)
+        assert (ran.code, ran.out) == (2, ""), arguments
+        assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("step", [["export", "panels"], ["export", "characters"], ["normalize"], ["hdf5"]])
+def test_verify_accepts_a_corpus_after_a_kill_and_a_second_run(comictool: Run, corpus: Path, step: list[str]) -> None:
+    if step[0] == "normalize":
+        comics = sorted((corpus / "annotations" / "pages").glob("*.jsonl"))
+        old, new = comics[0].stem, "Straße & Öl"
+        for file in [comics[0], *(corpus / "annotations" / "comics").glob(f"{old}.json")]:
+            file.write_text(file.read_text().replace(old, new))
+            file.rename(file.with_stem(new))
+        (corpus / "page_images" / old).rename(corpus / "page_images" / new)
+    if step[0] == "hdf5":
+        for before in (["export", "panels"], ["split"]):
+            assert comictool("data", *before, corpus).code == 0
+    for seconds in (0.15, 0.3, 0.45, 0.6):  # somewhere in start-up, in the work, or after it
+        process = subprocess.Popen(
+            [sys.executable, "-m", "comictool", "data", *step, str(corpus), "-q"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )  # fmt: skip
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert comictool("data", *step, corpus, "-q").code in (0, 1)
+    verified = comictool("data", "verify", corpus, "--decode", "--json")
+    assert (verified.code, verified.json()) == (0, [])
