@@ -9,7 +9,7 @@ import typer
 
 from comictool.cli.data_steps import AnyCorpus, Target
 from comictool.cli.options import command
-from comictool.cli.output import Output
+from comictool.cli.output import Format, Output
 from comictool.cli.reporting import tell
 from comictool.core.errors import ExitCode
 from comictool.core.jobs import JobOptions
@@ -63,3 +63,58 @@ def classes(
     ]
     out.rows(rows, ["label", "class", "comics"])
     return ExitCode.DONE
+
+
+@command
+def dedupe(
+    corpus: AnyCorpus,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the findings as JSON.")] = None,
+    sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML contact sheet.")] = None,
+    method: Annotated[
+        str, typer.Option("--method", metavar="exact|hash|embedding|all", help="What counts as the same page.")
+    ] = "hash",
+    store: Annotated[
+        Path | None, typer.Option("--store", help="A store of the corpus, for --method embedding or all.")
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option("--threshold", min=0, max=1, help="Share of a page that must agree.")
+    ] = 0.55,
+    *,
+    job: JobOptions,
+    out: Output,
+) -> int:
+    """Find pages that occur twice, and comics inside other comics.
+
+    The same page in another lettering, size, compression or scan counts as the same. Nothing is ever deleted. Exit
+    code 1 when duplicates are found.
+
+    Example: comictool data dedupe corpus -o duplicates.json --sheet duplicates.html
+    """
+    from comictool.corpus.duplicates import write_report
+    from comictool.corpus.formats.registry import open_any
+    from comictool.library.sheets import write_duplicate_sheet
+    from comictool.search.duplicates import find_duplicates
+
+    view = open_any(corpus)
+    report = find_duplicates(
+        view, method=method, store=store, threshold=threshold, options=job, progress=out.progress()
+    )  # fmt: skip
+    if report.job.planned:
+        return tell(out, report.job, {"corpus": str(corpus)}, [])
+    for notice in report.notices:
+        out.note(notice)
+    if output is not None:
+        write_report(report, output)
+        out.note(f"findings: {output}")
+    if sheet is not None:
+        write_duplicate_sheet(sheet, view, report)
+        out.note(f"sheet: {sheet}")
+    if out.format in (Format.json, Format.jsonl):
+        problems = [{"item": p.key, "reason": p.message} for p in report.job.problems]
+        out.record({**report.as_record(), "problems": problems})
+    else:
+        rows = [{"kind": g.kind, "score": g.score, "pages": g.pages} for g in report.groups]
+        out.rows(rows, ["kind", "score", "pages"])
+        for book in report.books:
+            out.note(f"{book.a} and {book.b}: {book.relation}, {book.pages} pages")
+    return ExitCode.FINDINGS if report.groups else report.job.exit_code

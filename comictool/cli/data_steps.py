@@ -142,12 +142,13 @@ def split(
 
     Example: comictool data split corpus --ratios .7,.1,.2 --seed 1
     """
+    from comictool.corpus.duplicates import read_comic_groups
     from comictool.corpus.formats.registry import open_any
     from comictool.corpus.splitting import SplitOptions, split_dataset
 
     chosen = SplitOptions(
         ratios=parse_ratios(ratios), seed=seed, by=by, stratify=stratify, level=level, link=link,
-        groups=read_groups(groups),
+        groups=read_comic_groups(groups) if groups else (),
     )  # fmt: skip
     report = split_dataset(open_any(corpus), split=chosen, output=output, options=job, progress=out.progress())
     for notice in report.notices:
@@ -252,16 +253,3 @@ def parse_ratios(text: str) -> tuple[float, float, float]:
     except ValueError:
         raise UsageError(f"--ratios {text!r}: three numbers, for example .8,.1,.1") from None
     return first, second, third
-
-
-def read_groups(file: Path | None) -> tuple[tuple[str, ...], ...]:
-    """The comics that overlap, out of a report of `data dedupe`.
-
-    Raises:
-        InputError: no such report.
-    """
-    if file is None:
-        return ()
-    from comictool.corpus.duplicates import read_book_groups
-
-    return read_book_groups(file)

@@ -47,6 +47,7 @@ COMMANDS: dict[str, Command | Group] = {
                 "data_formats:verify",
                 "Find what is wrong in a corpus.",
             ),
+            "dedupe": Command("data_reports:dedupe", "Find pages that occur twice, and comics inside other comics."),
             "convert": Command("data_formats:convert", "Write comics in another annotation format.", TRAINING),
             "export": Group(
                 "Cut panels or characters out of the pages.",

@@ -64,6 +64,27 @@ def test_other_formats_open_without_conversion(comictool: Run, drawn: Path, tmp_
     assert exported["panels"] == facts["panels"]
 
 
+def test_dedupe_finds_a_copied_comic_and_split_keeps_it_on_one_side(
+    comictool: Run, drawn: Path, tmp_path: Path
+) -> None:
+    pages = sorted(drawn.glob("page_images/*/*.jpg"))
+    for folder, chosen in {"book": pages, "copy": pages[:3], "other": []}.items():
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        for number, page in enumerate(chosen):
+            (tmp_path / "in" / folder / f"{number}.jpg").write_bytes(page.read_bytes())
+    corpus, report = tmp_path / "corpus", tmp_path / "report.json"
+    assert comictool("data", "import", tmp_path / "in", "-o", corpus, "-q").code == 0
+    found = comictool("data", "dedupe", corpus, "-o", report, "--sheet", tmp_path / "sheet.html", "--json")
+    assert found.code == 1
+    assert found.json()["comic_groups"] == [["book", "copy"]]
+    assert found.json()["books"][0]["relation"] in ("inside", "same")
+    assert (tmp_path / "sheet.html").is_file()
+    assert comictool("data", "panels", corpus, "-q").code == 0
+    split = comictool("data", "split", corpus, "--groups", report, "--json")
+    assert split.code == 3  # two comics that are one cannot be on two sides: said, not done by pages
+    assert comictool("data", "split", corpus, "--groups", tmp_path / "sheet.html").code == 3
+
+
 def test_verify_names_what_is_wrong(comictool: Run, corpus: Path) -> None:
     picture = next((corpus / "page_images").rglob("page-1.*"))
     picture.unlink()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from comictool.core.errors import InputError
 from comictool.core.files import write_json
 from comictool.core.jobs import JobReport
 
@@ -109,7 +111,7 @@ class DuplicateReport:
         return sorted(tuple(comics) for comics in joined.values())
 
     def as_record(self) -> dict[str, Any]:
-        """Plain values: `groups`, `books`, `near_empty`, `notices`, `settings`."""
+        """Plain values: `groups`, `books`, `comic_groups`, `near_empty`, `notices`, `settings`."""
         books = []
         for book in self.books:
             record = asdict(book)
@@ -118,10 +120,31 @@ class DuplicateReport:
         return {
             "groups": [asdict(group) for group in self.groups],
             "books": books,
+            "comic_groups": [list(group) for group in self.comic_groups()],
             "near_empty": self.near_empty,
             "notices": self.notices,
             "settings": self.settings,
         }
+
+
+def read_comic_groups(path: Path) -> tuple[tuple[str, ...], ...]:
+    """The `comic_groups` of a report that `write_report` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or no such report.
+    """
+    try:
+        groups = json.loads(path.read_text("utf-8"))["comic_groups"]
+        found = tuple(tuple(group) for group in groups)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is no report of duplicates", hint=f"comictool data dedupe CORPUS -o {path}"
+        ) from error
+    if not all(isinstance(comic, str) for group in found for comic in group):
+        raise InputError(f"{path} is no report of duplicates", cause="its comic_groups hold something else than names")
+    return found
 
 
 def write_report(report: DuplicateReport, path: Path) -> None:
