@@ -8,7 +8,7 @@ import numpy as np
 
 from comictool.corpus.panels.blocks import solid_blocks
 from comictool.corpus.panels.cells import Cell, is_lettering, page_area, page_extent, trim
-from comictool.corpus.panels.gutters import Gutter, best_gutter
+from comictool.corpus.panels.gutters import Gutter, find_gutters
 from comictool.corpus.panels.lines import LinePlanes, best_line
 
 LONGEST_RUN = 0.05  # widest slanted gutter, as a share of the page's longer side
@@ -16,6 +16,10 @@ SMALLEST_CELL = 0.004  # share of the page under which a cell is not cut further
 SMALLEST_SLANTED = 0.03  # share of the page under which slanted gutters are not looked for
 MOST_CELLS = 80  # a page with more is no comic page (tables, prose), and time is bounded
 ENOUGH = 0.62  # quality of a gutter that is cut; see Gutter.quality
+CROSSED = 0.42  # the same for a gutter that balloons or figures cross
+CROSSED_STRAIGHT = (0.7, 0.8)  # share of what shows of it that has straight edges on both sides: ends open, one not
+CROSSED_WIDTH = 3.0  # working pixels that it must have: single strokes have two straight edges as well
+CROSSED_PART = 0.15  # share of the page's shorter side that it must leave on either side: captions are lower
 SMALLEST_LINED = 0.03  # share of the page under which a cell is not cut at bare frame lines
 THINNEST_LINED = 0.08  # share of the page's shorter side that both parts must keep then
 MINOR = 0.008  # share of the page under which a piece is no panel
@@ -56,19 +60,42 @@ def split(cell: Cell, paper: np.ndarray) -> list[Cell]:
     if cell.inside.sum() < SMALLEST_CELL * page_area(paper):
         return []
     longest_run = max(6, int(LONGEST_RUN * page_extent(paper)))
-    found: list[tuple[Gutter, bool]] = []
+    crossed: list[tuple[Gutter, bool]] = []
     for slanted in (False, True):
+        found: list[tuple[Gutter, bool]] = []
         for upright, (plane, region) in enumerate(((part, cell.inside), (part.T, cell.inside.T))):
-            gutter = best_gutter(plane, region, slanted=slanted, longest_run=longest_run)
-            if gutter is not None and gutter.quality >= ENOUGH:
-                found.append((gutter, bool(upright)))
+            gutters = find_gutters(plane, region, slanted=slanted, longest_run=longest_run)
+            best = max(gutters, key=_quality, default=None)
+            if best is not None and best.quality >= ENOUGH:
+                found.append((best, bool(upright)))
+            crossed += [(gutter, bool(upright)) for gutter in gutters if _is_crossed(gutter)]
+        for gutter, is_upright in sorted(found, key=lambda entry: -entry[0].quality):
+            pieces = list(_halves(cell, gutter, is_upright, paper))
+            if _sensible(pieces, gutter, paper):
+                return [piece for piece in pieces if piece is not None]
         if found or cell.inside.sum() < SMALLEST_SLANTED * page_area(paper):
             break
-    for gutter, upright in sorted(found, key=lambda entry: -entry[0].quality):
-        pieces = list(_halves(cell, gutter, upright, paper))
-        if _sensible(pieces, gutter, paper):
-            return [piece for piece in pieces if piece is not None]
-    return solid_blocks(cell, paper)
+    return solid_blocks(cell, paper) or _split_at_crossed(cell, crossed, paper)
+
+
+def _quality(gutter: Gutter) -> float:
+    return gutter.quality
+
+
+def _is_crossed(gutter: Gutter) -> bool:
+    """Whether a line is a gutter wherever nothing covers it: straight edges on both sides all along the rest."""
+    if gutter.blocked > 1 or gutter.quality < CROSSED or gutter.width < CROSSED_WIDTH:
+        return False
+    return min(gutter.upper, gutter.lower) >= CROSSED_STRAIGHT[gutter.blocked] * gutter.open_share
+
+
+def _split_at_crossed(cell: Cell, crossed: list[tuple[Gutter, bool]], paper: np.ndarray) -> list[Cell]:
+    """The parts of a cell on either side of the best gutter that something crosses; empty when there is none."""
+    for gutter, upright in sorted(crossed, key=lambda entry: -entry[0].quality):
+        pieces = [piece for piece in _halves(cell, gutter, upright, paper) if piece is not None]
+        if len(pieces) == 2 and min(min(p.inside.shape) for p in pieces) >= CROSSED_PART * min(paper.shape):
+            return pieces
+    return []
 
 
 def split_at_line(cell: Cell, paper: np.ndarray, lines: LinePlanes) -> list[Cell]:

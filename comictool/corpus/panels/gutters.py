@@ -37,6 +37,7 @@ class Gutter:
         upper, lower: share of the span with a straight edge above and below, 0..1.
         width: distance between the edges in working pixels.
         quality: one figure for comparing gutters, 0..1.
+        blocked: how many of its two ends are not open.
     """
 
     slope: float
@@ -46,10 +47,20 @@ class Gutter:
     lower: float
     width: float
     quality: float
+    blocked: int = 0
 
 
 def best_gutter(paper: np.ndarray, inside: np.ndarray, *, slanted: bool, longest_run: int) -> Gutter | None:
-    """The best nearly horizontal gutter through a region, or None when nothing looks like one.
+    """The best nearly horizontal gutter through a region, or None; arguments as for `find_gutters`."""
+    return max(find_gutters(paper, inside, slanted=slanted, longest_run=longest_run), key=_quality, default=None)
+
+
+def _quality(gutter: Gutter) -> float:
+    return gutter.quality
+
+
+def find_gutters(paper: np.ndarray, inside: np.ndarray, *, slanted: bool, longest_run: int) -> list[Gutter]:
+    """The nearly horizontal lines through a region that may be gutters, each measured, in no order.
 
     Args:
         paper: (h, w) bool, background.
@@ -59,15 +70,11 @@ def best_gutter(paper: np.ndarray, inside: np.ndarray, *, slanted: bool, longest
     """
     height, width = paper.shape
     if height < 16 or width < 8:
-        return None
+        return []
     lines = [] if slanted else _open_rows(paper, inside)
     lines += _voted_lines(paper, inside, longest_run, (TILT, SLANT) if slanted else (0.0, TILT))
-    best: Gutter | None = None
-    for slope, offset in lines:
-        gutter = measure(paper, inside, slope, offset)
-        if gutter is not None and (best is None or gutter.quality > best.quality):
-            best = gutter
-    return best
+    measured = (measure(paper, inside, slope, offset) for slope, offset in lines)
+    return [gutter for gutter in measured if gutter is not None]
 
 
 def measure(paper: np.ndarray, inside: np.ndarray, slope: float, offset: float) -> Gutter | None:
@@ -101,7 +108,7 @@ def measure(paper: np.ndarray, inside: np.ndarray, slope: float, offset: float) 
     if open_share >= CLEAR and not blocked and min(upper, lower) >= HALF_FRAMED:
         # Panels without a frame beside framed ones: some panel's edge runs along every part of the gutter.
         quality = max(quality, float((framed & centre_open).mean()) * 0.8)
-    return Gutter(slope, offset, open_share, upper, lower, float(above + below - 1), quality)
+    return Gutter(slope, offset, open_share, upper, lower, float(above + below - 1), quality, blocked)
 
 
 def _first_closed(open_pixels: np.ndarray) -> np.ndarray:
