@@ -106,8 +106,8 @@ def test_a_broken_page_is_a_problem_line_and_a_broken_comic_fails(tmp_path: Path
     report = detect_corpus(corpus, options=JobOptions(jobs=1))
     assert (report.done, report.failed) == (1, 1)
     lines = {problem.key: problem.message for problem in report.problems}
-    assert "page 2" in lines["good"]
-    assert "page 1" in lines["bad"]
+    assert "page 2" in lines["good/1-2"]
+    assert "page 1" in lines["bad/1-1"]
     assert [len(record.panels) for record in corpus.pages("good")] == [2, 0]
 
 
@@ -118,3 +118,55 @@ def test_characters_follow_their_panel(tmp_path: Path) -> None:
     corpus.write_pages("a", records)
     detect_corpus(corpus, options=JobOptions(jobs=1))
     assert [character.panel for character in corpus.pages("a")[0].characters] == [1, None]
+
+
+def test_a_thick_comic_is_done_in_chunks_and_only_changed_ones_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comictool.corpus.panels.job.CHUNK", 2)
+    corpus = _corpus(tmp_path, {"thick": 5})
+    report = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (report.done, report.totals["pages"], report.totals["panels"]) == (3, 5, 10)
+    assert [len(record.panels) for record in corpus.pages("thick")] == [2] * 5
+    assert [len(record.runs) for record in corpus.pages("thick")] == [1] * 5
+    Image.fromarray(np.full((600, 500, 3), 255, np.uint8)).save(tmp_path / "page_images/thick/page-3.png")
+    again = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (again.done, again.skipped) == (1, 2)
+    assert [len(record.panels) for record in corpus.pages("thick")] == [2, 2, 0, 2, 2]
+
+
+def test_shards_and_limits_count_whole_comics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comictool.corpus.panels.job.CHUNK", 1)
+    corpus = _corpus(tmp_path, {"a": 3, "b": 1, "c": 2})
+    planned = [
+        detect_corpus(corpus, options=JobOptions(shard=(i, 2), dry_run=True)).planned for i in (1, 2)
+    ]  # fmt: skip
+    assert planned == [["a/1-1", "a/2-2", "a/3-3", "c/1-1", "c/2-2"], ["b/1-1"]]
+    assert detect_corpus(corpus, options=JobOptions(limit=1, dry_run=True)).planned == ["a/1-1", "a/2-2", "a/3-3"]
+    for i in (1, 2):
+        detect_corpus(corpus, options=JobOptions(jobs=1, shard=(i, 2)))
+    assert all(len(record.panels) == 2 for record in corpus.all_pages())
+    whole = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (whole.done, whole.skipped, whole.totals["pages"]) == (0, 6, 6)
+
+
+@pytest.mark.parametrize("damage", [b"{not json\n", b"\xff\xfe\x00", b"[1, 2]\n"])
+def test_damaged_records_are_one_problem_line(tmp_path: Path, damage: bytes) -> None:
+    corpus = _corpus(tmp_path, {"bad": 1, "good": 1})
+    (tmp_path / "annotations/pages/bad.jsonl").write_bytes(damage)
+    report = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (report.done, report.failed) == (1, 1)
+    assert [problem.key for problem in report.problems] == ["bad"]
+    assert (tmp_path / "annotations/pages/bad.jsonl").read_bytes() == damage
+    assert len(corpus.pages("good")[0].panels) == 2
+
+
+def test_a_picture_outside_the_corpus_is_one_problem_line(tmp_path: Path) -> None:
+    corpus = _corpus(tmp_path / "c", {"a": 2})
+    records = corpus.pages("a")
+    records[0].image = "../outside.png"
+    corpus.write_pages("a", records)
+    report = detect_corpus(corpus, options=JobOptions(jobs=1))
+    assert (report.done, report.failed) == (1, 0)
+    assert [problem.message.startswith("page 1: ") for problem in report.problems] == [True]
+    assert [len(record.panels) for record in corpus.pages("a")] == [0, 2]
