@@ -176,3 +176,35 @@ def test_the_real_library_of_good_and_bad_files(comictool: Run, tmp_path: Path) 
     assert again.json()["new_comics"] == 0
     assert again.json()["pages"] == facts["pages"]
     assert "02_truncated.jpg" in again.err
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Everything a library holds that its comics decide: pictures, records, vectors (not time stamps and places)."""
+    kept = [
+        *root.glob("page_images/**/*"),
+        *root.glob("annotations/pages/*.jsonl"),
+        *root.glob("store/contents-*/**/c/**/*"),
+    ]
+    return {str(f.relative_to(root)): f.read_bytes() for f in kept if f.is_file()}
+
+
+@needs_data
+@pytest.mark.data
+@pytest.mark.slow
+def test_an_index_killed_at_any_moment_ends_with_the_same_library(comictool: Run, tmp_path: Path) -> None:
+    folders = [str(data("archives", "built")), str(data("archives", "komga")), str(data("page_blanche", "pages"))]
+    assert comictool("index", *folders, "-o", tmp_path / "whole", "-q").code == 1
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for seconds in (0.4, 0.8, 1.3, 2.0, 3.0, 4.5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "comictool", "index", *folders, "-o", str(tmp_path / "killed"), "-q"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
+        )  # fmt: skip
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    last = comictool("index", *folders, "-o", tmp_path / "killed", "--json")
+    assert last.code == 1
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    left = [f for f in (tmp_path / "killed").rglob("*") if "partial" in f.name or "staging" in f.name]
+    assert left == []
