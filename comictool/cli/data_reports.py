@@ -52,8 +52,8 @@ def classes(
 
     Example: comictool data classes corpus --column "Global Region"
     """
+    from comictool.corpus.classes import data_classes
     from comictool.corpus.formats.registry import open_any
-    from comictool.corpus.metainfo import data_classes
 
     value = data_classes(open_any(corpus), column=column, output=output)
     numbers = value["comic_to_cls"].values()

@@ -15,7 +15,8 @@ from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.formats.registry import Format, format_named, open_any
 from comictool.corpus.formats.saving import check_pictures, outgoing_names, place_pictures, save_annotations
-from comictool.corpus.formats.view import CorpusLike, ForeignCorpus, Problems
+from comictool.corpus.formats.view import ForeignCorpus, Problems
+from comictool.corpus.views import CorpusView
 
 LEDGER = "convert"
 
@@ -99,7 +100,7 @@ def _sweep(destination: Path) -> None:
 
 
 def _convert_comic(
-    corpus: CorpusLike, comic: str, name: str, destination: Path, format: Format, pictures: str
+    corpus: CorpusView, comic: str, name: str, destination: Path, format: Format, pictures: str
 ) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
     """Place the pictures of one comic; the problems are those of its annotations and its pictures, each once."""
     problems = Problems()
@@ -111,7 +112,7 @@ def _convert_comic(
     return {"pictures": placed}, lines
 
 
-def _readable(corpus: CorpusLike, names: dict[str, str], options: JobOptions) -> dict[str, str]:
+def _readable(corpus: CorpusView, names: dict[str, str], options: JobOptions) -> dict[str, str]:
     """The comics whose annotations are written: all that can be read, or those that a limit lets through."""
     comics = list(names)
     if options.limit is not None:
@@ -130,7 +131,7 @@ def _readable(corpus: CorpusLike, names: dict[str, str], options: JobOptions) ->
     return chosen
 
 
-def _fingerprint(corpus: CorpusLike, comic: str) -> str:
+def _fingerprint(corpus: CorpusView, comic: str) -> str:
     """Changes whenever the annotations of a comic or one of its pictures do."""
     digest = blake2b(digest_size=16)
 

@@ -6,11 +6,12 @@ from collections import Counter
 from typing import Any
 
 from comictool.corpus.archives.members import ending
-from comictool.corpus.formats.view import CorpusLike, ForeignCorpus
+from comictool.corpus.formats.view import ForeignCorpus
 from comictool.corpus.records import PageRecord
+from comictool.corpus.views import CorpusView
 
 
-def info(corpus: CorpusLike) -> dict[str, Any]:
+def info(corpus: CorpusView) -> dict[str, Any]:
     """Count what a corpus holds. One comic is in memory at a time; pictures are not opened.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Two helpers of the recipe: size and colour of every panel in bins, and comic-level classes."""
+"""Size and colour of every exported panel, in bins (`data metainfo`)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from comictool.core.errors import ComicError, InputError, UsageError
-from comictool.core.files import atomic_file, write_json
+from comictool.core.files import atomic_file
 from comictool.core.images import decode, open_picture
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
 from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
-from comictool.corpus.comic_labels import comic_labels
 from comictool.corpus.crop_names import crop_key, entry_name, is_crop
 from comictool.corpus.journal import finish_pending, remove_left
 from comictool.corpus.names import natural_key
-from comictool.corpus.views import CorpusView, in_stable_order, original_names
 
 COLUMNS = ("panel_id", "comic", "panel", "width", "height", "ratio", "hue", "saturation", "intensity")
 BINNED = ("ratio", "saturation", "intensity")
@@ -88,26 +86,6 @@ def panel_metainfo(
         rows = [[i.key, *row] for i in items if i.key in entries for row in entries[i.key].summary.get("rows", [])]
         _write(root if split is None else folder.parent, split or "all", rows, bins)
     return report
-
-
-def data_classes(view: CorpusView, *, column: str = "Global Region", output: Path | None = None) -> dict[str, Any]:
-    """Write `classification.json`: `comic_to_cls` and `cls_to_label` (label to number, as the published file has it).
-
-    Numbers follow the labels in natural order, so they are the same on every machine. Comics without a label are left
-    out.
-
-    Raises:
-        InputError: no comic has the column.
-    """
-    finish_pending(view.root)
-    labels = comic_labels(view, column)
-    numbers = {label: n for n, label in enumerate(sorted(set(labels.values()), key=natural_key))}
-    ordered = in_stable_order(list(labels), original_names(view.root))
-    value = {"comic_to_cls": {comic: numbers[labels[comic]] for comic in ordered}, "cls_to_label": numbers}
-    file = (output or view.root) / "classification.json"
-    remove_left(file)
-    write_json(file, value)
-    return value
 
 
 def colour_means(picture: Image.Image) -> tuple[float, float, float]:

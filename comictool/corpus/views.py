@@ -20,6 +20,10 @@ class CorpusView(Protocol):
     def root(self) -> Path:
         """The directory."""
 
+    @property
+    def name(self) -> str:
+        """What the corpus is called."""
+
     def comics(self) -> list[str]:
         """The names of all comics."""
 

@@ -17,6 +17,7 @@ from comictool.core.files import atomic_file
 from comictool.core.images import decode
 from comictool.core.jobs import JobOptions
 from comictool.core.progress import NullProgress, Progress
+from comictool.corpus.boxes import iou
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.drawn import draw_corpus, pack_cbz
 from comictool.corpus.records import Box, PageRecord
@@ -186,17 +187,8 @@ def _panel_score(drawn: Corpus, library: Corpus) -> tuple[int, int, int]:
         found += len(open_boxes)
         drawn_count += len(truth.panels)
         for panel in truth.panels:
-            best = max(open_boxes, key=lambda box: _iou(panel.box, box), default=None)
-            if best is not None and _iou(panel.box, best) >= MATCH:
+            best = max(open_boxes, key=lambda box: iou(panel.box, box), default=None)
+            if best is not None and iou(panel.box, best) >= MATCH:
                 open_boxes.remove(best)
                 right += 1
     return found, drawn_count, right
-
-
-def _iou(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from comictool.core.errors import InputError, UsageError
+from comictool.corpus.classes import data_classes
 from comictool.corpus.exporting import CropOptions, export_panels
 from comictool.corpus.metainfo import (
     BINNED,
     COLUMNS,
     colour_means,
-    data_classes,
     histogram,
     panel_metainfo,
     quantile_bins,

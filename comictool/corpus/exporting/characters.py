@@ -20,7 +20,7 @@ from comictool.corpus.exporting.indexing import CharacterRow, crops_file, index_
 from comictool.corpus.journal import finish_pending, remove_left
 from comictool.corpus.names import natural_key
 from comictool.corpus.records import Box, Character, PageRecord, Panel, clamp_box
-from comictool.corpus.split_folders import refresh_split
+from comictool.corpus.splitting.folders import refresh_split
 from comictool.corpus.views import CorpusView
 
 FOLDERS = {"characters": "character_images", "faces": "face_images", "bodies": "body_images"}

@@ -12,7 +12,7 @@ from comictool.corpus.exporting.crops import Crop, CropOptions
 from comictool.corpus.exporting.export import PagePlan, export_pages, page_crops, plan_pages
 from comictool.corpus.journal import finish_pending
 from comictool.corpus.records import PageRecord
-from comictool.corpus.split_folders import refresh_split
+from comictool.corpus.splitting.folders import refresh_split
 from comictool.corpus.views import CorpusView
 
 JOB = "export panels"

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from comictool.corpus.formats.boxes import area, bounds, place, xywh
+from comictool.corpus.boxes import area
+from comictool.corpus.formats.boxes import bounds, place, xywh
 from comictool.corpus.formats.coco import Annotation, coco_files, image_entry, outlines, read_coco
 from comictool.corpus.formats.drafts import number_panels
 from comictool.corpus.formats.keeping import ALL_PANEL, Holds

@@ -1,4 +1,4 @@
-"""Boxes and outlines as other formats write them, and which box lies in which."""
+"""Boxes and outlines as other formats write them, and which box holds which."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from comictool.corpus.boxes import area, share_inside
 from comictool.corpus.formats.values import number_of
 from comictool.corpus.records import Box, PageRecord, clamp_box
 
@@ -78,18 +79,6 @@ def extent(boxes: Sequence[FloatBox]) -> tuple[int, int]:
     width = max((math.ceil(box[2]) for box in finite), default=1)
     height = max((math.ceil(box[3]) for box in finite), default=1)
     return max(1, width), max(1, height)
-
-
-def area(box: Sequence[float]) -> float:
-    """Area of a box."""
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def share_inside(inner: Sequence[float], outer: Sequence[float]) -> float:
-    """Which share of one box lies in another, 0..1."""
-    width = min(inner[2], outer[2]) - max(inner[0], outer[0])
-    height = min(inner[3], outer[3]) - max(inner[1], outer[1])
-    return width * height / area(inner) if width > 0 and height > 0 else 0.0
 
 
 def host_of(box: Sequence[float], hosts: Sequence[Sequence[float]], at_least: float = INSIDE) -> int | None:

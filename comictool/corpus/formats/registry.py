@@ -23,9 +23,10 @@ from comictool.corpus.formats import (
     sequence_writing,
 )  # fmt: skip
 from comictool.corpus.formats.keeping import Holds
-from comictool.corpus.formats.view import CorpusLike, ForeignCorpus, Problems
+from comictool.corpus.formats.view import ForeignCorpus, Problems
 from comictool.corpus.formats.written import WrittenComic
 from comictool.corpus.records import PageRecord
+from comictool.corpus.views import CorpusView
 
 
 class Reader(Protocol):
@@ -120,7 +121,7 @@ def detect_format(path: Path) -> Format | None:
     return next((each for each in FORMATS.values() if each.detect(path)), None)
 
 
-def open_any(path: Path, format: str | None = None, pictures: Path | None = None) -> CorpusLike:
+def open_any(path: Path, format: str | None = None, pictures: Path | None = None) -> CorpusView:
     """Open a corpus, or a folder or file in any of the formats, without converting it.
 
     Args:

@@ -14,10 +14,11 @@ from comictool.core.errors import ComicError, UsageError
 from comictool.core.files import TEMPORARY_SUFFIX, atomic_file
 from comictool.corpus.formats.keeping import facts_lost, keep, losses, numbered, sane, sentences, writable
 from comictool.corpus.formats.registry import Format
-from comictool.corpus.formats.view import CorpusLike, Problems
+from comictool.corpus.formats.view import Problems
 from comictool.corpus.formats.written import WrittenComic
 from comictool.corpus.names import safe_component
 from comictool.corpus.records import PageRecord
+from comictool.corpus.views import CorpusView
 
 PICTURES = ("copy", "link", "none")
 
@@ -48,7 +49,7 @@ def check_pictures(pictures: str) -> str:
     return pictures
 
 
-def save(corpus: CorpusLike, destination: Path, format: Format, pictures: str = "copy") -> Saved:
+def save(corpus: CorpusView, destination: Path, format: Format, pictures: str = "copy") -> Saved:
     """Write all comics in a format.
 
     Args:
@@ -87,7 +88,7 @@ def outgoing_names(comics: Iterable[str]) -> dict[str, str]:
 
 
 def place_pictures(
-    corpus: CorpusLike, comic: str, name: str, destination: Path, format: Format, pictures: str, problems: Problems
+    corpus: CorpusView, comic: str, name: str, destination: Path, format: Format, pictures: str, problems: Problems
 ) -> int:  # fmt: skip
     """Put the pictures of one comic where the format has them; gives how many are there now.
 
@@ -112,7 +113,7 @@ def place_pictures(
 
 
 def save_annotations(
-    corpus: CorpusLike, names: dict[str, str], destination: Path, format: Format, *, placed: bool, dry_run: bool = False
+    corpus: CorpusView, names: dict[str, str], destination: Path, format: Format, *, placed: bool, dry_run: bool = False
 ) -> Saved:  # fmt: skip
     """Write the annotation files for these comics.
 
@@ -137,7 +138,7 @@ def save_annotations(
 
 
 def _outgoing(
-    corpus: CorpusLike, names: dict[str, str], format: Format, placed: bool, lost: Counter[str], problems: Problems,
+    corpus: CorpusView, names: dict[str, str], format: Format, placed: bool, lost: Counter[str], problems: Problems,
     counts: Counter[str],
 ) -> Iterator[WrittenComic]:  # fmt: skip
     for comic, name in names.items():

@@ -5,34 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 from comictool.core.errors import InputError, near_matches
 from comictool.corpus.names import natural_key
 from comictool.corpus.records import PageRecord
-
-
-class CorpusLike(Protocol):
-    """What every reader of comics needs: `corpus.Corpus` has it, and so has every view."""
-
-    @property
-    def root(self) -> Path: ...
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def direction(self) -> str: ...
-
-    def comics(self) -> list[str]: ...
-
-    def pages(self, comic: str) -> list[PageRecord]: ...
-
-    def all_pages(self, comics: Iterable[str] | None = None) -> Iterator[PageRecord]: ...
-
-    def comic_facts(self, comic: str) -> dict[str, Any]: ...
-
-    def image_path(self, record: PageRecord) -> Path: ...
 
 
 class Problems:

@@ -19,7 +19,7 @@ from comictool.corpus.names import natural_key
 from comictool.corpus.normalizing import documents
 from comictool.corpus.normalizing.documents import METADATA, NAME, Renaming
 from comictool.corpus.normalizing.normal_names import assign_names
-from comictool.corpus.split_folders import read_manifest
+from comictool.corpus.splitting.folders import read_manifest
 from comictool.corpus.views import NAMES_FILE, in_stable_order, read_names
 
 MAST_TABLES = ("panels.csv", "characters.csv", "emotions.csv")

@@ -18,31 +18,19 @@ from comictool.core.errors import InputError, UsageError
 from comictool.core.files import write_json
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.core.progress import Progress
-from comictool.corpus.comic_labels import comic_labels
+from comictool.corpus.classes import comic_labels
 from comictool.corpus.journal import finish_pending, remove_left
 from comictool.corpus.names import natural_key
-from comictool.corpus.split_folders import (
+from comictool.corpus.splitting.folders import (
     LEVELS,
     LINKS,
     MANIFEST,
     SPLITS,
     place_split,
     read_manifest,
-    refresh_split,
     remove_stale,
 )
 from comictool.corpus.views import CorpusView, in_stable_order, original_names
-
-__all__ = [
-    "LEVELS",
-    "LINKS",
-    "SPLITS",
-    "SplitOptions",
-    "SplitReport",
-    "read_manifest",
-    "refresh_split",
-    "split_dataset",
-]
 
 UNITS = ("comic", "series", "page")
 

@@ -19,10 +19,10 @@ from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
 from comictool.corpus.archives.finding import ComicSource, find_comics
 from comictool.corpus.archives.limits import Limits
-from comictool.corpus.comic_names import fingerprint_of, name_comics, source_id
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.importing.comic_names import fingerprint_of, name_comics, source_id
+from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
 from comictool.corpus.records import DIRECTIONS, PageRecord
-from comictool.corpus.staging import ImportTask, StagedComic, StagedPage, stage_comic
 
 JOB = "data import"
 VERSION = 1  # of the rules for what is stored how; a new one imports everything again

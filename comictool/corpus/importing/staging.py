@@ -15,7 +15,7 @@ from comictool.corpus.archives.members import printable
 from comictool.corpus.archives.opening import ComicArchive, open_comic
 from comictool.corpus.comicinfo import ComicInfo
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.page_files import page_file
+from comictool.corpus.importing.page_files import page_file
 
 MOST_PROBLEMS = 200  # lines kept for one comic; a damaged archive of 5,000 pages says the same 5,000 times
 

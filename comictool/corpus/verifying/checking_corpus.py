@@ -11,13 +11,14 @@ from comictool.core.errors import ComicError, InputError
 from comictool.core.files import TEMPORARY_SUFFIX
 from comictool.core.progress import NullProgress, Progress
 from comictool.core.workers import cores, in_order
-from comictool.corpus.checking_pages import Finding, check_pages
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.formats.pictures import is_picture_name
 from comictool.corpus.formats.values import list_of, object_of, read_json
-from comictool.corpus.formats.view import CorpusLike, ForeignCorpus
+from comictool.corpus.formats.view import ForeignCorpus
 from comictool.corpus.names import natural_key
-from comictool.corpus.native_records import read_native_records
+from comictool.corpus.verifying.checking_pages import Finding, check_pages
+from comictool.corpus.verifying.native_records import read_native_records
+from comictool.corpus.views import CorpusView
 
 JOBS = ".jobs"  # ledgers and staging of the job engine; a running job may be at work there
 JOURNAL = ".jobs/normalize/journal.json"  # of a change of names, which says how to finish it
@@ -34,7 +35,7 @@ class _Comic:
 
 
 def verify(
-    corpus: CorpusLike, *, decode: bool = False, jobs: int = 1, progress: Progress | None = None
+    corpus: CorpusView, *, decode: bool = False, jobs: int = 1, progress: Progress | None = None
 ) -> list[Finding]:  # fmt: skip
     """Check everything that can be checked without knowing where a corpus came from.
 
@@ -83,7 +84,7 @@ def verify(
     return findings
 
 
-def _check_comic(corpus: CorpusLike, comic: str, decode: bool) -> _Comic:
+def _check_comic(corpus: CorpusView, comic: str, decode: bool) -> _Comic:
     findings: list[Finding] = []
     if isinstance(corpus, Corpus):
         records, bad = read_native_records(corpus, comic)
@@ -112,7 +113,7 @@ def _of_line(line: str) -> Finding:
     return Finding(item, "problem", detail)
 
 
-def _count(corpus: CorpusLike, comic: str, pages: int) -> list[Finding]:
+def _count(corpus: CorpusView, comic: str, pages: int) -> list[Finding]:
     """Pages against the number that the import noted, less those that it could not read."""
     try:
         facts = corpus.comic_facts(comic)

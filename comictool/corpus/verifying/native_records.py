@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from comictool.core.errors import ComicError
-from comictool.corpus.checking_pages import Finding
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import PageRecord, from_json
+from comictool.corpus.verifying.checking_pages import Finding
 
 
 def read_native_records(corpus: Corpus, comic: str) -> tuple[list[PageRecord], list[Finding]]:

@@ -12,9 +12,8 @@ import pytest
 
 from comictool.core.errors import ExitCode, InputError
 from comictool.core.jobs import JobOptions, JobReport
-from comictool.corpus import staging
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing import import_comics
+from comictool.corpus.importing import import_comics, staging
 from comictool.corpus.records import Panel
 from tests.corpus.comic_files import make_tar, make_zip, opened, pages, picture, tree
 

@@ -20,7 +20,7 @@ from comictool.corpus.archives import Limits, open_comic
 from comictool.corpus.comicinfo import parse_comic_info
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing import import_comics
-from comictool.corpus.page_files import page_file
+from comictool.corpus.importing.page_files import page_file
 from tests.corpus.comic_files import make_epub, make_tar, make_zip, opened, pages, picture
 
 FUZZ = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

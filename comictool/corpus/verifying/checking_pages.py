@@ -11,8 +11,8 @@ from comictool.core.errors import ComicError, InputError
 from comictool.core.images import decode
 from comictool.corpus.formats.pictures import picture_size
 from comictool.corpus.formats.values import number_of
-from comictool.corpus.formats.view import CorpusLike
 from comictool.corpus.records import PAGE_TYPES, TEXT_KINDS, PageRecord
+from comictool.corpus.views import CorpusView
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Finding:
 
 
 def check_pages(
-    corpus: CorpusLike, comic: str, records: Sequence[PageRecord], *, decode: bool = False
+    corpus: CorpusView, comic: str, records: Sequence[PageRecord], *, decode: bool = False
 ) -> Iterator[Finding]:  # fmt: skip
     """Everything that is wrong with the pages of one comic.
 
@@ -49,7 +49,7 @@ def check_pages(
         yield from _check_numbers(record)
 
 
-def _check_picture(corpus: CorpusLike, record: PageRecord, whole: bool) -> Iterator[Finding]:
+def _check_picture(corpus: CorpusView, record: PageRecord, whole: bool) -> Iterator[Finding]:
     try:
         path = corpus.image_path(record)
     except ComicError as error:

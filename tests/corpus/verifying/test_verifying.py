@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from comictool.corpus.checking_pages import Finding
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.drawn import draw_corpus
 from comictool.corpus.formats.registry import FORMATS, open_any
 from comictool.corpus.formats.saving import save
 from comictool.corpus.records import PageRecord, Panel
-from comictool.corpus.verifying import verify
+from comictool.corpus.verifying import Finding, verify
 from tests.corpus.formats.corpora import make_corpus, picture, simple_page
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 
 from comictool.core.errors import InputError
 from comictool.core.images import decode
-from comictool.corpus.page_files import page_file
+from comictool.corpus.importing.page_files import page_file
 from tests.corpus.comic_files import opened, picture
 
 
