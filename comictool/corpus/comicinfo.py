@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from xml.etree.ElementTree import ParseError
+from xml.etree import ElementTree as ET
 
 from comictool.core.errors import InputError
+from comictool.corpus.formats.xml_text import plain_xml
+from comictool.corpus.records import PageRecord
 
 # Our page types for those of the ComicInfo schema (2.1). A round-up retells earlier issues in prose.
 PAGE_TYPE = {
@@ -20,6 +23,10 @@ PAGE_TYPE = {
     "editorial": "text",
     "letters": "text",
 }
+# The schema's types for ours, each read back as what it was; it has none for credits, which become "Other".
+TYPE_WRITTEN = {"cover": "FrontCover", "story": "Story", "advertisement": "Advertisement", "text": "Editorial"}
+MANGA_WRITTEN = {"rtl": "YesAndRightToLeft", "ltr": "No"}  # nothing in the schema says top to bottom
+FACTS = ("title", "series", "number", "volume", "language")
 LONGEST_TEXT = 500  # characters of a title that are kept
 
 
@@ -44,8 +51,7 @@ class ComicInfo:
 
     def facts(self) -> dict[str, str]:
         """The fields that say something, for the facts of a comic."""
-        names = ("title", "series", "number", "volume", "language")
-        return {name: value for name in names if (value := getattr(self, name))}
+        return {name: value for name in FACTS if (value := getattr(self, name))}
 
 
 def parse_xml(data: bytes) -> Any:
@@ -61,7 +67,7 @@ def parse_xml(data: bytes) -> Any:
         return fromstring(data)
     except DefusedXmlException as error:
         raise InputError("it defines entities, which are not expanded") from error
-    except ParseError as error:
+    except ET.ParseError as error:
         raise InputError(f"not well-formed XML: {error}") from error
     except (ValueError, LookupError, UnicodeError, RecursionError) as error:  # encodings unknown or wrong
         raise InputError(f"XML that cannot be read: {error}") from error
@@ -93,6 +99,33 @@ def parse_comic_info(data: bytes) -> ComicInfo:
         elif name == "pages":
             info.page_types = _page_types(element)
     return info
+
+
+def comic_info_xml(facts: Mapping[str, Any], pages: Sequence[PageRecord], direction: str) -> bytes:
+    """The ComicInfo.xml of a comic, UTF-8, its elements in the order of the schema (2.1).
+
+    Args:
+        facts: of the comic; `FACTS` are written where they say something.
+        pages: those that it describes, in order.
+        direction: `ltr`, `rtl`, or another that the schema cannot say.
+    """
+    said = {name: plain_xml(str(facts[name])) for name in FACTS if facts.get(name) is not None}
+    root = ET.Element("ComicInfo")
+    for tag, value in (
+        ("Title", said.get("title")), ("Series", said.get("series")), ("Number", said.get("number")),
+        ("Volume", said.get("volume")), ("PageCount", str(len(pages))), ("LanguageISO", said.get("language")),
+        ("Manga", MANGA_WRITTEN.get(direction, "Unknown")),
+    ):  # fmt: skip
+        if value:
+            ET.SubElement(root, tag).text = value
+    listed = ET.SubElement(root, "Pages")
+    for index, record in enumerate(pages):
+        size = {"ImageWidth": str(record.width), "ImageHeight": str(record.height)}
+        kind = TYPE_WRITTEN.get(record.type, "Other")
+        ET.SubElement(listed, "Page", {"Image": str(index), "Type": kind, **size})
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
 
 
 def _page_types(pages: Any) -> dict[int, str]:

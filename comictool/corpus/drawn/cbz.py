@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 from comictool.core.errors import InputError
 from comictool.core.files import atomic_file
+from comictool.corpus.comicinfo import comic_info_xml
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.names import safe_component
-from comictool.corpus.records import PageRecord
 
-# ComicInfo 2.0's page types (anansi-project schema) that say the same as ours; it has none for credits.
-_PAGE_TYPES = {
-    "cover": "FrontCover",
-    "story": "Story",
-    "advertisement": "Advertisement",
-    "text": "Letters",
-}
-_MANGA = {"rtl": "YesAndRightToLeft", "ltr": "No"}  # nothing in the schema says top to bottom
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a ZIP can hold; a real one would change the bytes
 
 
@@ -42,39 +33,18 @@ def pack_cbz(corpus: Corpus, folder: Path) -> list[Path]:
     files = []
     for comic in corpus.comics():
         records = corpus.pages(comic)
+        facts = corpus.comic_facts(comic)
+        direction = str(facts.get("direction", records[0].direction if records else "ltr"))
         pages = {f"page{r.page}{Path(r.image).suffix}": corpus.image_path(r) for r in records}
         path = folder / f"{safe_component(comic)}.cbz"
         with atomic_file(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(_entry("ComicInfo.xml"), comic_info(corpus.comic_facts(comic), records))
+            archive.writestr(_entry("ComicInfo.xml"), comic_info_xml(facts, records, direction))
             for name, file in sorted(pages.items()):
                 if not file.is_file():
                     raise InputError(f"{comic}: the picture {file} is missing")
                 archive.writestr(_entry(name), file.read_bytes())
         files.append(path)
     return files
-
-
-def comic_info(facts: dict[str, object], records: list[PageRecord]) -> bytes:
-    """The ComicInfo.xml of a comic, UTF-8."""
-    root = ET.Element("ComicInfo")
-    direction = facts.get("direction", records[0].direction if records else "ltr")
-    for tag, value in (
-        ("Title", facts.get("title")),
-        ("Series", facts.get("series")),
-        ("Number", facts.get("number")),
-        ("PageCount", len(records)),
-        ("LanguageISO", facts.get("language")),
-        ("Manga", _MANGA.get(str(direction), "Unknown")),
-    ):
-        if value not in (None, ""):
-            ET.SubElement(root, tag).text = str(value)
-    pages = ET.SubElement(root, "Pages")
-    for index, record in enumerate(records):
-        kind = _PAGE_TYPES.get(record.type, "Other")
-        size = {"ImageWidth": str(record.width), "ImageHeight": str(record.height)}
-        ET.SubElement(pages, "Page", {"Image": str(index), "Type": kind, **size})
-    ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

@@ -5,7 +5,6 @@ Pages are the pictures in natural order, numbered from 1; the file gives type, d
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,31 +12,27 @@ from typing import Any
 
 from comictool.core.errors import InputError
 from comictool.core.files import write_bytes
-from comictool.corpus.comicinfo import LONGEST_TEXT, ComicInfo, parse_comic_info
+from comictool.corpus.comicinfo import FACTS, LONGEST_TEXT, TYPE_WRITTEN, ComicInfo, comic_info_xml, parse_comic_info
 from comictool.corpus.formats.drafts import Draft, build_pages
 from comictool.corpus.formats.keeping import Holds
 from comictool.corpus.formats.pictures import PictureFinder, comic_names
 from comictool.corpus.formats.values import read_bounded
 from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
 from comictool.corpus.formats.written import WrittenComic, suffix_of
-from comictool.corpus.formats.xml_text import plain_xml
 from comictool.corpus.records import PageRecord
 
 NAME = "comicinfo"
 FILE = "ComicInfo.xml"
-# Credits pages have no type of their own in the schema; "Other" is read as unknown.
-_TYPES = {"cover": "FrontCover", "story": "Story", "advertisement": "Advertisement", "text": "Editorial"}
-_FACTS = ("title", "series", "number", "volume", "language")
 
 
 def _keep(record: PageRecord) -> PageRecord:
-    kind = record.type if record.type in _TYPES else "unknown"
+    kind = record.type if record.type in TYPE_WRITTEN else "unknown"
     direction = "rtl" if record.direction == "rtl" else "ltr"
     return replace(record, type=kind, type_confidence=float(kind != "unknown"), direction=direction)
 
 
 HOLDS = Holds(
-    page=frozenset({"type", "direction"}), page_numbers=False, facts=frozenset({*_FACTS, "direction"}), adjust=_keep
+    page=frozenset({"type", "direction"}), page_numbers=False, facts=frozenset({*FACTS, "direction"}), adjust=_keep
 )  # fmt: skip
 
 
@@ -93,29 +88,14 @@ def picture_place(record: PageRecord) -> str:
 
 
 def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems) -> None:
-    """Write one ComicInfo.xml for each comic, its elements in the order of the schema (version 2.1)."""
+    """Write one ComicInfo.xml for each comic."""
     for comic in comics:
-        root = ET.Element("ComicInfo")
+        for name in FACTS:
+            if len(str(comic.facts.get(name, ""))) > LONGEST_TEXT:
+                problems.add(comic.name, f"{name} has more than {LONGEST_TEXT} characters; the rest is not read")
         listed = _present(comic, destination, problems)
-        rtl = any(record.direction == "rtl" for record in comic.pages)
-        said = {name: plain_xml(str(comic.facts.get(name, ""))) for name in _FACTS}
-        for tag, value in (
-            ("Title", said["title"]), ("Series", said["series"]), ("Number", said["number"]),
-            ("Volume", said["volume"]), ("PageCount", str(len(listed))), ("LanguageISO", said["language"]),
-            ("Manga", "YesAndRightToLeft" if rtl else "No"),
-        ):  # fmt: skip
-            if value:
-                ET.SubElement(root, tag).text = value
-            if len(value) > LONGEST_TEXT:
-                problems.add(comic.name, f"{tag} has more than {LONGEST_TEXT} characters; the rest is not read")
-        pages = ET.SubElement(root, "Pages")
-        for index, record in enumerate(listed):
-            size = {"ImageWidth": str(record.width), "ImageHeight": str(record.height)}
-            kind = _TYPES.get(record.type, "Other")
-            ET.SubElement(pages, "Page", {"Image": str(index), "Type": kind, **size})
-        ET.indent(root)
-        text = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-        write_bytes(destination / comic.name / FILE, text + b"\n")
+        direction = "rtl" if any(record.direction == "rtl" for record in comic.pages) else "ltr"
+        write_bytes(destination / comic.name / FILE, comic_info_xml(comic.facts, listed, direction))
 
 
 def _present(comic: WrittenComic, destination: Path, problems: Problems) -> list[PageRecord]:
