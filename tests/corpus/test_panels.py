@@ -234,3 +234,13 @@ def test_any_resolution(factor: float) -> None:
 def test_a_long_strip() -> None:
     boxes = [(30, y, 770, y + 480) for y in range(40, 11_000, 620)]
     assert_panels(page_of(boxes, size=(800, 11_200)), boxes, "ttb")
+
+
+def test_a_gutter_that_something_crosses_still_parts_its_panels() -> None:
+    left, right = (40, 40, 240, 660), (256, 40, 460, 660)
+    page = page_of([left, right], paper=BLACK, frame=WHITE)
+    picture = Image.fromarray(page)
+    pen = ImageDraw.Draw(picture)
+    for top in (90, 330, 560):
+        pen.rounded_rectangle((200, top, 300, top + 60), 20, fill=WHITE, outline=(60, 60, 60), width=2)
+    assert_panels(np.asarray(picture), [left, right], at_least=0.8)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from comictool.corpus.panels.blocks import solid_blocks
 from comictool.corpus.panels.cells import Cell, is_lettering, page_area, page_extent, trim
 from comictool.corpus.panels.gutters import Gutter, find_gutters
-from comictool.corpus.panels.lines import LinePlanes, best_line
+from comictool.corpus.panels.lines import LinePlanes, best_line, plain_line
 
 LONGEST_RUN = 0.05  # widest slanted gutter, as a share of the page's longer side
 SMALLEST_CELL = 0.004  # share of the page under which a cell is not cut further
@@ -22,6 +22,8 @@ CROSSED_WIDTH = 3.0  # working pixels that it must have: single strokes have two
 CROSSED_PART = 0.15  # share of the page's shorter side that it must leave on either side: captions are lower
 SMALLEST_LINED = 0.03  # share of the page under which a cell is not cut at bare frame lines
 THINNEST_LINED = 0.08  # share of the page's shorter side that both parts must keep then
+PLAIN_PART = 0.2  # the same on pages that gutters explain: captions and skirtings have lines as well
+PLAIN_CELL = 0.1  # share of the page under which such pages' cells are not cut at lines
 MINOR = 0.008  # share of the page under which a piece is no panel
 THIN = 0.03  # share of the page's shorter side under which it is none
 PAGE_EDGE = 4  # working pixels
@@ -39,14 +41,30 @@ def cut_page(paper: np.ndarray, lines: LinePlanes | None = None) -> list[Cell]:
     whole = trim(Cell(0, 0, np.ones_like(paper)), paper)
     if whole is None:
         return []
+
+    def parts(cell: Cell) -> list[Cell]:
+        return split(cell, paper) or (split_at_line(cell, paper, lines) if lines is not None else [])
+
+    return _cut([whole], parts)
+
+
+def cut_at_plain_lines(cells: Sequence[Cell], paper: np.ndarray, lines: LinePlanes) -> list[Cell]:
+    """Cut cells further at frame lines so plain that they count on a page that has gutters too."""
+
+    def parts(cell: Cell) -> list[Cell]:
+        pieces = split_at_line(cell, paper, lines, plain=True)
+        return [part for piece in pieces for part in _cut([piece], lambda cell: split(cell, paper))]
+
+    return _cut(cells, parts)
+
+
+def _cut(cells: Sequence[Cell], parts: Callable[[Cell], list[Cell]]) -> list[Cell]:
+    """Part cells again and again until none has parts."""
     finished: list[Cell] = []
-    waiting = [whole]
+    waiting = list(cells)
     while waiting:
         cell = waiting.pop()
-        if len(finished) + len(waiting) >= MOST_CELLS:
-            finished.append(cell)
-            continue
-        pieces = split(cell, paper) or (split_at_line(cell, paper, lines) if lines is not None else [])
+        pieces = parts(cell) if len(finished) + len(waiting) < MOST_CELLS - 1 else []
         if pieces:
             waiting.extend(pieces)
         else:
@@ -98,12 +116,16 @@ def _split_at_crossed(cell: Cell, crossed: list[tuple[Gutter, bool]], paper: np.
     return []
 
 
-def split_at_line(cell: Cell, paper: np.ndarray, lines: LinePlanes) -> list[Cell]:
-    """The parts of a cell on either side of a frame line that runs through all of it; empty when there is none."""
-    if cell.inside.sum() < SMALLEST_LINED * page_area(paper):
+def split_at_line(cell: Cell, paper: np.ndarray, lines: LinePlanes, *, plain: bool = False) -> list[Cell]:
+    """The parts of a cell on either side of a frame line that runs through all of it; empty when there is none.
+
+    With `plain`, by the stricter rule for pages that have gutters too.
+    """
+    if cell.inside.sum() < (PLAIN_CELL if plain else SMALLEST_LINED) * page_area(paper):
         return []
-    across = best_line(cell.of(lines.level), cell.inside)
-    upright = best_line(cell.of(lines.upright).T, cell.inside.T)
+    find = plain_line if plain else best_line
+    across = find(cell.of(lines.level), cell.inside)
+    upright = find(cell.of(lines.upright).T, cell.inside.T)
     if across is None and upright is None:
         return []
     is_upright = across is None or (upright is not None and upright.quality > across.quality)
@@ -111,7 +133,9 @@ def split_at_line(cell: Cell, paper: np.ndarray, lines: LinePlanes) -> list[Cell
     assert chosen is not None
     pieces = [piece for piece in _halves(cell, chosen, is_upright, paper) if piece is not None]
     smallest = min((min(piece.inside.shape) for piece in pieces), default=0)
-    return pieces if len(pieces) == 2 and smallest >= THINNEST_LINED * min(paper.shape) else []
+    return (
+        pieces if len(pieces) == 2 and smallest >= (PLAIN_PART if plain else THINNEST_LINED) * min(paper.shape) else []
+    )
 
 
 def _sensible(pieces: list[Cell | None], gutter: Gutter, paper: np.ndarray) -> bool:

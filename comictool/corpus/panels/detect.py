@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from comictool.corpus.order import order_boxes
 from comictool.corpus.panels.background import candidate_backgrounds, reduce_page
 from comictool.corpus.panels.captions import attach_captions
 from comictool.corpus.panels.cells import Cell, page_extent
-from comictool.corpus.panels.cutting import cut_page
+from comictool.corpus.panels.cutting import cut_at_plain_lines, cut_page
 from comictool.corpus.panels.frames import Frame, frame_of
 from comictool.corpus.panels.insets import find_insets
 from comictool.corpus.panels.lettering import lettering_share
-from comictool.corpus.panels.lines import LinePlanes, line_planes
+from comictool.corpus.panels.lines import line_planes
 from comictool.corpus.panels.refine import refine_boxes
 from comictool.corpus.panels.verdict import Verdict, judge
 from comictool.corpus.records import Panel
@@ -20,6 +22,7 @@ from comictool.corpus.records import Panel
 SOURCE = "gutters-1"
 PROSE = 0.22  # share of the page under lines of letters; the wordiest comic pages seen have .18, prose from .3 up
 FEW_PANELS = 2  # prose and credits in a box or two; four framed columns of prose are not met
+SPARSE = 4  # panels up to which a page that has gutters may have bare frame lines as well
 CONVINCING = 0.8  # score from which no other guess at the background is tried
 A_PANEL = 0.03  # worth of one more panel, against scores from 0 to 1
 MANY_PANELS = 8  # beyond which more are no argument
@@ -77,10 +80,17 @@ def _mostly_bleeds(verdict: Verdict) -> bool:
 
 def _explain(paper: np.ndarray, grey: np.ndarray) -> Verdict:
     """The panels of a working page under one guess at its background."""
-    verdict, cells = _cut_and_judge(paper, None)
-    if len(verdict.frames) <= 1:
-        # Bare frame lines are looked for only where gutters explain nothing: art is full of straight strokes.
-        lined, lined_cells = _cut_and_judge(paper, line_planes(grey))
+    cells = cut_page(paper)
+    verdict = _judge(cells, paper)
+    if 1 < len(verdict.frames) <= SPARSE:
+        parted = cut_at_plain_lines(cells, paper, line_planes(grey))
+        if len(parted) > len(cells):
+            verdict, cells = _judge(parted, paper), parted
+    elif len(verdict.frames) <= 1:
+        # Frame lines that are covered or begin anywhere count only where gutters explain nothing: art has straight
+        # strokes too.
+        lined_cells = cut_page(paper, line_planes(grey))
+        lined = _judge(lined_cells, paper)
         if len(lined.frames) > 1:
             verdict, cells = lined, lined_cells
     if not verdict.frames:
@@ -89,10 +99,8 @@ def _explain(paper: np.ndarray, grey: np.ndarray) -> Verdict:
     return Verdict((*verdict.frames, *insets), verdict.score)
 
 
-def _cut_and_judge(paper: np.ndarray, lines: LinePlanes | None) -> tuple[Verdict, list[Cell]]:
-    cells = cut_page(paper, lines)
-    frames = attach_captions([frame_of(cell, paper) for cell in cells], page_extent(paper))
-    return judge(frames, paper), cells
+def _judge(cells: Sequence[Cell], paper: np.ndarray) -> Verdict:
+    return judge(attach_captions([frame_of(cell, paper) for cell in cells], page_extent(paper)), paper)
 
 
 def _score(frame: Frame, page_score: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from comictool.corpus.panels.gutters import Gutter, best_gutter
+from comictool.corpus.panels.gutters import Gutter, best_gutter, find_gutters
 
 THICKEST = 9  # working pixels; wider black bands are gutters or shadows
 AVERAGED = 15  # working pixels along a stroke, more than the pitch of coarse screentone
@@ -18,6 +18,11 @@ STRAIGHT = 0.93  # share of what shows that must be straight
 WIDTHS = (1.0, 7.0)  # working pixels
 NEAR_END = 0.04  # share of the span at either end in which the line must show
 RIM = 0.08  # share of a cell at either end in which a line is the cell's own frame
+PLAIN_COVERED = 0.77  # COVERED on pages that gutters explain
+PLAIN_WIDTH = 2.0  # working pixels, the thinnest then
+PLAIN_END = 0.7  # share of an end's pixels in which the line must show then, at either end
+PLAIN_FRAME_SHARE = 0.6  # FRAME_SHARE then
+PLAIN_AWAY = 0.15  # share of a cell at either end in which it must not lie then
 FRAME_SHARE = 0.45  # thickness of the line against the frame around the cell: a horizon or a table is thinner
 
 
@@ -66,8 +71,26 @@ def best_line(lines: np.ndarray, inside: np.ndarray) -> Gutter | None:
     return found if found.width >= FRAME_SHARE * thickness > 0 and _reaches(lines, found) else None
 
 
-def _reaches(lines: np.ndarray, found: Gutter) -> bool:
-    """Whether a line begins at the cell's frame: lines of tables, doors and coupons stop before.
+def plain_line(lines: np.ndarray, inside: np.ndarray) -> Gutter | None:
+    """The same by a stricter rule, for cells of pages that have gutters: thick, hardly covered, begun at the frame."""
+    thickness = frame_thickness(lines)
+    own = int(PLAIN_AWAY * lines.shape[0])
+    lines = lines.copy()
+    lines[:own] = lines[lines.shape[0] - own :] = False
+    found = [
+        line
+        for slanted in (False, True)
+        for line in find_gutters(lines, inside, slanted=slanted, longest_run=int(WIDTHS[1]))
+        if line.open_share >= PLAIN_COVERED
+        and max(PLAIN_WIDTH, PLAIN_FRAME_SHARE * thickness) <= line.width <= WIDTHS[1]
+        and min(line.upper, line.lower) >= STRAIGHT * line.open_share
+        and _reaches(lines, line, PLAIN_END)
+    ]
+    return max(found, key=lambda line: line.quality, default=None)
+
+
+def _reaches(lines: np.ndarray, found: Gutter, least: float = 0.5) -> bool:
+    """Whether a line begins at the cell's frame, shown on the `least` share of either end: lines of tables, doors and coupons stop before.
 
     A balloon or caption may lie over one of its ends.
     """
@@ -76,7 +99,7 @@ def _reaches(lines: np.ndarray, found: Gutter) -> bool:
     y = np.clip(np.rint(found.offset + found.slope * x).astype(np.intp), 1, height - 2)
     shown = lines[y, x] | lines[y - 1, x] | lines[y + 1, x]
     near = max(AVERAGED, int(NEAR_END * width))
-    return bool(shown[:near].mean() >= 0.5 or shown[-near:].mean() >= 0.5)
+    return bool(shown[:near].mean() >= least or shown[-near:].mean() >= least)
 
 
 def frame_thickness(lines: np.ndarray) -> float:

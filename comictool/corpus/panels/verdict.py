@@ -22,6 +22,7 @@ TITLE = 0.22  # height of a small piece, against the median panel's, under which
 COVER_SCRAPS = 0.2  # share of the page that pieces beside a cover's picture may take together
 COVER = 0.6  # share of the page that a cover's picture takes
 CATALOGUE = (0.86, 0.5)  # support and fill under which a page is pictures and prices on paper, not panels
+WELL_FRAMED = 0.6  # share of the panels' area inside plain frames from which it is not: bare manga beside such frames
 EXPLAINED = 0.55  # share of a page's ink that its panels must hold
 COVERED = 0.25  # share of the page that its panels must cover
 
@@ -47,7 +48,8 @@ def judge(frames: Sequence[Frame], paper: np.ndarray) -> Verdict:
     covered = sum(frame.area for frame in kept) / page
     support = sum(frame.support * frame.area for frame in kept) / max(1, sum(frame.area for frame in kept))
     fill = sum(frame.fill * frame.area for frame in kept) / max(1, sum(frame.area for frame in kept))
-    if support < CATALOGUE[0] and fill < CATALOGUE[1]:
+    framed = sum(frame.area for frame in kept if frame.support >= CATALOGUE[0]) / sum(frame.area for frame in kept)
+    if support < CATALOGUE[0] and fill < CATALOGUE[1] and framed < WELL_FRAMED:
         return Verdict((), 0.0)
     if explained < EXPLAINED or covered < COVERED or support < FRAMED:
         return Verdict((), 0.0)
