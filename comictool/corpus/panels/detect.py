@@ -19,7 +19,7 @@ from comictool.corpus.panels.refine import refine_boxes
 from comictool.corpus.panels.verdict import Verdict, judge
 from comictool.corpus.records import Panel
 
-SOURCE = "gutters-1"
+SOURCE = "gutters-2"
 PROSE = 0.22  # share of the page under lines of letters; the wordiest comic pages seen have .18, prose from .3 up
 FEW_PANELS = 2  # prose and credits in a box or two; four framed columns of prose are not met
 SPARSE = 4  # panels up to which a page that has gutters may have bare frame lines as well

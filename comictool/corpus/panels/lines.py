@@ -90,9 +90,9 @@ def plain_line(lines: np.ndarray, inside: np.ndarray) -> Gutter | None:
 
 
 def _reaches(lines: np.ndarray, found: Gutter, least: float = 0.5) -> bool:
-    """Whether a line begins at the cell's frame, shown on the `least` share of either end: lines of tables, doors and coupons stop before.
+    """Whether a line begins at the cell's frame: lines of tables, doors and coupons stop before.
 
-    A balloon or caption may lie over one of its ends.
+    A balloon or caption may lie over one of its ends; the `least` share of the other's pixels must show it.
     """
     height, width = lines.shape
     x = np.arange(width)
