@@ -93,7 +93,12 @@ def load_command(name: str, entry: Command) -> Any:
     function = getattr(importlib.import_module(f"comictool.cli.{module_name}"), function_name)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     single.command(name, context_settings={"help_option_names": ["-h", "--help"]})(function)
-    return typer.main.get_command(single)
+    parser = typer.main.get_command(single)
+    for parameter in parser.params:
+        if hasattr(parameter.type, "readable"):
+            # The parser's own check would call a file that may not be read wrong usage: it is bad input.
+            parameter.type.readable = False
+    return parser
 
 
 def build() -> LazyGroup:
@@ -147,6 +152,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the `comictool` program."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by who started us (`>&-`): say it to nobody
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
     if os.environ.get("_COMICTOOL_COMPLETE"):
         from typer.completion import completion_init
 

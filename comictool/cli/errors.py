@@ -13,8 +13,8 @@ _SYSTEM = {
     errno.ENOSPC: ("no space left on the device", "free some space, then run the same command again: it continues"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, then run the same command again: it continues"),
     errno.EROFS: ("the file system is read-only", "choose another place with -o"),
-    errno.EACCES: ("permission denied", "choose another place with -o, or change the permissions"),
-    errno.EPERM: ("operation not permitted", "choose another place with -o, or change the permissions"),
+    errno.EACCES: ("permission denied", "change its permissions, or write elsewhere with -o"),
+    errno.EPERM: ("operation not permitted", "change its permissions, or write elsewhere with -o"),
     errno.EMFILE: ("too many open files", "raise the limit with `ulimit -n 4096`"),
 }
 
@@ -56,6 +56,8 @@ def _sentences(error: BaseException, arguments: Sequence[str]) -> tuple[list[str
         fact, hint = _SYSTEM.get(error.errno or 0, (error.strerror or str(error), ""))
         where = f": {error.filename}" if error.filename else ""
         return [f"error: {fact}{where}", *([f"  try: {hint}"] if hint else [])], ExitCode.INPUT
+    if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
+        return [f"error: a name is not valid UTF-8: {error.object!r:.200}"], ExitCode.INPUT
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return ["error: out of memory", "  try: a smaller --batch-size, or fewer --jobs"], ExitCode.ENVIRONMENT
     if isinstance(error, ModuleNotFoundError) and error.name:

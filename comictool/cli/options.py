@@ -37,11 +37,25 @@ PluginName = Annotated[
         help="A plugin's name or folder, or timm:NAME for any timm model.",
     ),
 ]
+PluginFolders = Annotated[list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")]
+Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file for a timm model.")]
 Device = Annotated[
     str,
     typer.Option("--device", envvar="COMICTOOL_DEVICE", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+
+
+def check_device(device: str) -> str:
+    """A device as given, its spelling checked: encoders that need no device would never look at it.
+
+    Raises:
+        UsageError: nothing like a device.
+    """
+    from comictool.core.device import spelling
+
+    spelling(device or "auto")
+    return device or "auto"
 
 
 def output(
@@ -99,11 +113,9 @@ class Loading:
 
 
 def loading(
-    plugin_dir: Annotated[
-        list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")
-    ] = None,
+    plugin_dir: PluginFolders = None,
     trust_plugin: Annotated[bool, typer.Option("--trust-plugin", help="Let the plugin's own code run.")] = False,
-    weights: Annotated[Path | None, typer.Option("--weights", help="Weights file for a timm model.")] = None,
+    weights: Weights = None,
     download: Annotated[
         bool, typer.Option("--download", help="Allow fetching pretrained weights; nothing is fetched without it.")
     ] = False,
@@ -123,6 +135,11 @@ def loading(
         if device != "auto":
             raise UsageError(f"--device {device} and --gpu {gpu} both say where to compute", hint="give one of the two")
         device = "cpu" if gpu < 0 else f"cuda:{gpu}"
+    from comictool.core.device import PRECISIONS
+
+    if precision not in PRECISIONS:
+        raise UsageError(f"--precision {precision!r}: it is {', '.join(PRECISIONS)}")
+    device = check_device(device)
     return Loading(tuple(plugin_dir or ()), trust_plugin, weights, download, device, precision)
 
 

@@ -43,7 +43,7 @@ class Output:
             for row in rows:
                 self._write(_dumps(row) + "\n")
         elif self.format is Format.json:
-            self._write(json.dumps(list(rows), ensure_ascii=False, indent=2, default=str) + "\n")
+            self._write(_dumps(list(rows), indent=2) + "\n")
         elif self.format is Format.csv:
             self._csv(rows, columns)
         else:
@@ -52,7 +52,7 @@ class Output:
     def record(self, record: Mapping[str, Any]) -> None:
         """One result: an object in JSON, `name  value` lines in a table (lists are left to JSON)."""
         if self.format is Format.json:
-            self._write(json.dumps(record, ensure_ascii=False, indent=2, default=str) + "\n")
+            self._write(_dumps(record, indent=2) + "\n")
         elif self.format is Format.jsonl:
             self._write(_dumps(record) + "\n")
         else:
@@ -153,8 +153,14 @@ def _emit(stream: TextIO, text: str) -> None:
         stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
 
 
-def _dumps(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+def _dumps(value: Any, indent: int | None = None) -> str:
+    separators = None if indent else (",", ":")
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # an ASCII stream, or a file name that is no UTF-8: JSON's own escapes say it
+        return json.dumps(value, indent=indent, separators=separators, default=str)
+    return text
 
 
 def _cell(value: Any) -> str:

@@ -8,16 +8,15 @@ from typing import Annotated
 import typer
 
 from comictool.cli.complete import plugin_names
-from comictool.cli.options import Force, Loading, command
+from comictool.cli.options import Force, Loading, PluginFolders, command
 from comictool.cli.output import Output
 from comictool.core.errors import ExitCode
 
-Directories = Annotated[list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")]
 Name = Annotated[str, typer.Argument(metavar="PLUGIN", autocompletion=plugin_names, help="A plugin's name or folder.")]
 
 
 @command
-def list_(plugin_dir: Directories = None, *, out: Output) -> int:
+def list_(plugin_dir: PluginFolders = None, *, out: Output) -> int:
     """List the plugins that can be used by name.
 
     Looks in --plugin-dir, then in the folders of COMICTOOL_PLUGIN_DIRS, then among the shipped ones; runs no
@@ -46,7 +45,7 @@ def list_(plugin_dir: Directories = None, *, out: Output) -> int:
 
 
 @command
-def show(name: Name, plugin_dir: Directories = None, *, out: Output) -> int:
+def show(name: Name, plugin_dir: PluginFolders = None, *, out: Output) -> int:
     """Show what a plugin's manifest says.
 
     Example: comictool plugins show classic

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from comictool.cli.options import Device, command
+from comictool.cli.complete import plugin_names
+from comictool.cli.options import Device, PluginFolders, Weights, check_device, command
 from comictool.cli.output import Output
-from comictool.core.errors import ExitCode
+from comictool.core.errors import ExitCode, UsageError
 
 
 @command
@@ -31,8 +32,15 @@ def query(
         str | None, typer.Option("--group-by", metavar="comic", help="Only the best answer of each comic.")
     ] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML contact sheet.")] = None,
+    plugin: Annotated[
+        str | None,
+        typer.Option("--plugin", autocompletion=plugin_names, help="Embed the picture with this; else with the "
+                     "plugin that the store remembers. It must be the one that made the store."),
+    ] = None,
+    plugin_dir: PluginFolders = None,
+    weights: Weights = None,
     trust_plugin: Annotated[
-        bool, typer.Option("--trust-plugin", help="Let the store's plugin run its own code (pictures only).")
+        bool, typer.Option("--trust-plugin", help="Let the plugin run its own code (pictures only).")
     ] = False,
     device: Device = "auto",
     *,
@@ -47,9 +55,17 @@ def query(
     """
     from comictool.search.query import query_store
 
+    check_device(device)
+    encoder = None
+    if plugin is not None and image is not None:
+        from comictool.plugins.load import load_plugin
+
+        encoder = load_plugin(plugin, plugin_dirs=plugin_dir or (), trust=trust_plugin, device=device, weights=weights)
+    elif plugin is None and (plugin_dir or weights):
+        raise UsageError("--plugin-dir and --weights say where to find a plugin", hint="name it with --plugin")
     hits = query_store(
         store, image=image, id=id, k=k, level=level, comic_glob=comic, exclude_same_comic=exclude_same_comic,
-        group_by=group_by, trust=trust_plugin, device=device,
+        group_by=group_by, encoder=encoder, trust=trust_plugin, device=device,
     )  # fmt: skip
     if sheet is not None:
         from comictool.library.sheets import write_query_sheet

@@ -51,7 +51,7 @@ def choose_device(device: str = "auto", gpu: int | None = None) -> DeviceChoice:
         UsageError: not a device, or the two disagree.
         EnvironmentError_: a device that this machine or this torch does not have; torch itself missing or broken.
     """
-    wanted = _spelling(device)
+    wanted = spelling(device)
     if gpu is not None:
         from_gpu = "cpu" if gpu < 0 else f"cuda:{gpu}"
         agree = wanted in ("auto", from_gpu) or (wanted == "cuda" and gpu >= 0)
@@ -68,7 +68,12 @@ def choose_device(device: str = "auto", gpu: int | None = None) -> DeviceChoice:
     return _mps("asked for") if wanted == "mps" else _cuda(wanted)
 
 
-def _spelling(device: str) -> str:
+def spelling(device: str) -> str:
+    """A device as torch writes it, without asking whether it is there: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        UsageError: nothing like a device.
+    """
     name = device.strip().lower()
     if name in ("auto", "cpu", "cuda", "mps") or re.fullmatch(r"cuda:[0-9]{1,3}", name):
         return name if not name.startswith("cuda:") else f"cuda:{int(name[5:])}"

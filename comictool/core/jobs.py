@@ -11,7 +11,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -118,6 +118,7 @@ def run_job(
     options: JobOptions | None = None,
     workers: Kind = "processes",
     progress: Progress | None = None,
+    shared_out: bool = False,
 ) -> JobReport:
     """Do `work` for every item that is not finished yet, and `commit` each result in item order.
 
@@ -127,6 +128,8 @@ def run_job(
         work: payload to result; runs in a worker. A `ComicError` fails that item with its sentence.
         commit: writes the result and says what to remember; runs here, one at a time. The ledger line follows.
         settings: everything besides the input that decides the result; another value means doing the item again.
+        shared_out: `items` are already those of this shard and within the limit. For jobs whose shards are parted by
+            something larger than an item, such as whole comics.
 
     Raises:
         Stopped: on the first SIGINT or SIGTERM, after what was running has been finished and committed.
@@ -134,11 +137,11 @@ def run_job(
     """
     options = options or JobOptions()
     progress = progress or NullProgress()
-    chosen = _choose(items, options)
+    chosen = _choose(items, (1, 1) if shared_out else options.shard, None if shared_out else options.limit)
     report = JobReport(name, total=len(chosen))
     ledger = Ledger(ledger_folder, name, options.shard)
-    if options.resume == "must" and not ledger.path.exists():
-        raise InputError(f"nothing to resume: {ledger.path} does not exist", hint="leave --resume out to begin")
+    if options.resume == "must" and not ledger.load().entries:
+        raise InputError(f"nothing to resume: {ledger.path} has no finished items", hint="leave --resume out to begin")
     if options.dry_run:
         report.planned = [item.key for item in _plan(chosen, ledger.load(), settings, options, report)]
         return report
@@ -149,13 +152,15 @@ def run_job(
             results = in_order(
                 work, (i.payload for i in open_items), kind=workers, jobs=options.workers, stopped=stop.is_set
             )
-            for item, (result, error) in zip(open_items, results, strict=False):
-                entry = _finish(item, result, error, commit, stamp_of(item.fingerprint, settings))
-                ledger.append(entry)
-                _count(report, entry, fresh=True)
-                for line in entry.problems:
-                    progress.message(f"{item.key}: {line}")
-                progress.advance(1, item.key)
+            # closing(): when a commit fails (a full disk) the workers end here and now, not at the exit of Python
+            with closing(results):
+                for item, (result, error) in zip(open_items, results, strict=False):
+                    entry = _finish(item, result, error, commit, stamp_of(item.fingerprint, settings))
+                    ledger.append(entry)
+                    _count(report, entry, fresh=True)
+                    for line in entry.problems:
+                        progress.message(f"{item.key}: {line}")
+                    progress.advance(1, item.key)
         finally:
             progress.finish()
     if stop.is_set() and report.done + report.failed < len(open_items):
@@ -163,13 +168,13 @@ def run_job(
     return report
 
 
-def _choose(items: Iterable[Item], options: JobOptions) -> list[Item]:
-    index, count = options.shard
+def _choose(items: Iterable[Item], shard: tuple[int, int], limit: int | None) -> list[Item]:
+    index, count = shard
     chosen = list(items)
     twice = [key for key, times in Counter(item.key for item in chosen).items() if times > 1]
     if twice:
         raise InputError(f"{twice[0]!r} occurs twice among the items")
-    return chosen[index - 1 :: count][: options.limit]
+    return chosen[index - 1 :: count][:limit]
 
 
 def _plan(

@@ -33,7 +33,7 @@ class Entry:
 def stamp_of(fingerprint: str, settings: Mapping[str, Any]) -> str:
     """A short hash of an item's inputs and of everything that decides its result."""
     text = json.dumps([fingerprint, dict(settings)], sort_keys=True, ensure_ascii=False, default=str)
-    return blake2b(text.encode("utf-8"), digest_size=12).hexdigest()
+    return blake2b(text.encode("utf-8", "backslashreplace"), digest_size=12).hexdigest()
 
 
 class Ledger:
@@ -67,7 +67,7 @@ class Ledger:
             if not _lock(lock):
                 raise InputError(
                     f"another comictool is already working on {self.folder}",
-                    hint="wait for it to end, or give each process its own --shard I/N",
+                    hint="wait for it to end; import, panels and embed can share the work with --shard I/N",
                 )
             # Only now, under the lock, is the picture of what is finished stable.
             self.entries.clear()
@@ -87,7 +87,7 @@ class Ledger:
         """Add a line; it is with the operating system when this returns."""
         assert self._stream is not None, "append() belongs inside writing()"
         line = json.dumps(asdict(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
-        self._stream.write(line.encode("utf-8"))
+        self._stream.write(line.encode("utf-8", "backslashreplace"))  # see write_text
         self._stream.flush()
         self.entries[entry.key] = entry
 
@@ -109,7 +109,8 @@ class Ledger:
             with atomic_file(self.path) as stream:
                 for entry in latest.values():
                     if entry.status != "gone":
-                        stream.write((json.dumps(asdict(entry), ensure_ascii=False) + "\n").encode("utf-8"))
+                        line = json.dumps(asdict(entry), ensure_ascii=False) + "\n"
+                        stream.write(line.encode("utf-8", "backslashreplace"))
 
 
 def _read(file: Path) -> list[Entry]:
@@ -119,7 +120,7 @@ def _read(file: Path) -> list[Entry]:
         try:
             value = json.loads(line)
             entry = Entry(**value)
-        except (json.JSONDecodeError, TypeError, RecursionError):
+        except (ValueError, TypeError, RecursionError):  # ValueError: no JSON, or a number of thousands of digits
             continue  # cut off by a kill, or edited by hand: its item is simply done again
         if isinstance(entry.key, str) and isinstance(entry.summary, dict) and isinstance(entry.problems, list):
             out.append(entry)

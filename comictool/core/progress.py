@@ -75,7 +75,8 @@ class Heartbeat:
 
     def finish(self) -> None:
         # A task that ended within one quiet period needs no line of its own: the summary says it.
-        if self._label and (self._spoke or self._clock() - self._began >= QUIET_SECONDS):
+        long = bool(self._label) and (self._spoke or self._clock() - self._began >= QUIET_SECONDS)
+        if long and not (self._spoke and self._last_count == self._count):  # else it was just said
             self._line()
         self._label = ""
 
@@ -111,6 +112,7 @@ class Bar:
         self._task: Any = None
 
     def start(self, label: str, total: int | None) -> None:
+        self.finish()
         self._rich.start()
         self._task = self._rich.add_task(label, total=total, note="")
 
@@ -124,6 +126,7 @@ class Bar:
         if self._task is not None:
             self._rich.update(self._task, note="")
             self._rich.stop()
+            self._rich.remove_task(self._task)  # its line stays on the terminal; the next start would print it again
             self._task = None
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -41,7 +41,7 @@ def in_order(
     kind: Kind,
     jobs: int,
     stopped: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[Any, Exception | None]]:
+) -> Generator[tuple[Any, Exception | None], None, None]:
     """Yield `(result, None)` or `(None, error)` for each payload, in order.
 
     Args:

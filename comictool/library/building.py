@@ -17,6 +17,7 @@ from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing import import_comics
 from comictool.corpus.panels import detect_corpus
 from comictool.search.embed import EncoderChoice, embed_corpus
+from comictool.search.encoders import loaded
 
 STORE = "store"
 
@@ -122,6 +123,8 @@ def build_library(
             "index does not take --shard: its steps share one library",
             hint="comictool data import, then comictool data panels, then comictool embed --shard I/N",
         )
+    if not options.dry_run:
+        loaded(encoder)  # a wrong plugin is known now, not after hours of import; the last step uses this same one
     steps = NumberedSteps(progress or NullProgress(), 3)
     corpus = Corpus.create(root, dry_run=options.dry_run)
     imported = import_comics(paths, corpus, direction=direction, password=password, options=options, progress=steps)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comictool.core.errors import InputError
 from comictool.report.sheet import Tile, write_sheet
 from comictool.search.query import Hit, find_item, find_store
 from comictool.search.store import Store
@@ -25,8 +26,9 @@ def write_query_sheet(path: Path, root: Path, hits: Sequence[Hit], *, image: Pat
     """Write the sheet of a query and its answers; returns how many pictures could not be shown.
 
     Raises:
-        InputError: `id` is not in the store.
+        InputError: `id` is not in the store, or `path` is a folder or a file that is no web page.
     """
+    _refuse_strangers(path)
     if image is not None:
         query = Tile(image, id=image.name)
     else:
@@ -34,6 +36,16 @@ def write_query_sheet(path: Path, root: Path, hits: Sequence[Hit], *, image: Pat
         query = _stored_tile(root, id)
     title = f"Most like {query.id}"
     return write_sheet(path, title=title, tiles=[hit_tile(hit) for hit in hits], query=query)
+
+
+def _refuse_strangers(path: Path) -> None:
+    """A sheet replaces an earlier one without a word, but never a comic or a record that was named by mistake."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; the sheet is a file", hint=f"--sheet {path / 'sheet.html'}")
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as stream:
+            if not stream.read(64).lstrip().lower().startswith(b"<!doctype html"):
+                raise InputError(f"{path} exists and is not a sheet", hint="choose another name for --sheet")
 
 
 def _stored_tile(root: Path, id: str) -> Tile:

@@ -120,7 +120,7 @@ def load_plugin(
 def load_encoder(spec: EncoderSpec) -> Encoder:
     """Load what a spec describes; the same in every process. Raises what `load_plugin` raises."""
     if spec.weights is not None and spec.random_weights:
-        raise UsageError("--weights and --random-weights contradict each other", hint="give one of the two")
+        raise UsageError("--weights and untrained weights (?random) contradict each other", hint="give one of the two")
     if spec.name_or_path.startswith(TIMM):
         return _load_timm(spec)
     place = find_plugin(spec.name_or_path, spec.plugin_dirs)
@@ -151,7 +151,7 @@ def _check_usable(manifest: Manifest, place: PluginPlace) -> None:
 
 def _refuse_weights(spec: EncoderSpec, fact: str) -> None:
     if spec.weights is not None or spec.random_weights:
-        raise UsageError(fact, hint="leave --weights and --random-weights out")
+        raise UsageError(fact, hint="leave the weights out")
 
 
 def _load_legacy(spec: EncoderSpec, place: PluginPlace) -> Encoder:

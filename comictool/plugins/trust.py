@@ -125,10 +125,14 @@ def trust_plugin(directory: Path) -> Fingerprint:
     """Let a directory run code from now on, as long as no file in it changes.
 
     Raises:
-        InputError: not a directory, or it cannot be hashed, or the record cannot be read.
+        InputError: not a directory, no plugin, or it cannot be hashed, or the record cannot be read.
     """
     if not directory.is_dir():
         raise InputError(f"{directory} is not a directory")
+    if not any((directory / name).is_file() for name in ("plugin.toml", "main.py", "model.py")):
+        raise InputError(
+            f"{directory} is no plugin: it has neither plugin.toml nor code", hint="name the plugin's own folder"
+        )
     now = fingerprint(directory)
     record = _read_record()
     record[str(directory.resolve())] = dict(now.files)

@@ -6,6 +6,8 @@ of a page, the pages of a comic are neighbours, so that every filter is a few ra
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,11 @@ CREATE UNIQUE INDEX panel_names ON panels (page_row, panel);
 CREATE VIRTUAL TABLE page_text USING fts5(text);
 CREATE VIRTUAL TABLE panel_text USING fts5(text);
 """
+
+# What SQLite says of the disk is told as any other file's trouble.
+_SYSTEM_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO, sqlite3.SQLITE_READONLY: errno.EROFS
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,18 +82,30 @@ class MetadataWriter:
     """Fills a new metadata file; pages come in the order of their rows."""
 
     def __init__(self, file: Path) -> None:
+        self._file = file
         self._connection = sqlite3.connect(file, isolation_level=None)
         self._connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
-        try:
-            self._connection.executescript(SCHEMA)
-        except sqlite3.OperationalError as error:
-            raise EnvironmentError_("this Python's SQLite has no FTS5 text search", cause=str(error)) from error
-        self._connection.execute("BEGIN")
+        with self._writable():
+            try:
+                self._connection.executescript(SCHEMA)
+            except sqlite3.OperationalError as error:
+                if "fts5" not in str(error):
+                    raise
+                raise EnvironmentError_("this Python's SQLite has no FTS5 text search", cause=str(error)) from error
+            self._connection.execute("BEGIN")
         self.pages = 0
         self.panels = 0
 
     def add(self, entry: PageEntry) -> None:
-        """Append a page with its panels."""
+        """Append a page with its panels.
+
+        Raises:
+            OSError: the disk is full, or the file cannot be written.
+        """
+        with self._writable():
+            self._add(entry)
+
+    def _add(self, entry: PageEntry) -> None:
         page = (entry.comic, entry.page, entry.fingerprint, entry.image, entry.width, entry.height)
         self._connection.execute(
             "INSERT INTO pages VALUES (?,?,?,?,?,?,?,?,?,?,?)",
@@ -108,12 +127,23 @@ class MetadataWriter:
 
     def close(self) -> None:
         """Finish the file."""
-        self._connection.execute(
-            "INSERT INTO comics"
-            " SELECT comic, min(row), count(*), min(first_panel), sum(panels) FROM pages GROUP BY comic"
-        )
-        self._connection.execute("COMMIT")
-        self._connection.close()
+        with self._writable():
+            self._connection.execute(
+                "INSERT INTO comics"
+                " SELECT comic, min(row), count(*), min(first_panel), sum(panels) FROM pages GROUP BY comic"
+            )
+            self._connection.execute("COMMIT")
+            self._connection.close()
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            number = _SYSTEM_ERRORS.get(error.sqlite_errorcode & 0xFF)  # the rest of the code is detail
+            if number is None:
+                raise
+            raise OSError(number, os.strerror(number), str(self._file)) from error
 
 
 @dataclass(frozen=True)
@@ -140,8 +170,8 @@ class Metadata:
             raise InputError(f"the store is damaged: {file} is missing")
         self._file = file
         # immutable: published files never change, so SQLite needs neither locks nor a journal beside the file
-        self._connection = sqlite3.connect(f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1", uri=True)
         with self._readable():
+            self._connection = sqlite3.connect(f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1", uri=True)
             self._connection.executescript("PRAGMA trusted_schema=OFF; PRAGMA query_only=ON;")
 
     def __enter__(self) -> Metadata:
@@ -235,6 +265,8 @@ class Metadata:
         try:
             yield
         except sqlite3.DatabaseError as error:
+            if not os.access(self._file, os.R_OK):
+                raise InputError(f"{self._file} cannot be read: permission denied") from error
             raise InputError(f"the store is damaged: {self._file}: {error}") from error
 
 

@@ -127,7 +127,7 @@ def find_item(metadata: Metadata, name: str) -> tuple[PageEntry, PanelEntry | No
     Raises:
         InputError: none; with near identifiers.
     """
-    comic, *numbers = name.split("/")
+    comic, *numbers = name.encode("utf-8", "replace").decode("utf-8").split("/")  # bytes that are no UTF-8: no name
     values = [int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1 for number in numbers]
     page = metadata.find_page(comic, values[0]) if 1 <= len(values) <= 2 else None
     if page is not None and len(values) == 1:
@@ -135,7 +135,11 @@ def find_item(metadata: Metadata, name: str) -> tuple[PageEntry, PanelEntry | No
     panel = metadata.find_panel(page.row, values[1]) if page is not None else None
     if page is not None and panel is not None:
         return page, panel
-    raise InputError(f"{name!r} is not in the store", near=_near(metadata, name, comic, page, values))
+    raise InputError(
+        f"{name!r} is not in the store",
+        near=_near(metadata, name, comic, page, values),
+        hint="" if numbers else "write it as comic/page or comic/page/panel",
+    )
 
 
 def _near(metadata: Metadata, name: str, comic: str, page: PageEntry | None, values: Sequence[int]) -> list[str]:

@@ -91,6 +91,8 @@ def read_head(root: Path) -> StoreHead:
         InputError: no store, damaged, or written by a newer tool.
     """
     if not (root / "zarr.json").is_file():
+        if not root.exists():
+            raise InputError(f"{root} does not exist")
         raise InputError(f"{root} is not a store of vectors", hint=f"comictool embed CORPUS -o {root}")
     attributes = read_header(root / "zarr.json", "group").get("attributes")
     if not isinstance(attributes, dict) or attributes.get("format") != FORMAT:

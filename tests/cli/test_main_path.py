@@ -208,3 +208,81 @@ def test_an_index_killed_at_any_moment_ends_with_the_same_library(comictool: Run
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
     left = [f for f in (tmp_path / "killed").rglob("*") if "partial" in f.name or "staging" in f.name]
     assert left == []
+
+
+def test_devices_and_precisions_are_checked_whoever_computes(comictool: Run, library: Path, tmp_path: Path) -> None:
+    name = first_page(library)["comic"] + "/1"
+    for arguments in (["query", library, "--id", name, "--device", "foo"],
+                      ["plugins", "check", "classic", "--device", "foo"],
+                      ["embed", library, "-o", tmp_path / "s", "--precision", "fp99"]):  # fmt: skip
+        ran = comictool(*arguments)
+        assert (ran.code, ran.out) == (2, ""), ran.err
+        assert "foo" in ran.err or "fp99" in ran.err
+
+
+def test_index_knows_a_wrong_plugin_before_it_works(comictool: Run, library: Path, tmp_path: Path) -> None:
+    pictures = library / "page_images" / first_page(library)["comic"]
+    ran = comictool("index", pictures, "-o", tmp_path / "out", "--plugin", "nope")
+    assert (ran.code, ran.out) == (3, "")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sheet_replaces_only_a_sheet(comictool: Run, library: Path, tmp_path: Path) -> None:
+    name = first_page(library)["comic"] + "/1"
+    precious = tmp_path / "comic.cbz"
+    precious.write_bytes(b"PK precious")
+    ran = comictool("query", library, "--id", name, "--sheet", precious)
+    assert (ran.code, ran.out) == (3, "")
+    assert precious.read_bytes() == b"PK precious"
+    ran = comictool("query", library, "--id", name, "--sheet", tmp_path)
+    assert (ran.code, ran.out) == (3, "")
+    assert ".partial" not in ran.err
+    for _ in range(2):
+        assert comictool("query", library, "--id", name, "--sheet", tmp_path / "s.html").code == 0
+
+
+def test_query_by_a_named_plugin(comictool: Run, library: Path, tmp_path: Path) -> None:
+    picture = library / first_page(library)["image"]
+    ran = comictool("query", library, "--image", picture, "--plugin", "classic", "--json")
+    assert ran.code == 0
+    assert ran.json() == comictool("query", library, "--image", picture, "--json").json()
+    wrong = comictool("query", library, "--image", picture, "--plugin", "timm:test_resnet?random")
+    assert (wrong.code, wrong.out) == (3, "")
+    assert comictool("query", library, "--image", picture, "--plugin-dir", tmp_path).code == 2
+
+
+def test_bytes_that_are_no_utf8(library: Path) -> None:
+    run = [sys.executable, "-m", "comictool"]
+    ran = subprocess.run([*run, "query", library, "--id", b"\xff/1"], capture_output=True, check=False)
+    assert (ran.returncode, ran.stdout) == (3, b"")
+    assert b"not in the store" in ran.stderr
+    picture = library / first_page(library)["image"]
+    folder = Path(os.fsdecode(os.fsencode(library.parent) + b"/bad\xff"))
+    folder.mkdir()
+    (folder / "1.png").symlink_to(picture)
+    ran = subprocess.run([*run, "index", folder, "-o", library.parent / "odd", "-q"], capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_json_is_json_on_an_ascii_stream(library: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    run = [sys.executable, "-c", "from comictool.cli.output import *; Output(Format.json).record({'a': '\U0001f600é'})"]
+    ran = subprocess.run(run, capture_output=True, check=True, env=environment)
+    assert json.loads(ran.stdout) == {"a": "\U0001f600é"}
+
+
+def test_closed_streams_are_no_bug(library: Path) -> None:
+    name = first_page(library)["comic"] + "/1"
+    for closed in (">&-", "2>&-"):
+        line = f'"{sys.executable}" -m comictool query "$0" --id "$1" {closed}'
+        ran = subprocess.run(["sh", "-c", line, library, name], capture_output=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stderr == b""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_bad_input(comictool: Run, library: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "x.png"
+    picture.write_bytes(b"x")
+    picture.chmod(0)
+    assert comictool("query", library, "--image", picture).code == 3

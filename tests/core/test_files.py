@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -44,3 +45,19 @@ def test_is_inside_sees_through_dots_and_links(tmp_path: Path) -> None:
     assert is_inside(root / "a" / "b", root)
     assert not is_inside(root / ".." / "b", root)
     assert not is_inside(root / "way-out" / "b", root)
+
+
+def test_errors_name_the_file_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "inside").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory") as refused:
+        write_text(tmp_path / "folder", "x")
+    assert refused.value.filename == str(tmp_path / "folder")
+    with pytest.raises(FileNotFoundError) as other, atomic_file(tmp_path / "out"):
+        (tmp_path / "source").read_bytes()
+    assert other.value.filename == str(tmp_path / "source")
+
+
+def test_names_that_are_no_utf8_survive_json(tmp_path: Path) -> None:
+    name = os.fsdecode(b"bad\xff\xfe.cbz")
+    write_json(tmp_path / "facts.json", {"source": name})
+    assert json.loads((tmp_path / "facts.json").read_text("utf-8")) == {"source": name}

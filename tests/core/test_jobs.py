@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 
 from comictool.core.errors import ExitCode, InputError, Stopped, UsageError
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
+from comictool.core.ledger import Ledger
 
 
 def square(number: int) -> int:
@@ -249,3 +252,44 @@ def test_names_with_line_separators_are_finished_too(tmp_path: Path) -> None:
     for skipped in (0, 1):
         report = run_job("odd", odd, square, Sink(), ledger_folder=tmp_path, settings={}, workers="inline")
         assert report.skipped == skipped
+
+
+def test_names_that_are_no_utf8_are_finished_too(tmp_path: Path) -> None:
+    key = os.fsdecode(b"bad\xff.cbz")
+    for expected in (1, 0):
+        report = run_job(
+            "count", [Item(key, key, 1)], lambda value: value, lambda item, result: Done({}, [key]),
+            ledger_folder=tmp_path, settings={"name": key}, options=JobOptions(jobs=1), workers="inline",
+        )  # fmt: skip
+        assert report.done == expected
+        assert [problem.message for problem in report.problems] == [key]
+
+
+def test_a_number_of_thousands_of_digits_in_a_ledger_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "count.jsonl").write_text('{"key":' + "9" * 5000 + "}\n")
+    assert Ledger(tmp_path, "count").load().entries == {}
+
+
+def test_must_refuses_an_empty_ledger(tmp_path: Path) -> None:
+    with Ledger(tmp_path, "count").writing():
+        pass  # another step of the command has opened it, and nothing is finished
+    with pytest.raises(InputError, match="nothing to resume"):
+        run_job(
+            "count", [Item("a", "1", 1)], lambda value: value, lambda item, result: Done(),
+            ledger_folder=tmp_path, settings={}, options=JobOptions(jobs=1, resume="must"), workers="inline",
+        )  # fmt: skip
+
+
+def test_workers_end_with_the_job_that_failed(tmp_path: Path) -> None:
+    def full(item: Item, result: Any) -> Done:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    before = threading.active_count()
+    # The traceback that is kept here holds the job's frame, as that of an error does until the program ends.
+    with pytest.raises(OSError, match="no space") as failed:
+        run_job(
+            "count", [Item(str(n), "1", n) for n in range(9)], abs, full,
+            ledger_folder=tmp_path, settings={}, options=JobOptions(jobs=2), workers="threads",
+        )  # fmt: skip
+    assert failed.value.errno == errno.ENOSPC
+    assert threading.active_count() == before

@@ -3,8 +3,9 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.console import Console
 
-from comictool.core.progress import Heartbeat, duration
+from comictool.core.progress import Bar, Heartbeat, duration
 
 
 class Clock:
@@ -51,3 +52,25 @@ def test_a_short_job_says_nothing() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_the_last_line_is_not_said_twice() -> None:
+    stream, clock = io.StringIO(), Clock()
+    heartbeat = Heartbeat(stream, clock)
+    heartbeat.start("panels", 4)
+    clock.now += 10
+    heartbeat.advance(4)
+    heartbeat.finish()
+    assert stream.getvalue().count("panels: 4/4") == 1
+
+
+def test_each_bar_stays_once_on_the_terminal() -> None:
+    stream = io.StringIO()
+    bar = Bar(Console(file=stream, force_terminal=True, width=80))
+    for label in ("import", "panels", "embed"):
+        bar.start(label, 2)
+        bar.advance(2)
+        bar.finish()
+    # Once another task has begun, the finished one is not drawn again: its line stands above.
+    shown = stream.getvalue().split("panels", 1)[1]
+    assert "import" not in shown

@@ -142,3 +142,10 @@ def test_where_the_record_lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert config_folder() == tmp_path / "home" / ".config" / "comictool"
+
+
+def test_a_folder_that_is_no_plugin_cannot_be_trusted(tmp_path: Path) -> None:
+    (tmp_path / "comics").mkdir()
+    (tmp_path / "comics" / "a.cbz").write_bytes(b"x")
+    with pytest.raises(InputError, match="is no plugin"):
+        trust_plugin(tmp_path / "comics")

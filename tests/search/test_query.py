@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
 from comictool.search.embed import embed_corpus
 from comictool.search.encoders import SpecChoice, recall
+from comictool.search.metadata import MetadataWriter, PageEntry
 from comictool.search.query import query_store
 from comictool.search.store import Store, read_head
 from comictool.search.views import VIEWS
@@ -305,3 +307,11 @@ def test_a_query_by_id_imports_nothing_heavy(library: tuple[Corpus, Path]) -> No
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = MetadataWriter(tmp_path / "metadata.sqlite")
+    writer._connection.execute("PRAGMA max_page_count = 20")  # what SQLite says then is what it says of a full disk
+    with pytest.raises(OSError, match="No space") as full:
+        writer.add(PageEntry("comic", 1, "f" * 100_000, "image", 1, 1))
+    assert full.value.errno == errno.ENOSPC
