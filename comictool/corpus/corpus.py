@@ -21,6 +21,7 @@ from comictool.core.errors import InputError, near_matches
 from comictool.core.files import write_json, write_text
 from comictool.corpus.names import natural_key
 from comictool.corpus.records import PageRecord, from_json, to_json
+from comictool.corpus.views import picture_path
 
 VERSION = 1
 
@@ -88,7 +89,7 @@ class Corpus:
             raise InputError(f"no comic named {comic!r} in {self.root}", near=near_matches(comic, self.comics()))
         out = []
         # Not splitlines(): a text may hold U+2028, which that takes for the end of a line and JSON does not.
-        for number, line in enumerate(file.read_text("utf-8").split("\n"), start=1):
+        for number, line in enumerate(_text_of(file).split("\n"), start=1):
             if line.strip():
                 try:
                     value = json.loads(line)
@@ -129,10 +130,7 @@ class Corpus:
         Raises:
             InputError: the record points outside the corpus.
         """
-        path = self.root / record.image
-        if PurePosixPath(record.image).is_absolute() or not path.resolve().is_relative_to(self.root.resolve()):
-            raise InputError(f"{record.id}: the picture {record.image!r} lies outside the corpus")
-        return path
+        return picture_path(self.root, record)
 
     def jobs_folder(self) -> Path:
         """Where ledgers of jobs over this corpus lie."""
@@ -141,3 +139,10 @@ class Corpus:
     @property
     def _records(self) -> Path:
         return self.root / "annotations" / "pages"
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text (byte {error.start})") from error

@@ -74,3 +74,11 @@ def test_boxes_are_rounded_outwards_and_cut_to_the_page() -> None:
     assert clamp_box((-3.5, 0.2, 10.1, 300), 100, 200) == (0, 0, 11, 200)
     assert clamp_box((100, 0, 120, 10), 100, 200) is None
     assert clamp_box((float("nan"), 0, 1, 1), 100, 200) is None
+
+
+def test_records_that_are_no_text_are_an_input_error(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    corpus.write_pages("a comic", [page(1)])
+    (corpus.root / "annotations" / "pages" / "a comic.jsonl").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(InputError, match="not UTF-8"):
+        corpus.pages("a comic")
