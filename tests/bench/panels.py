@@ -4,10 +4,10 @@ Prints for every set F1 at IoU 0.5 and 0.7, the share of pages with exactly the 
 order too, both with Wilson 95 % intervals, F1 with bootstrap intervals over pages, and beside each the floor: a plain
 recursive cut along white gutters. Then panels invented on pages that have none, and speed.
 
-`tuned` pages were looked at while the detector was made. `held out` pages were scored on the way and their failures seen
-once: no threshold was fitted to them, yet of about seven variants of the rule for bare frame lines the one was kept that
-did not lower their score, so their figures are a little kind. The boxes of both began as an early detector's and were
-corrected by eye (see `labels/`).
+`tuned` pages were looked at while the detector was made. `held out` pages were scored on the way and their failures
+seen once: no threshold was fitted to them, yet of about seven variants of the rule for bare frame lines the one was
+kept that did not lower their score, so their figures are a little kind. The boxes of both began as an early
+detector's and were corrected by eye (see `labels/`).
 """
 
 from __future__ import annotations

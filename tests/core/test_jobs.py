@@ -293,3 +293,11 @@ def test_workers_end_with_the_job_that_failed(tmp_path: Path) -> None:
         )  # fmt: skip
     assert failed.value.errno == errno.ENOSPC
     assert threading.active_count() == before
+
+
+def test_items_that_are_shared_out_already_are_all_done(tmp_path: Path) -> None:
+    report = run_job(
+        "s", items(4), square, Sink(), ledger_folder=tmp_path, settings={},
+        options=JobOptions(shard=(2, 3), limit=1), workers="inline", shared_out=True,
+    )  # fmt: skip
+    assert report.done == 4

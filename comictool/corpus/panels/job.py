@@ -7,7 +7,7 @@ repeats little. A comic's records are one file, so all its chunks belong to one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -98,14 +98,15 @@ def detect_corpus(
 
     return run_job(
         LEDGER,
-        _at_turns_of(options.shard, items),
+        items,
         find_panels,
         commit,
         ledger_folder=corpus.jobs_folder(),
         settings={"detector": SOURCE, "direction": direction, "keep_drawn": keep_drawn},
-        options=replace(options, limit=None),
+        options=options,
         workers="processes",
         progress=progress,
+        shared_out=True,
     )
 
 
@@ -149,17 +150,6 @@ def _items(corpus: Corpus, comic: str, direction: str | None, keep_drawn: bool) 
         complete = all(any(run.get("stage") == STAGE for run in record.runs) for record in part)
         key = f"{comic}/{part[0].page}-{part[-1].page}"
         yield Item(key, _fingerprint(part, tasks), _Chunk(comic, tasks)), complete
-
-
-def _at_turns_of(shard: tuple[int, int], items: Sequence[Item]) -> Iterator[Item]:
-    """Put items where a job looks for those of its shard: it takes every n-th item, whatever comic it is of.
-
-    In between come items that are nobody's; no process does them.
-    """
-    index, count = shard
-    for turn, item in enumerate(items):
-        for other in range(1, count + 1):
-            yield item if other == index else Item(f"/{turn}/{other}", "")
 
 
 def _task(corpus: Corpus, record: PageRecord, direction: str | None, keep_drawn: bool) -> _Task:
