@@ -17,7 +17,7 @@ from comictool.core.errors import EnvironmentError_, InputError
 from comictool.corpus.archives.container import Access, Container
 from comictool.corpus.archives.external import extractors, running, tar_conversion
 from comictool.corpus.archives.members import Member, is_comic_info, is_page, printable
-from comictool.corpus.archives.spool import Spool
+from comictool.corpus.archives.spool import Spool, SpooledContainer
 from comictool.corpus.archives.tar_files import SpooledTar
 
 INSTALL = "install py7zr (pip install 'comictool[7z]') or bsdtar (Debian: apt install libarchive-tools)"
@@ -71,18 +71,16 @@ def _with_bsdtar(program: str, path: Path, access: Access) -> tuple[SpooledTar |
     return None, complaint
 
 
-class SevenZipContainer(Container):
+class SevenZipContainer(SpooledContainer):
     """A 7z archive read with py7zr."""
 
     kind = "7z"
 
     def __init__(self, path: Path, access: Access) -> None:
-        super().__init__()
         import py7zr
         import py7zr.exceptions
 
-        self._members: list[Member] = []
-        self._spool = Spool(access.scratch, access.limits.allowance(path.stat().st_size))
+        super().__init__(access.scratch, access.limits.allowance(path.stat().st_size))
         try:
             # An open file, not a path: with a path py7zr would unpack in several threads at once.
             with open(path, "rb") as stream, py7zr.SevenZipFile(stream, password=access.password) as archive:
@@ -121,17 +119,6 @@ class SevenZipContainer(Container):
                 targets[info.filename] = index
         if targets:
             archive.extract(path=self._spool.folder, targets=list(targets), factory=_factory(self._spool, targets))
-
-    def entries(self) -> list[Member]:
-        return self._members
-
-    def read(self, member: Member) -> bytes:
-        if member.index not in self._spool:
-            raise InputError("was not unpacked")
-        return self._spool.read(member.index)
-
-    def close(self) -> None:
-        self._spool.close()
 
 
 def _leads_outside(name: str) -> bool:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from comictool.core.errors import InputError
+from comictool.corpus.archives.container import Container
+from comictool.corpus.archives.members import Member
 
 CHUNK = 1024 * 1024
 
@@ -76,3 +78,27 @@ class Spool:
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index}.bin"
+
+
+class SpooledContainer(Container):
+    """A container whose pages were all unpacked into a spool when it was opened.
+
+    Args:
+        allowance: bytes that may be unpacked in all.
+    """
+
+    def __init__(self, parent: Path | None, allowance: int) -> None:
+        super().__init__()
+        self._members: list[Member] = []
+        self._spool = Spool(parent, allowance)
+
+    def entries(self) -> list[Member]:
+        return self._members
+
+    def read(self, member: Member) -> bytes:
+        if member.index not in self._spool:
+            raise InputError("was not unpacked")
+        return self._spool.read(member.index)
+
+    def close(self) -> None:
+        self._spool.close()

@@ -14,7 +14,7 @@ from typing import IO, Any
 from comictool.core.errors import InputError
 from comictool.corpus.archives.container import Access, Container
 from comictool.corpus.archives.members import Member, is_comic_info, is_page, printable
-from comictool.corpus.archives.spool import Spool
+from comictool.corpus.archives.spool import SpooledContainer
 from comictool.corpus.archives.tar_stream import ForwardReader, regular_files
 
 _DECOMPRESSORS: dict[str, Any] = {"tar.gz": gzip.open, "tar.bz2": bz2.open, "tar.xz": lzma.open}
@@ -58,7 +58,7 @@ class TarContainer(Container):
         self._stream.close()
 
 
-class SpooledTar(Container):
+class SpooledTar(SpooledContainer):
     """Pages out of a tar stream that can only be read once, kept in a spool.
 
     Args:
@@ -68,11 +68,9 @@ class SpooledTar(Container):
     """
 
     def __init__(self, kind: str, stream: IO[bytes] | Any, file_bytes: int, access: Access) -> None:
-        super().__init__()
-        self.kind = kind
-        self._members: list[Member] = []
         allowance = access.limits.allowance(file_bytes)
-        self._spool = Spool(access.scratch, allowance)
+        super().__init__(access.scratch, allowance)
+        self.kind = kind
         try:
             # The tar's own headers come on top: half a kilobyte an entry, twice that with long names.
             reader = ForwardReader(stream, allowance=allowance + 2048 * access.limits.entries)
@@ -99,17 +97,6 @@ class SpooledTar(Container):
                 raise InputError(reason) from error
             self.problems.append(f"{reason}; the pages before that point are read")
         self.problems.extend(link_lines(others))
-
-    def entries(self) -> list[Member]:
-        return self._members
-
-    def read(self, member: Member) -> bytes:
-        if member.index not in self._spool:
-            raise InputError("was not unpacked")
-        return self._spool.read(member.index)
-
-    def close(self) -> None:
-        self._spool.close()
 
 
 def open_tar(path: Path, kind: str, access: Access) -> Container:
