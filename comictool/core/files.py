@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 TEMPORARY_SUFFIX = ".partial"
 
@@ -25,10 +26,7 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         OSError: when the disk is full or the folder not writable; the target is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
-    except OSError as error:
-        raise _about(error, path) from error
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
@@ -38,16 +36,20 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         # mkstemp makes private files; give the result the mode that an ordinary open() would have given.
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException as error:
+    except BaseException:
         Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, name):  # not one about a file that is being read
-            raise _about(error, path) from error
         raise
 
 
-def _about(error: OSError, path: Path) -> OSError:
-    """The same error, naming the file that was meant; the temporary one means nothing to anybody."""
-    return OSError(error.errno, error.strerror, str(path)) if error.errno else error
+@contextmanager
+def atomic_text(path: Path) -> Iterator[TextIO]:
+    """The same for UTF-8 text, for writers that need a text stream; line ends are left as they are written."""
+    with atomic_file(path) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        try:
+            yield text
+        finally:
+            text.detach()  # flushes, and leaves the file open for the rename
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -57,17 +59,18 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
-    r"""Write a whole UTF-8 file atomically.
-
-    A file name that is not valid UTF-8 holds lone surrogates here. They are written as `\udcff`, which is JSON's own
-    escape for them, so JSON files and JSON lines give the very name back.
-    """
-    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
+    """Write a whole UTF-8 file atomically."""
+    write_bytes(path, text.encode("utf-8"), durable=durable)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2, durable: bool = False) -> None:
     """Write a JSON file atomically, UTF-8, keys in the order given."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n", durable=durable)
+
+
+def state_of(status: os.stat_result) -> str:
+    """Size and time of last change of a file: different whenever it was written anew."""
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def is_inside(path: Path, root: Path) -> bool:

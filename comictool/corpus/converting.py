@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import ComicError, UsageError
-from comictool.core.files import TEMPORARY_SUFFIX
+from comictool.core.files import TEMPORARY_SUFFIX, state_of
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
@@ -137,11 +137,10 @@ def _fingerprint(corpus: CorpusView, comic: str) -> str:
 
     def add(path: Path) -> None:
         try:
-            facts = path.stat()
+            state = state_of(path.stat())
         except OSError:
-            digest.update(f"{path.name} missing".encode("utf-8", "replace"))
-        else:
-            digest.update(f"{path.name} {facts.st_size} {facts.st_mtime_ns}\n".encode("utf-8", "replace"))
+            state = "missing"
+        digest.update(f"{path.name} {state}\n".encode("utf-8", "replace"))
 
     if isinstance(corpus, ForeignCorpus):
         for path in corpus.annotation_files:

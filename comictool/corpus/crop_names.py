@@ -8,7 +8,6 @@ the right page, panel and identity, and both crops exist.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 
 from comictool.core.errors import InputError
@@ -30,11 +29,6 @@ def comic_folder(comic: str) -> str:
     if comic in ("", ".", "..") or "/" in comic or "\\" in comic or "\0" in comic:
         raise InputError(f"the comic name {comic!r} cannot be a folder")
     return comic
-
-
-def same_name(name: str) -> str:
-    """A key that is equal for names that differ only in how accents are encoded (macOS folders, CSV cells)."""
-    return unicodedata.normalize("NFC", name).strip()
 
 
 def identity_part(identity: str) -> str:

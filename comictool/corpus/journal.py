@@ -70,6 +70,11 @@ class Staging:
         self.change.replacements.append((staged, target))
 
 
+def journal_file(root: Path) -> Path:
+    """Where the journal of a change lies while it is under way."""
+    return root / FOLDER / JOURNAL
+
+
 def carry_out(root: Path, prepare: Callable[[Staging], None]) -> Change:
     """Prepare a change, write its journal, do it. A change that was left unfinished is finished first.
 
@@ -85,14 +90,14 @@ def carry_out(root: Path, prepare: Callable[[Staging], None]) -> Change:
             shutil.rmtree(root / FOLDER / "staged", ignore_errors=True)
             raise
         if staging.change:
-            write_json(root / FOLDER / JOURNAL, {"phase": "park", **vars(staging.change)}, durable=True)
+            write_json(journal_file(root), {"phase": "park", **vars(staging.change)}, durable=True)
             _finish(root)
     return staging.change
 
 
 def finish_pending(root: Path) -> bool:
     """Complete a change of names that was killed; True when there was one. Costs one look at the disk otherwise."""
-    if not (root / FOLDER / JOURNAL).exists():
+    if not (journal_file(root)).exists():
         return False
     with Ledger(root / FOLDER, "lock").writing():
         return _finish(root)
@@ -117,7 +122,7 @@ def forget(ledger: Ledger, keys: Iterable[str]) -> None:
 
 
 def _finish(root: Path) -> bool:
-    journal = root / FOLDER / JOURNAL
+    journal = journal_file(root)
     if not journal.exists():
         shutil.rmtree(root / FOLDER / "staged", ignore_errors=True)  # prepared but never decided: rolled back
         return False

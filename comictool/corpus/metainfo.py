@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from comictool.core.errors import ComicError, InputError, UsageError
-from comictool.core.files import atomic_file
+from comictool.core.files import atomic_file, atomic_text, state_of
 from comictool.core.images import decode, open_picture
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
 from comictool.core.ledger import Ledger
@@ -152,14 +151,11 @@ def _write(folder: Path, split: str, rows: list[list[Any]], bins: int) -> None:
     }
     binned = {name: quantile_bins(columns[name], bins) if rows else [] for name in BINNED}
     remove_left(folder / f"metainfo_{split}.csv")
-    with atomic_file(folder / f"metainfo_{split}.csv") as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
+    with atomic_text(folder / f"metainfo_{split}.csv") as table:
+        writer = csv.writer(table, lineterminator="\n")
         writer.writerow([*COLUMNS, *(f"{name}_bin" for name in BINNED)])
         for number, row in enumerate(rows):
             writer.writerow([f"{row[0]}/{row[1]}", *row, *(binned[name][number] for name in BINNED)])
-        text.flush()
-        text.detach()
     for name in BINNED if rows else ():
         remove_left(folder / f"metainfo_{split}_{name}.png")
         with atomic_file(folder / f"metainfo_{split}_{name}.png") as stream:
@@ -175,6 +171,5 @@ def _crops(folder: Path) -> tuple[str, ...]:
 def _fingerprint(folder: Path, names: Sequence[str]) -> str:
     digest = blake2b(digest_size=12)
     for name in names:
-        facts = (folder / name).stat()
-        digest.update(f"{name}/{facts.st_size}/{facts.st_mtime_ns}\n".encode())
+        digest.update(f"{name}/{state_of((folder / name).stat())}\n".encode())
     return digest.hexdigest()

@@ -1,15 +1,17 @@
-"""Names: natural order, and names that are safe as one path component on every system."""
+"""Names: natural order, names that are safe as one path component on every system, and telling alike ones apart."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 _DIGITS = re.compile(r"(\d+)")
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # .jpg, .jpeg, .cb7
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _DEVICES = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
-LONGEST = 120  # characters; with four UTF-8 bytes each this still leaves room under 255 bytes after cutting below
+LONGEST = 120  # characters
+MOST_BYTES = 200  # in UTF-8: file systems allow 255, and temporary names add to it
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -48,10 +50,38 @@ def safe_component(name: str, fallback: str = "untitled") -> str:
     text = _FORBIDDEN.sub("_", text).strip(" .")
     text = text.lstrip("~-")  # never an option or a home folder when a shell glob expands it
     text = text[:LONGEST].strip(" .")
-    while len(text.encode("utf-8")) > 200:
-        text = text[:-1]
+    text = _fit(text, MOST_BYTES)
     if not text or set(text) <= {".", "_", " "}:
         return fallback
     if text.split(".")[0].casefold() in _DEVICES:
         text = "_" + text
     return text
+
+
+def same_name(name: str) -> str:
+    """A key that is equal for names that differ only in how accents are encoded (macOS folders, CSV cells)."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def with_number(name: str, number: int) -> str:
+    """`name_2`: a safe name told apart by a number; where the name is too long, it is cut and never the number."""
+    tail = f"_{number}"
+    return _fit(name[: LONGEST - len(tail)], MOST_BYTES - len(tail)) + tail
+
+
+def distinct_names(plain: Mapping[str, str]) -> dict[str, str]:
+    """For each key its plain name, or that with `_2`, `_3`... when an earlier key has it, whatever the letter case."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for key, name in plain.items():
+        chosen, number = name, 2
+        while chosen.casefold() in taken:
+            chosen, number = with_number(name, number), number + 1
+        taken.add(chosen.casefold())
+        names[key] = chosen
+    return names
+
+
+def _fit(text: str, most_bytes: int) -> str:
+    """The beginning of a text that takes up at most so many bytes in UTF-8, no character cut in two."""
+    return text.encode("utf-8")[:most_bytes].decode("utf-8", "ignore")

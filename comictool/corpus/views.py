@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from comictool.core.errors import InputError
+from comictool.core.files import is_inside
 from comictool.corpus.names import natural_key
 from comictool.corpus.records import PageRecord
 
@@ -35,6 +36,18 @@ class CorpusView(Protocol):
 
     def image_path(self, record: PageRecord) -> Path:
         """The file of a page picture; it may be missing."""
+
+
+def picture_path(folder: Path, record: PageRecord) -> Path:
+    """The picture that a record names relative to a folder.
+
+    Raises:
+        InputError: it would lie outside the folder.
+    """
+    path = folder / record.image
+    if PurePosixPath(record.image).is_absolute() or not is_inside(path, folder):
+        raise InputError(f"{record.id}: the picture {record.image!r} lies outside {folder}")
+    return path
 
 
 def original_names(root: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comictool.corpus.names import natural_key, safe_component
+from comictool.corpus.names import distinct_names, natural_key, safe_component, with_number
 
 
 def test_natural_order() -> None:
@@ -49,3 +49,17 @@ def test_safe_names_keep_what_people_write() -> None:
     assert safe_component("CON.jpg") == "_CON.jpg"
     assert safe_component("///") == "untitled"
     assert safe_component("ワンピース 第1巻") == "ワンピース 第1巻"
+
+
+def test_a_number_is_never_cut_off() -> None:
+    longest = safe_component("漫" * 80 + "ab")
+    numbered = {with_number(longest, number) for number in range(2, 200)}
+    assert len(numbered) == 198
+    assert all(safe_component(name) == name for name in numbered)
+
+
+def test_names_that_differ_only_in_case_or_after_the_cut_are_told_apart() -> None:
+    plain = {"a": "Alpha", "b": "alpha", "c": "alpha_2", **{f"long {n}": safe_component("漫" * 80) for n in range(12)}}
+    names = distinct_names(plain)
+    assert names["a"] == "Alpha"
+    assert len({name.casefold() for name in names.values()}) == len(plain)

@@ -12,7 +12,7 @@ from comictool.core.errors import InputError
 from comictool.corpus.archives.limits import Limits
 from comictool.corpus.archives.members import Member, is_page
 from comictool.corpus.archives.zip_files import ZipContainer
-from comictool.corpus.comicinfo import ComicInfo, parse_xml
+from comictool.corpus.comicinfo import LONGEST_TEXT, ComicInfo, parse_xml
 
 CONTAINER_FILE = "META-INF/container.xml"
 # A page of prose has about 2,000 characters. A comic has far fewer a picture, even one with its lettering as text.
@@ -100,7 +100,7 @@ def _spine(package: Any) -> list[tuple[str, str]]:
 def _info(package: Any) -> ComicInfo:
     info = ComicInfo()
     for element in package.iter():
-        tag, text = _bare(element.tag), " ".join((element.text or "").split())
+        tag, text = _bare(element.tag), " ".join((element.text or "").split())[:LONGEST_TEXT]
         if tag == "title" and text and not info.title:
             info.title = text
         elif tag == "language" and text and not info.language:
@@ -108,9 +108,9 @@ def _info(package: Any) -> ComicInfo:
         elif tag == "spine" and element.get("page-progression-direction") in ("rtl", "ltr"):
             info.direction = element.get("page-progression-direction")
         elif tag == "meta" and element.get("name") == "calibre:series":
-            info.series = element.get("content", "")
+            info.series = element.get("content", "")[:LONGEST_TEXT]
         elif tag == "meta" and element.get("name") == "calibre:series_index":
-            info.number = element.get("content", "").removesuffix(".0")
+            info.number = element.get("content", "")[:LONGEST_TEXT].removesuffix(".0")
         elif tag == "meta" and element.get("property") == "belongs-to-collection" and text:
             info.series = info.series or text
     return info

@@ -103,7 +103,7 @@ class RarContainer(Container):
         for name, way in ways:
             missing = {index: info for index, info in wanted.items() if index not in spool}
             if missing:
-                with suppress(InputError):  # it took too long: the next one may do better
+                with suppress(InputError):  # it took too long or delivered too much: the next one may do better
                     way(found[name], missing, spool)
         # Their own complaints carry times of day and names of temporary files: no use in a report.
         self._tried = f" ({' and '.join(name for name, _ in ways)} tried)"

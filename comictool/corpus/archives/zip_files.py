@@ -104,11 +104,10 @@ def _check_directory(path: Path) -> None:
     if at < 0 or len(tail) < at + 22:
         return
     (declared,) = struct.unpack_from("<I", tail, at + 12)
-    directory = size if declared == 0xFFFFFFFF else declared
-    if min(directory, size) > _LARGEST_DIRECTORY and declared != 0xFFFFFFFF:
-        raise InputError(f"its table of contents alone has {directory:,} bytes")
     if declared == 0xFFFFFFFF:
         _check_large_directory(tail[: at + 22])
+    elif min(declared, size) > _LARGEST_DIRECTORY:
+        raise InputError(f"its table of contents alone has {declared:,} bytes")
 
 
 def _check_large_directory(tail: bytes) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import InputError
-from comictool.core.files import write_bytes
+from comictool.core.files import state_of, write_bytes
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.ledger import Entry, Ledger
 from comictool.core.progress import Progress
@@ -146,8 +146,7 @@ def finished_pages(name: str, plans: Iterable[PagePlan], root: Path) -> dict[str
 def _fingerprint(plan: PagePlan) -> str:
     """Changes with the picture file and with everything that decides its crops; not with the comic's name."""
     try:
-        facts = plan.order.image.stat()
-        picture = f"{facts.st_size}/{facts.st_mtime_ns}"
+        picture = state_of(plan.order.image.stat())
     except OSError:
         picture = "missing"
     crops = [[crop.name, crop.box] for crop in plan.order.crops]

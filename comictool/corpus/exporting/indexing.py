@@ -7,16 +7,14 @@ for each of its rows, in the same order: which file the crop is, how sure the de
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import InputError
-from comictool.core.files import atomic_file
+from comictool.core.files import atomic_text
 from comictool.corpus.csv_tables import read_rows
 
 INDEX_COLUMNS = (
@@ -88,7 +86,8 @@ def write_index(root: Path, part: str, rows: Iterable[CharacterRow], frequency: 
         frequency: rows by `character`.
         folder: where the folders of crops lie, relative to the corpus.
     """
-    with _writer(index_file(root, part)) as index, _writer(crops_file(root, part)) as crops:
+    with atomic_text(index_file(root, part)) as index_stream, atomic_text(crops_file(root, part)) as crops_stream:
+        index, crops = csv.writer(index_stream, lineterminator="\n"), csv.writer(crops_stream, lineterminator="\n")
         index.writerow(INDEX_COLUMNS)
         crops.writerow(CROPS_COLUMNS)
         for row in rows:
@@ -122,12 +121,3 @@ def read_crops(root: Path, part: str) -> list[dict[str, str]]:
     if not file.is_file():
         raise InputError(f"{root} has no {file.name}", hint=f"comictool data export characters {root}")
     return list(read_rows(file, needed=CROPS_COLUMNS))
-
-
-@contextmanager
-def _writer(file: Path) -> Iterator[Any]:
-    with atomic_file(file) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
-        yield csv.writer(text, lineterminator="\n")
-        text.flush()
-        text.detach()

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from comictool.core.files import atomic_text
 from comictool.corpus.boxes import area
 from comictool.corpus.formats.boxes import bounds, place, xywh
 from comictool.corpus.formats.coco import Annotation, coco_files, image_entry, outlines, read_coco
@@ -20,7 +21,7 @@ from comictool.corpus.formats.drafts import number_panels
 from comictool.corpus.formats.keeping import ALL_PANEL, Holds
 from comictool.corpus.formats.values import integer_of, list_of, number_of, object_of, text_of
 from comictool.corpus.formats.view import ForeignCorpus, Problems
-from comictool.corpus.formats.written import JsonList, TextFile, WrittenComic, mentions, suffix_of
+from comictool.corpus.formats.written import JsonList, WrittenComic, mentions, suffix_of
 from comictool.corpus.records import PageRecord
 
 NAME = "ai4va-coco"
@@ -63,7 +64,7 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
     """Write `annotations.json`; annotations are streamed, categories and image entries follow them."""
     images: list[dict[str, Any]] = []
     categories: dict[str, int] = {"panel": PANEL}
-    with TextFile(destination / FILE) as stream:
+    with atomic_text(destination / FILE) as stream:
         stream.write('{"info": {"description": "AI4VA depth: Interdepth, Intradepth"},\n"annotations": ')
         annotations = JsonList(stream)
         number = 0

@@ -14,13 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from comictool.core.files import atomic_text
 from comictool.corpus.formats.boxes import FloatBox, box_of_xywh, host_of, place, xywh
 from comictool.corpus.formats.coco import Annotation, coco_files, image_entry, read_coco
 from comictool.corpus.formats.drafts import number_panels
 from comictool.corpus.formats.keeping import ALL_CHARACTER, ALL_PANEL, ALL_TEXT, Holds
 from comictool.corpus.formats.values import integer_of, list_of, number_of, share_of, text_of
 from comictool.corpus.formats.view import ForeignCorpus, Problems
-from comictool.corpus.formats.written import JsonList, TextFile, WrittenComic, mentions, suffix_of
+from comictool.corpus.formats.written import JsonList, WrittenComic, mentions, suffix_of
 from comictool.corpus.records import TEXT_KINDS, Box, Character, PageRecord, Text
 
 NAME = "comix-coco"
@@ -92,7 +93,7 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
     """Write `annotations.json`; annotations are streamed, only the image entries lie in memory."""
     images: list[dict[str, Any]] = []
     taken: set[int] = set()
-    with TextFile(destination / FILE) as stream:
+    with atomic_text(destination / FILE) as stream:
         head = [{"id": number, "name": name, "supercategory": "comic"} for number, name in CATEGORIES.items()]
         stream.write('{"info": {"description": "CoMix categories"},\n"categories": ' + json.dumps(head))
         stream.write(',\n"annotations": ')

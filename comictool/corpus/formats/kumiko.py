@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import InputError
+from comictool.core.files import atomic_text
 from comictool.corpus.formats.boxes import bounds, box_of_xywh, extent, xywh
 from comictool.corpus.formats.drafts import Draft, RoughPanel, build_pages, checked_size, number_panels
 from comictool.corpus.formats.keeping import Holds
 from comictool.corpus.formats.pictures import PICTURE_FOLDERS, PictureFinder, comic_names, components, page_number
 from comictool.corpus.formats.values import integer_of, list_of, object_of, read_json, text_of
 from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
-from comictool.corpus.formats.written import JsonList, TextFile, WrittenComic, first_bytes, json_files, suffix_of
+from comictool.corpus.formats.written import JsonList, WrittenComic, first_bytes, json_files, suffix_of
 from comictool.corpus.records import PageRecord
 
 NAME = "kumiko"
@@ -71,7 +72,7 @@ def picture_place(record: PageRecord) -> str:
 
 def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems) -> None:
     """Write `kumiko.json`, all comics in one list."""
-    with TextFile(destination / FILE) as stream:
+    with atomic_text(destination / FILE) as stream:
         listed = JsonList(stream)
         for comic in comics:
             for record in comic.pages:

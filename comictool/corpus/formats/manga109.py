@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from comictool.core.errors import InputError
+from comictool.core.files import atomic_text
 from comictool.corpus.comicinfo import parse_xml
 from comictool.corpus.formats.boxes import extent
 from comictool.corpus.formats.drafts import Draft, build_pages, checked_size
@@ -24,7 +25,7 @@ from comictool.corpus.formats.manga109_pages import element_box, fill_page
 from comictool.corpus.formats.pictures import PictureFinder, comic_names
 from comictool.corpus.formats.values import integer_of, read_bounded
 from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
-from comictool.corpus.formats.written import TextFile, WrittenComic, first_bytes, suffix_of
+from comictool.corpus.formats.written import WrittenComic, first_bytes, suffix_of
 from comictool.corpus.formats.xml_text import attribute, element_text, plain_xml
 from comictool.corpus.records import DIRECTIONS, Box, PageRecord
 
@@ -107,7 +108,7 @@ def picture_place(record: PageRecord) -> str:
 def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems) -> None:
     """Write `annotations/<comic>.xml` for each comic."""
     for comic in comics:
-        with TextFile(destination / "annotations" / f"{comic.name}.xml") as stream:
+        with atomic_text(destination / "annotations" / f"{comic.name}.xml") as stream:
             _write_book(stream, comic)
 
 

@@ -14,7 +14,6 @@ as -1..1); one with Arousal has a whole number in the notes (1..5 likewise; othe
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,15 @@ from comictool.corpus.formats.drafts import Draft, RoughPanel, build_pages, numb
 from comictool.corpus.formats.pictures import PictureFinder, comic_names
 from comictool.corpus.formats.values import integer_of, read_rows
 from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
+from comictool.corpus.names import same_name
 from comictool.corpus.records import Character, PageRecord
 
 NAME = "mast-csv"
 VALENCES = ("Negative", "Slightly Negative", "Neutral", "Slightly Positive", "Positive")  # classes 1 to 5
 SCALE = 5  # classes of valence and of arousal
 _PAGE_FILE = re.compile(r"page-0*(\d{1,9})(?:\.0)?\.[A-Za-z0-9]+\Z")
-_FACTS = {"Title": "title", "Series": "series", "Number": "number", "Volume": "volume", "Language": "language"}
+FACT_COLUMNS = {"title": "Title", "series": "Series", "number": "Number", "volume": "Volume", "language": "Language"}
+_FACTS = {column: name for name, column in FACT_COLUMNS.items()}
 
 
 @dataclass
@@ -107,7 +108,7 @@ def _folders(root: Path) -> list[str]:
     """Names of the folders of pages, in the form in which titles are compared."""
     pages = root / "page_images"
     found = sorted(f.name for f in pages.iterdir() if f.is_dir() and f.name[0] != ".") if pages.is_dir() else []
-    return [unicodedata.normalize("NFC", name).strip() for name in found]
+    return [same_name(name) for name in found]
 
 
 def _read_tables(annotations: Path, problems: Problems) -> dict[str, _Title]:
@@ -138,7 +139,7 @@ def _read_tables(annotations: Path, problems: Problems) -> dict[str, _Title]:
 
 
 def _title_of(row: dict[str, str]) -> str:
-    return unicodedata.normalize("NFC", row["Document Name"])
+    return same_name(row["Document Name"])
 
 
 def _place(

@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from comictool.core.files import atomic_text
 from comictool.corpus.formats.keeping import Holds
-from comictool.corpus.formats.mast_csv import VALENCES, class_of, on_unit_scale
+from comictool.corpus.formats.mast_csv import FACT_COLUMNS, VALENCES, class_of, on_unit_scale
 from comictool.corpus.formats.view import Problems
-from comictool.corpus.formats.written import TextFile, WrittenComic, suffix_of
+from comictool.corpus.formats.written import WrittenComic, suffix_of
 from comictool.corpus.records import Box, Character, PageRecord
 
 PANEL_COLUMNS = ("Document Name", "Document Directory", "Page Number", "Region Vertices", "Annotation Notes")
 CHARACTER_COLUMNS = ("Document Name", "Region Page", "Region Vertices", "Relation ID", "Region ID")
 EMOTION_COLUMNS = ("Document Name", "Region ID", "Taxonomy Path", "Annotation Notes")
-FACT_COLUMNS = {"title": "Title", "series": "Series", "number": "Number", "volume": "Volume", "language": "Language"}
 # The paths of the published exports, which the research scripts look for.
 VALENCE_PATH = "VLT: Semantics: Emotion (v.4) / Valence / "
 AROUSAL_PATH = "VLT: Semantics: Emotion (v.4) / Arousal"
@@ -56,7 +56,7 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
     with ExitStack() as stack:
 
         def table(name: str, columns: Sequence[str]) -> Any:
-            writer = csv.writer(stack.enter_context(TextFile(folder / name)), lineterminator="\n")
+            writer = csv.writer(stack.enter_context(atomic_text(folder / name)), lineterminator="\n")
             writer.writerow(columns)
             return writer
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from comictool.core.errors import InputError
 from comictool.core.images import open_picture
-from comictool.corpus.archives.members import PICTURE_ENDINGS, ending, is_junk
-from comictool.corpus.names import natural_key, safe_component
+from comictool.corpus.archives.members import PICTURE_ENDINGS, ending, is_page
+from comictool.corpus.names import distinct_names, natural_key, safe_component, same_name
 
 # Folders in which the layouts that we read keep their pages, below the folder that holds the annotations.
 PICTURE_FOLDERS = ("", "images", "page_images", "pages", "raw_panel_images", "train", "val", "test")
@@ -43,11 +42,6 @@ def _size(path: Path, changed: int, size: int) -> tuple[int, int]:
         except Exception:  # damaged EXIF raises many types; such a picture is shown as it is stored
             turned = False
     return (height, width) if turned else (width, height)
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether a file name is that of a page picture and not of a thumbnail or a hidden file."""
-    return ending(name) in PICTURE_ENDINGS and not is_junk(name)
 
 
 def page_number(name: str) -> int | None:
@@ -95,17 +89,17 @@ class PictureFinder:
         path = self.root / folder
         if not path.is_dir() or not path.resolve().is_relative_to(self._resolved):
             return []
-        return sorted((n for n in self._listing(path).values() if is_picture_name(n)), key=natural_key)
+        return sorted((n for n in self._listing(path).values() if is_page(n)), key=natural_key)
 
     def folder(self, parent: str, name: str) -> str | None:
         """The folder of that name, also when it is stored in another Unicode form or with blanks around it."""
-        found = self._listing(self.root / parent).get(_same(name))
+        found = self._listing(self.root / parent).get(same_name(name))
         return f"{parent}/{found}" if found is not None else None
 
     def _descend(self, parts: Iterable[str]) -> str | None:
         path, names = self.root, []
         for part in parts:
-            name = self._listing(path).get(_same(part))
+            name = self._listing(path).get(same_name(part))
             if name is None:
                 return None
             names.append(name)
@@ -118,12 +112,8 @@ class PictureFinder:
                 names = sorted(entry.name for entry in folder.iterdir())
             except OSError:
                 names = []
-            self._listings[folder] = {_same(name): name for name in reversed(names)}
+            self._listings[folder] = {same_name(name): name for name in reversed(names)}
         return self._listings[folder]
-
-
-def _same(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip()
 
 
 def comic_names(titles: Iterable[str]) -> dict[str, str]:
@@ -132,16 +122,8 @@ def comic_names(titles: Iterable[str]) -> dict[str, str]:
     A title that can be a folder name as it is stays as it is (also with quotes in it: the research layouts name
     folders by title); others are made safe.
     """
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for title in sorted(set(titles)):
-        plain = title if _is_component(title) else safe_component(title)
-        name, number = plain, 2
-        while name.casefold() in taken:
-            name, number = f"{plain[:100]}_{number}", number + 1
-        taken.add(name.casefold())
-        names[title] = name
-    return names
+    plain = {title: title if _is_component(title) else safe_component(title) for title in sorted(set(titles))}
+    return distinct_names(plain)
 
 
 def _is_component(title: str) -> bool:

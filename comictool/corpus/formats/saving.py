@@ -16,7 +16,7 @@ from comictool.corpus.formats.keeping import facts_lost, keep, losses, numbered,
 from comictool.corpus.formats.registry import Format
 from comictool.corpus.formats.view import Problems
 from comictool.corpus.formats.written import WrittenComic
-from comictool.corpus.names import safe_component
+from comictool.corpus.names import distinct_names, safe_component
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView
 
@@ -75,16 +75,7 @@ def save(corpus: CorpusView, destination: Path, format: Format, pictures: str = 
 
 def outgoing_names(comics: Iterable[str]) -> dict[str, str]:
     """For each comic a name that is safe as one path component anywhere, and different whatever the letter case."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for comic in comics:
-        plain = safe_component(comic)
-        name, number = plain, 2
-        while name.casefold() in taken:
-            name, number = safe_component(f"{plain[:100]}_{number}"), number + 1
-        taken.add(name.casefold())
-        names[comic] = name
-    return names
+    return distinct_names({comic: safe_component(comic) for comic in comics})
 
 
 def place_pictures(

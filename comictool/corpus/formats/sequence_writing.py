@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from comictool.core.files import write_json
+from comictool.core.files import atomic_text, write_json
 from comictool.corpus.formats.comic_sequence import CORNERS, INSTANCES, PANELS, SERIES
 from comictool.corpus.formats.keeping import Holds
 from comictool.corpus.formats.view import Problems
-from comictool.corpus.formats.written import JsonList, TextFile, WrittenComic, suffix_of
+from comictool.corpus.formats.written import JsonList, WrittenComic, suffix_of
 from comictool.corpus.records import Box, Character, PageRecord, Panel
 
 # Identity to its instances, each the names of a face, a body or both.
@@ -54,14 +54,14 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
     with ExitStack() as stack:
 
         def table(name: str, columns: Sequence[str]) -> Any:
-            writer = csv.writer(stack.enter_context(TextFile(destination / name)), lineterminator="\n")
+            writer = csv.writer(stack.enter_context(atomic_text(destination / name)), lineterminator="\n")
             writer.writerow(columns)
             return writer
 
         instances = table(INSTANCES, ("series_id", "page_id", "type", "index", "char_index", *CORNERS, "score"))
         panels = table(PANELS, ("series_id", "page_id", *CORNERS, "order", "width", "height", "picture", "score"))
         series = table(SERIES, ("series_id", "name"))
-        sequences = JsonList(stack.enter_context(TextFile(destination / "all_sequences.json")))
+        sequences = JsonList(stack.enter_context(atomic_text(destination / "all_sequences.json")))
         for number, comic in enumerate(comics, start=1):
             series.writerow([number, comic.name])
             said: list[tuple[str, People]] = []

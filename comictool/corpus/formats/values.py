@@ -95,13 +95,11 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
 
 
 def _parse(text: str, delimiter: str, path: Path) -> Iterator[list[str]]:
-    before = csv.field_size_limit(MAX_FIELD)
+    csv.field_size_limit(MAX_FIELD)  # of the whole process: never set back, another thread may be reading
     try:
         yield from csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     except csv.Error as error:
         raise InputError(f"{path} is not CSV: {error}") from error
-    finally:
-        csv.field_size_limit(before)
 
 
 def header_of(path: Path) -> list[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import InputError, near_matches
 from comictool.corpus.names import natural_key
 from comictool.corpus.records import PageRecord
+from comictool.corpus.views import picture_path
 
 
 class Problems:
@@ -113,8 +114,4 @@ class ForeignCorpus:
         Raises:
             InputError: the record points outside the folder of the pictures.
         """
-        path = self.pictures / record.image
-        outside = not path.resolve().is_relative_to(self.pictures.resolve())
-        if PurePosixPath(record.image).is_absolute() or outside:
-            raise InputError(f"{record.id}: the picture {record.image!r} lies outside {self.pictures}")
-        return path
+        return picture_path(self.pictures, record)

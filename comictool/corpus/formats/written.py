@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from comictool.core.files import atomic_file
-from comictool.corpus.formats.pictures import is_picture_name
+from comictool.corpus.archives.members import is_page
 from comictool.corpus.records import PageRecord
 
 
@@ -25,7 +24,7 @@ class WrittenComic:
 def suffix_of(record: PageRecord) -> str:
     """The ending of the page's picture with its dot; `.jpg` when it has none."""
     name = record.image.rpartition("/")[2]
-    return "." + name.rpartition(".")[2].casefold() if is_picture_name(name) else ".jpg"
+    return "." + name.rpartition(".")[2].casefold() if is_page(name) else ".jpg"
 
 
 class JsonList:
@@ -44,27 +43,6 @@ class JsonList:
     def close(self) -> None:
         """Write the closing bracket."""
         self._stream.write("]" if self._first else "\n]")
-
-
-class TextFile:
-    """A UTF-8 text file that is whole or absent; a context manager that gives a stream with unchanged line ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> TextIO:
-        import io
-
-        self._file = atomic_file(self._path)
-        self._text = io.TextIOWrapper(self._file.__enter__(), encoding="utf-8", newline="", write_through=False)
-        return self._text
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None:
-            self._text.flush()
-        # Detached, so that closing the text layer does not close the file under the rename.
-        self._text.detach()
-        self._file.__exit__(kind, error, trace)
 
 
 def json_files(source: Path, pattern: str = "*.json") -> Iterator[Path]:
@@ -98,8 +76,3 @@ def mentions(path: Path, needle: bytes) -> bool:
     except OSError:
         return False
     return False
-
-
-def count_pages(comics: Iterable[WrittenComic]) -> int:
-    """Pages of all comics."""
-    return sum(len(comic.pages) for comic in comics)

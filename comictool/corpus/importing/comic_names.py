@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
+from comictool.core.files import state_of
 from comictool.corpus.archives.finding import ComicSource
+from comictool.corpus.archives.folder_files import files_below
 from comictool.corpus.archives.members import ending
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.names import safe_component
+from comictool.corpus.names import safe_component, with_number
 
 
 def source_id(source: ComicSource) -> str:
@@ -61,8 +64,7 @@ def _candidates(name: str, source: ComicSource, only_one_with_its_ending: bool) 
         yield safe_component(f"{name}_{folder}")
     number = 2
     while True:
-        # A name at its greatest length would swallow the number.
-        yield safe_component(f"{name[:100]}_{number}")
+        yield with_number(name, number)
         number += 1
 
 
@@ -76,14 +78,9 @@ def fingerprint_of(path: Path, *, nested: bool) -> str:
     Raises:
         OSError: the file is gone or cannot be looked at.
     """
-    from hashlib import blake2b
-
-    from comictool.corpus.archives.folder_files import files_below
-
     if not path.is_dir():
-        status = path.stat()
-        return f"file {status.st_size} {status.st_mtime_ns}"
+        return f"file {state_of(path.stat())}"
     digest = blake2b(digest_size=12)
     for name, status in files_below(path, nested=nested):
-        digest.update(f"{name}\0{status.st_size} {status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        digest.update(f"{name}\0{state_of(status)}\n".encode("utf-8", "surrogateescape"))
     return f"folder {digest.hexdigest()}"

@@ -22,6 +22,7 @@ from comictool.corpus.archives.limits import Limits
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.comic_names import fingerprint_of, name_comics, source_id
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
+from comictool.corpus.journal import remove_left
 from comictool.corpus.records import DIRECTIONS, PageRecord
 
 JOB = "data import"
@@ -128,8 +129,8 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
     for file in folder.iterdir():
         if file.name not in current and file.is_file():
             file.unlink()
-    _sweep_partial(corpus.root / "annotations" / "comics" / f"{comic}.json")
-    _sweep_partial(corpus.root / "annotations" / "pages" / f"{comic}.jsonl")
+    remove_left(corpus.root / "annotations" / "comics" / f"{comic}.json")
+    remove_left(corpus.root / "annotations" / "pages" / f"{comic}.jsonl")
     shutil.rmtree(task.staging, ignore_errors=True)
     summary = {
         "pages": len(result.pages),
@@ -183,10 +184,3 @@ def _facts(task: ImportTask, result: StagedComic, direction: str) -> dict[str, A
         "page_count": result.member_count,
         "problems": result.problems,
     }
-
-
-def _sweep_partial(target: Path) -> None:
-    """Remove temporary files that a killed import left beside a file (their names begin as `atomic_file` does)."""
-    for file in target.parent.glob("*.partial"):
-        if file.name.startswith(f".{target.name[:40]}."):
-            file.unlink(missing_ok=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from comictool.core.errors import InputError
-from comictool.corpus.crop_names import same_name
 from comictool.corpus.csv_tables import Row, read_rows, rewrite_table
 from comictool.corpus.journal import Staging
+from comictool.corpus.names import same_name
 from comictool.corpus.packs.renaming import rename_comics
 
 METADATA = "annotations/metadata.csv"
@@ -156,7 +156,8 @@ def stage_records(staging: Staging, renaming: Renaming) -> None:
             staging.change.renames.append((folder, file.name, new + suffix))
             with staging.replacing(f"{folder}/{new}{suffix}") as stream:
                 if suffix == ".jsonl":
-                    lines = (_json(line, file) for line in text.splitlines() if line.strip())
+                    # Not splitlines(): a text may hold U+2028, which that takes for the end of a line.
+                    lines = (_json(line, file) for line in text.split("\n") if line.strip())
                     stream.writelines(_line(renaming.values(line)) for line in lines)
                 else:
                     value = renaming.values(_json(text, file))
@@ -208,12 +209,12 @@ def stage_pack(staging: Staging, file: str, renaming: Renaming) -> None:
 def stage_ledger(staging: Staging, file: str, renaming: Renaming) -> None:
     """A ledger of exported pages, whose keys are `<comic>/<page>`, so that finished pages stay finished."""
     lines, changed = [], False
-    for line in (staging.root / file).read_text("utf-8", errors="replace").splitlines():
+    for line in (staging.root / file).read_text("utf-8", errors="replace").split("\n"):  # as above
         try:
             entry = json.loads(line)
             old, entry["key"] = entry["key"], renaming.prefix(entry["key"], "/")
             changed |= entry["key"] != old
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (json.JSONDecodeError, RecursionError, KeyError, TypeError, AttributeError):
             continue  # a line that a kill cut off; its page is done again
         lines.append(_line(entry))
     if changed:

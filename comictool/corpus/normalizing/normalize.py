@@ -11,11 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from comictool.core.errors import InputError
 from comictool.core.ledger import Ledger
-from comictool.corpus.crop_names import same_name
 from comictool.corpus.csv_tables import read_rows
 from comictool.corpus.formats.pictures import comic_names
 from comictool.corpus.journal import Staging, carry_out, finish_pending
-from comictool.corpus.names import natural_key
+from comictool.corpus.names import natural_key, same_name
 from comictool.corpus.normalizing import documents
 from comictool.corpus.normalizing.documents import METADATA, NAME, Renaming
 from comictool.corpus.normalizing.normal_names import assign_names

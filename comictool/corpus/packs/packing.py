@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 
 from comictool.core.errors import InputError, UsageError
-from comictool.core.files import TEMPORARY_SUFFIX, write_json
+from comictool.core.files import TEMPORARY_SUFFIX, state_of, write_json
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
 from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
@@ -50,7 +50,8 @@ def pack_corpus(
         UsageError: no such layout.
         Stopped: after a signal.
     """
-    finish_pending(root)
+    if options is None or not options.dry_run:
+        finish_pending(root)
     folders = [folder for folder in sorted(root.glob("processed/*/*_images")) if folder.is_dir()]
     if not folders:
         raise InputError(f"{root} has no processed/<level>/<split>_images", hint=f"comictool data split {root}")
@@ -155,6 +156,5 @@ def _fingerprint(folder: Path) -> str:
     for comic in list_comics(folder):
         digest.update(f"{comic.comic}\n".encode())
         for file in (*comic.pictures, *comic.texts):
-            facts = file.stat()
-            digest.update(f"{file.name}/{facts.st_size}/{facts.st_mtime_ns}\n".encode())
+            digest.update(f"{file.name}/{state_of(file.stat())}\n".encode())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -111,16 +112,16 @@ class Pack:
         return self._open
 
 
-class _Source:
+class _Source(ABC):
     """An open pack."""
 
+    @abstractmethod
     def read(self, comic: str, row: int, overall: int) -> bytes:
         """The bytes of a row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Close it."""
-        raise NotImplementedError
 
 
 class _Rows(_Source):
@@ -133,12 +134,12 @@ class _Rows(_Source):
         self._datasets: dict[str, Any] = {}
 
     def read(self, comic: str, row: int, overall: int) -> bytes:
-        rows = self._datasets.get(comic)
-        if rows is None:
-            rows = self._datasets[comic] = self._group[comic][self._kind]
         try:
+            rows = self._datasets.get(comic)
+            if rows is None:
+                rows = self._datasets[comic] = self._group[comic][self._kind]
             value = rows[row]
-        except (IndexError, ValueError, OSError) as error:
+        except (KeyError, IndexError, ValueError, OSError) as error:
             raise InputError(f"{self._file.filename}: {comic} has no row {row}; pack it again") from error
         return bytes(value) if isinstance(value, bytes) else bytes(memoryview(value))
 
@@ -188,6 +189,8 @@ def _open(file: Path, group: str, kind: str, count: int) -> _Source:
         source = _Bytes(file, group, kind)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error}") from error
+    except (KeyError, IndexError) as error:
+        raise InputError(f"{file} is damaged or lacks its {kind}; pack it again") from error
     if source.count != count:
         source.close()
         raise InputError(f"{file} holds {source.count} entries, its index names {count}; pack it again")

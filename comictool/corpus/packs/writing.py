@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from comictool.corpus.packs.layout import (
     ComicFiles,
     decode_text,
 )
+
+Read = Callable[[Path], bytes]
 
 CHUNK_BYTES = 16 * 1024 * 1024  # handed to HDF5 at once
 
@@ -47,9 +49,9 @@ def write_blob(target: Path, group: str, comics: list[ComicFiles]) -> None:
     texts = [file for comic in comics for file in comic.texts]
     with h5py.File(target, "w") as pack:
         split = pack.create_group(group)
-        _write_bytes(split, BLOB, OFFSETS, pictures)
+        _write_bytes(split, BLOB, OFFSETS, pictures, _picture)
         if texts:
-            _write_bytes(split, TEXT_BLOB, TEXT_OFFSETS, texts)
+            _write_bytes(split, TEXT_BLOB, TEXT_OFFSETS, texts, Path.read_bytes)
 
 
 def read_text(file: Path) -> str:
@@ -60,20 +62,20 @@ def read_text(file: Path) -> str:
     return text
 
 
-def _write_bytes(split: Any, blob: str, offsets: str, files: list[Path]) -> None:
+def _write_bytes(split: Any, blob: str, offsets: str, files: list[Path], read: Read) -> None:
     sizes = [file.stat().st_size for file in files]
     ends = np.zeros(len(files) + 1, np.int64)
     np.cumsum(sizes, out=ends[1:])
     split.create_dataset(offsets, data=ends)
     data = split.create_dataset(blob, (int(ends[-1]),), dtype=np.uint8)
-    for begin, block in _blocks(files, sizes):
+    for begin, block in _blocks(files, sizes, read):
         data[begin : begin + block.size] = block
 
 
-def _blocks(files: list[Path], sizes: list[int]) -> Iterator[tuple[int, np.ndarray]]:
+def _blocks(files: list[Path], sizes: list[int], read: Read) -> Iterator[tuple[int, np.ndarray]]:
     begin, waiting, held = 0, [], 0
     for file, size in zip(files, sizes, strict=True):
-        content = _picture(file)
+        content = read(file)
         if len(content) != size:
             raise InputError(f"{file} changed while it was packed", hint="run it again")
         waiting.append(content)

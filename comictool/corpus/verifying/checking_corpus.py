@@ -11,18 +11,18 @@ from comictool.core.errors import ComicError, InputError
 from comictool.core.files import TEMPORARY_SUFFIX
 from comictool.core.progress import NullProgress, Progress
 from comictool.core.workers import cores, in_order
+from comictool.corpus.archives.members import is_page
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.formats.pictures import is_picture_name
 from comictool.corpus.formats.values import list_of, object_of, read_json
 from comictool.corpus.formats.view import ForeignCorpus
+from comictool.corpus.journal import journal_file
 from comictool.corpus.names import natural_key
+from comictool.corpus.splitting.folders import MANIFEST
 from comictool.corpus.verifying.checking_pages import Finding, check_pages
 from comictool.corpus.verifying.native_records import read_native_records
 from comictool.corpus.views import CorpusView
 
 JOBS = ".jobs"  # ledgers and staging of the job engine; a running job may be at work there
-JOURNAL = ".jobs/normalize/journal.json"  # of a change of names, which says how to finish it
-MANIFEST = "splits.json"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _stray_facts(root: Path, comics: set[str]) -> Iterator[Finding]:
 
 def _stray_pictures(root: Path, named: set[Path]) -> Iterator[Finding]:
     for path in _walk(root / "page_images"):
-        if is_picture_name(path.name) and path.resolve() not in named:
+        if is_page(path.name) and path.resolve() not in named:
             yield Finding(path.relative_to(root).as_posix(), "stray", "a page picture that no record names")
 
 
@@ -158,8 +158,10 @@ def _leftovers(root: Path) -> Iterator[Finding]:
         item = path.relative_to(root).as_posix()
         if path.name.endswith(TEMPORARY_SUFFIX):
             yield Finding(item, "stray", "what a writer that was killed left behind")
-    if (root / JOURNAL).is_file():
-        yield Finding(JOURNAL, "unfinished", "a change of names was interrupted; run the same command again")
+    journal = journal_file(root)
+    if journal.is_file():
+        item = journal.relative_to(root).as_posix()
+        yield Finding(item, "unfinished", "a change of names was interrupted; run the same command again")
 
 
 def _splits(root: Path, comics: set[str]) -> Iterator[Finding]:

@@ -271,7 +271,7 @@ def test_hostile_comic_name_and_picture_path(tmp_path: Path) -> None:
     record = corpus.pages("one")[0]
     record.image = "../outside.png"
     corpus.write_pages("one", [record])
-    assert "outside the corpus" in export_panels(corpus).problems[0].message
+    assert "lies outside" in export_panels(corpus).problems[0].message
     record.comic = "../evil"
     line = json.dumps({"comic": "../evil", "page": 1, "image": "x", "width": 5, "height": 5, "panels": []})
     (corpus.root / "annotations" / "pages" / "one.jsonl").write_text(line)

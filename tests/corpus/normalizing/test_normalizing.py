@@ -22,6 +22,7 @@ from comictool.corpus.filtering import filter_characters
 from comictool.corpus.normalizing import normal_name, normalize_names, undo_names
 from comictool.corpus.normalizing.normal_names import assign_names
 from comictool.corpus.packs import Pack, pack_corpus
+from comictool.corpus.records import Text
 from comictool.corpus.splitting import SplitOptions, split_dataset
 from tests.corpus import mast_fixture as fixture
 from tests.corpus.mast_fixture import ALIKE_A, KANJI, PLAIN, QUOTED, SPACED
@@ -257,3 +258,24 @@ def test_published_form_of_plain_titles() -> None:
     assert normal_name("The Spirit (1946) No. 5") == "the_spirit_-1946-_no-_5"
     assert normal_name('Tintin\'s "Moon" & Co') == "tintin-s_-moon-_-_co"
     assert normal_name("CON") == "_con"
+
+
+def test_texts_and_names_may_hold_other_line_separators(tmp_path: Path) -> None:
+    """U+2028 and U+0085 end a line for `str.splitlines`, but not in JSON, which may hold them as they are."""
+    root = fixture.write_native(tmp_path / "corpus")
+    corpus = Corpus.open(root)
+    spoken = "one\u2028two\u0085three"
+    pages = corpus.pages(PLAIN)
+    pages[0].texts.append(Text(1, spoken))
+    corpus.write_pages(PLAIN, pages)
+    export(root)
+    ledger = root / ".jobs" / "export-panels.jsonl"
+    finished = ledger.read_text("utf-8").count("\n")
+    first = json.loads(ledger.read_text("utf-8").split("\n")[0])
+    first["problems"] = [spoken]
+    ledger.write_text(ledger.read_text("utf-8") + json.dumps(first, ensure_ascii=False) + "\n", "utf-8")
+    normalize_names(root)
+    assert Corpus.open(root).pages(NORMAL[PLAIN])[0].texts[0].text == spoken
+    lines = ledger.read_text("utf-8").rstrip("\n").split("\n")
+    assert len(lines) == finished + 1
+    assert json.loads(lines[-1])["problems"] == [spoken]

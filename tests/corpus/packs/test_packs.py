@@ -16,7 +16,7 @@ from PIL import Image
 
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
-from comictool.corpus.packs import Pack, pack_corpus, pack_folder
+from comictool.corpus.packs import LAYOUTS, Pack, pack_corpus, pack_folder
 from comictool.corpus.packs.packing import layout_of
 
 INLINE = JobOptions(jobs=1)
@@ -220,3 +220,28 @@ def test_what_cannot_be_packed(tmp_path: Path) -> None:
     report = pack_folder(tmp_path / "a_images", options=INLINE)
     assert "empty" in report.problems[0].message
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".partial")]
+
+
+def test_a_pack_that_lacks_what_its_index_names(tmp_path: Path) -> None:
+    for layout in LAYOUTS:
+        folder = tmp_path / layout / "train_images"
+        (folder / "a").mkdir(parents=True)
+        (folder / "a" / "1_1.jpg").write_bytes(b"first")
+        pack_folder(folder, layout=layout, options=JobOptions(jobs=1))
+        pack = folder.with_suffix(".hdf5")
+        index = pack.with_name("train_images_indexing.json")
+        value = json.loads(index.read_text())
+        value["train_images"]["a"]["str_data"] = ["text"]
+        index.write_text(json.dumps(value))
+        with pytest.raises(InputError, match="pack it again"):
+            Pack(pack, kind="str_data").read("a", 0)
+
+
+def test_empty_tables_are_packed_in_both_layouts(tmp_path: Path) -> None:
+    for layout in LAYOUTS:
+        folder = tmp_path / layout / "train_images"
+        (folder / "a").mkdir(parents=True)
+        (folder / "a" / "1_1.jpg").write_bytes(b"first")
+        (folder / "a" / "empty.csv").write_bytes(b"")
+        pack_folder(folder, layout=layout, options=JobOptions(jobs=1))
+        assert Pack(folder.with_suffix(".hdf5"), kind="str_data").text("a", 0) == ""
