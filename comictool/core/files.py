@@ -26,7 +26,10 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         OSError: when the disk is full or the folder not writable; the target is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)
+    except OSError as error:
+        raise _about(error, path) from error
     try:
         with os.fdopen(handle, "wb") as stream:
             yield stream
@@ -36,9 +39,16 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         # mkstemp makes private files; give the result the mode that an ordinary open() would have given.
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, name):  # not one about a file that is being read
+            raise _about(error, path) from error
         raise
+
+
+def _about(error: OSError, path: Path) -> OSError:
+    """The same error, naming the file that was meant; the temporary one means nothing to anybody."""
+    return OSError(error.errno, error.strerror, str(path)) if error.errno else error
 
 
 @contextmanager
@@ -59,8 +69,12 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a whole UTF-8 file atomically."""
-    write_bytes(path, text.encode("utf-8"), durable=durable)
+    r"""Write a whole UTF-8 file atomically.
+
+    A file name that is not valid UTF-8 holds lone surrogates here. They are written as `\udcff`, which is JSON's own
+    escape for them, so JSON files and JSON lines give the very name back.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2, durable: bool = False) -> None:

@@ -89,7 +89,7 @@ class Corpus:
             raise InputError(f"no comic named {comic!r} in {self.root}", near=near_matches(comic, self.comics()))
         out = []
         # Not splitlines(): a text may hold U+2028, which that takes for the end of a line and JSON does not.
-        for number, line in enumerate(file.read_text("utf-8").split("\n"), start=1):
+        for number, line in enumerate(_text_of(file).split("\n"), start=1):
             if line.strip():
                 try:
                     value = json.loads(line)
@@ -139,3 +139,10 @@ class Corpus:
     @property
     def _records(self) -> Path:
         return self.root / "annotations" / "pages"
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not UTF-8 text (byte {error.start})") from error
