@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
-from comictool.corpus.duplicates import DuplicateReport, find_page_duplicates, write_report
+from comictool.corpus.duplicates import DuplicateReport, find_page_duplicates, read_comic_groups, write_report
 from comictool.corpus.records import PageRecord
 from tests.bench.duplicates import build, found_pairs, pages_of, wanted_pairs
 from tests.corpus.page_copies import FolderView, cut, random_page, with_balloons, write_comic
@@ -235,7 +235,12 @@ def test_the_report_is_plain_json(tmp_path: Path) -> None:
     write_report(report, tmp_path / "duplicates.json")
     record = json.loads((tmp_path / "duplicates.json").read_text())
     assert record == report.as_record()
-    assert set(record) == {"groups", "books", "near_empty", "notices", "settings"}
+    assert set(record) == {"groups", "books", "comic_groups", "near_empty", "notices", "settings"}
+    assert read_comic_groups(tmp_path / "duplicates.json") == (("a", "b"),)
+    for damaged in ('{"comic_groups": [[1]]}', "[]", '{"comic_groups": 3}', "{"):
+        (tmp_path / "duplicates.json").write_text(damaged)
+        with pytest.raises(InputError, match="no report of duplicates"):
+            read_comic_groups(tmp_path / "duplicates.json")
     assert record["books"][0]["runs"] == [{"a": [1, 3], "b": [1, 3], "pages": 3}]
 
 

@@ -64,6 +64,8 @@ class SalvagedZip(Container):
             raise InputError("encrypted, in an archive that is cut off")
         if place.method not in (_STORED, _DEFLATED):
             raise InputError("packed in a way that cannot be unpacked without the table of contents")
+        if place.packed > self._limits.member_bytes:
+            raise InputError(f"{place.packed:,} packed bytes, more than the {self._limits.member_bytes:,} allowed")
         self._stream.seek(place.start)
         data = self._stream.read(place.packed)
         if len(data) < place.packed:

@@ -233,7 +233,7 @@ def _cached(file: Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     lines = []
-    for text in file.read_text("utf-8", errors="replace").splitlines():
+    for text in file.read_text("utf-8", errors="replace").split("\n"):
         try:
             value = json.loads(text)
             from_json(value)

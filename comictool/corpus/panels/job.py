@@ -16,9 +16,10 @@ from comictool.core.images import decode_array
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
 from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
+from comictool.corpus.boxes import share_inside
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.panels.detect import SOURCE, detect_panels
-from comictool.corpus.records import DIRECTIONS, Box, Character, PageRecord, Panel, Text
+from comictool.corpus.records import DIRECTIONS, Character, PageRecord, Panel, Text
 
 LEDGER = "panels"
 STAGE = "panels"
@@ -214,13 +215,6 @@ def _reassign(record: PageRecord) -> None:
     things: list[Character | Text] = [*record.characters, *record.texts]
     for thing in things:
         if thing.box is not None:
-            shares = [(_share_inside(thing.box, panel.box), panel.id) for panel in record.panels]
+            shares = [(share_inside(thing.box, panel.box), panel.id) for panel in record.panels]
             share, number = max(shares, default=(0.0, 0))
             thing.panel = number if share >= INSIDE else None
-
-
-def _share_inside(box: Box, panel: Box) -> float:
-    width = min(box[2], panel[2]) - max(box[0], panel[0])
-    height = min(box[3], panel[3]) - max(box[1], panel[1])
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    return max(0, width) * max(0, height) / area if area > 0 else 0.0
