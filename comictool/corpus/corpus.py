@@ -20,7 +20,7 @@ from typing import Any
 from comictool.core.errors import InputError, near_matches
 from comictool.core.files import write_json, write_text
 from comictool.corpus.names import natural_key
-from comictool.corpus.records import PageRecord, from_json, to_json
+from comictool.corpus.records import DIRECTIONS, PageRecord, from_json, to_json
 from comictool.corpus.views import picture_path
 
 VERSION = 1
@@ -49,15 +49,18 @@ class Corpus:
             )
         try:
             facts = tomllib.loads(file.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, too deep
             raise InputError(f"{file} cannot be read: {error}") from error
         version = facts.get("version", VERSION)
         if not isinstance(version, int) or version > VERSION:
             raise InputError(f"{root} was written by a newer comictool (corpus version {version})")
+        direction = facts.get("direction", "ltr")
+        if direction not in DIRECTIONS:
+            raise InputError(f"{file}: the direction {direction!r:.40} is none of {', '.join(DIRECTIONS)}")
         from comictool.corpus.journal import finish_pending
 
         finish_pending(root)  # a renaming of comics that was killed half way: nobody may see it so
-        return cls(root, name=str(facts.get("name", root.name)), direction=str(facts.get("direction", "ltr")))
+        return cls(root, name=str(facts.get("name", root.name)), direction=direction)
 
     @classmethod
     def create(cls, root: Path, *, name: str = "", direction: str = "ltr", dry_run: bool = False) -> Corpus:
@@ -93,7 +96,7 @@ class Corpus:
             if line.strip():
                 try:
                     value = json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
+                except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
                     raise InputError(f"{file} line {number} is not JSON") from error
                 out.append(from_json(value, f"{file} line {number}"))
         return sorted(out, key=lambda record: record.page)
@@ -116,7 +119,7 @@ class Corpus:
             return {}
         try:
             value = json.loads(file.read_text("utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{file} is not JSON") from error
         return value if isinstance(value, dict) else {}
 

@@ -82,3 +82,19 @@ def test_records_that_are_no_text_are_an_input_error(tmp_path: Path) -> None:
     (corpus.root / "annotations" / "pages" / "a comic.jsonl").write_bytes(b"\xff\xfe{}")
     with pytest.raises(InputError, match="not UTF-8"):
         corpus.pages("a comic")
+
+
+@pytest.mark.parametrize("damage", ["version = " + "9" * 5000, "x = " + "[" * 100_000, 'direction = "foo"'])
+def test_a_hostile_head_is_an_input_error(tmp_path: Path, damage: str) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    (corpus.root / "corpus.toml").write_text(damage)
+    with pytest.raises(InputError):
+        Corpus.open(corpus.root)
+
+
+def test_a_number_of_thousands_of_digits_is_an_input_error(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    corpus.write_pages("a", [page(1)])
+    (corpus.root / "annotations" / "pages" / "a.jsonl").write_text('{"page":' + "9" * 5000 + "}\n")
+    with pytest.raises(InputError, match="line 1 is not JSON"):
+        corpus.pages("a")

@@ -59,6 +59,7 @@ class _Folder:
     comics: list[Path] = field(default_factory=list)
     pictures: list[Path] = field(default_factory=list)
     folders: list[_Folder] = field(default_factory=list)
+    closed: bool = False  # it may not be listed
 
     @property
     def has_comics(self) -> bool:
@@ -80,7 +81,7 @@ def find_comics(paths: Sequence[Path]) -> list[ComicSource]:
     found: dict[Path, ComicSource] = {}
     for path in paths:
         if path.is_dir():
-            if (path / "corpus.toml").is_file():
+            if _is_corpus(path):
                 raise InputError(f"{path} is a corpus already", hint=f"comictool data panels {path}")
             sources = list(_in_folder(_survey(path, 0)))
         elif path.exists():
@@ -103,6 +104,9 @@ def comic_stem(path: Path) -> str:
 
 
 def _in_folder(folder: _Folder) -> Iterator[ComicSource]:
+    if folder.closed:
+        yield ComicSource(folder.path, "folder", folder.path.name)  # importing it will say why not; the rest goes on
+        return
     if not folder.has_comics:
         if folder.pictures or _all_parts([f for f in folder.folders if f.has_pictures]):
             yield ComicSource(folder.path, "folder", _folder_name(folder.path))
@@ -127,12 +131,15 @@ def _survey(path: Path, depth: int) -> _Folder:
         with os.scandir(path) as scan:
             entries = sorted(scan, key=lambda entry: natural_key(entry.name))
     except OSError as error:
-        raise InputError(f"{path} cannot be listed: {error.strerror}") from error
+        if depth == 0:
+            raise InputError(f"{path} cannot be listed: {error.strerror}") from error
+        folder.closed = True
+        return folder
     for entry in entries:
         # Links to folders are not followed: they may lead in circles.
         if entry.is_dir(follow_symlinks=False):
             below = path / entry.name
-            if depth < _DEEPEST and not is_junk(entry.name + "/x") and not (below / "corpus.toml").is_file():
+            if depth < _DEEPEST and not is_junk(entry.name + "/x") and not _is_corpus(below):
                 folder.folders.append(_survey(below, depth + 1))
         elif not is_junk(entry.name) and entry.is_file():
             if ending(entry.name) in _IN_TREES or entry.name.lower().endswith(COMPRESSED_TAR):
@@ -140,6 +147,13 @@ def _survey(path: Path, depth: int) -> _Folder:
             elif is_picture(entry.name):
                 folder.pictures.append(path / entry.name)
     return folder
+
+
+def _is_corpus(folder: Path) -> bool:
+    try:
+        return (folder / "corpus.toml").is_file()
+    except OSError:
+        return False  # a folder that may not be entered; listing it will say so
 
 
 def _all_parts(folders: list[_Folder]) -> bool:

@@ -104,3 +104,16 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
     fill(tmp_path, "a/1.jpg")
     os.symlink(tmp_path, tmp_path / "a" / "again")
     assert found(tmp_path, root=tmp_path) == ["a"]
+
+
+def test_a_folder_that_may_not_be_listed_costs_itself_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, "a/1.jpg", "closed/1.jpg", "b.cbz")
+    listed = os.scandir
+
+    def refusing(path: Path) -> object:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)  # root may list everything
+    assert sorted(found(tmp_path, root=tmp_path)) == ["a", "b.cbz", "closed"]
