@@ -218,8 +218,7 @@ class EmbeddingStream:
                     progress.advance(len(finished.paths))
                     yield self._committed(finished)
                 break
-            if chunk.missing:
-                self._fill(chunk, chunk.missing, read_pictures(self._request([chunk.paths[i] for i in chunk.missing])))
+            self._compute_here(chunk, chunk.missing)
             progress.advance(len(chunk.paths))
             yield self._committed(chunk)
         progress.finish()
@@ -263,18 +262,22 @@ class EmbeddingStream:
         side = None if embedding else self._encoder.input_side
         return Request(tuple(paths), self._reading, side, self._spec if embedding else None)
 
+    def _compute_here(self, chunk: _Chunk, places: Sequence[int]) -> None:
+        """Read, decode and embed in this thread, one batch of pictures in memory at a time."""
+        for first in range(0, len(places), self._batch() if places else 1):
+            part = places[first : first + self._batch()]
+            self._fill(chunk, part, read_pictures(self._request([chunk.paths[place] for place in part])))
+
     def _fill(self, chunk: _Chunk, places: Sequence[int], pictures: Sequence[Picture]) -> None:
         """Embed pixels and put the vectors in their places."""
-        encoder = self._encoder.loaded()
-        size = max(1, self._batch_size or encoder.preferred_batch)
-        good = [(place, picture) for place, picture in zip(places, pictures, strict=True)]
-        sound = [(place, picture, picture.content) for place, picture in good if picture.content is not None]
-        for place, picture in good:
+        read = list(zip(places, pictures, strict=True))
+        sound = [(place, picture, picture.content) for place, picture in read if picture.content is not None]
+        for place, picture in read:
             if picture.content is None:
                 self._put(chunk, place, picture)
-        for first in range(0, len(sound), size):
-            part = sound[first : first + size]
-            vectors = embed(encoder, [content for _, _, content in part], self._reading)
+        for first in range(0, len(sound), self._batch()):
+            part = sound[first : first + self._batch()]
+            vectors = embed(self._encoder.loaded(), [content for _, _, content in part], self._reading)
             for (place, picture, _), vector in zip(part, vectors, strict=True):
                 self._put(chunk, place, Picture(picture.digest, picture.stamp, vector))
 
@@ -334,7 +337,7 @@ class EmbeddingStream:
         for place in chunk.copies:
             twin = chunk.fresh.get(chunk.digests[place])
             if twin is None:  # the file it is a copy of changed in between, or cannot be decoded: look at it alone
-                self._fill(chunk, [place], read_pictures(self._request([chunk.paths[place]])))
+                self._compute_here(chunk, [place])
             else:
                 chunk.vectors[place] = twin
         if self._cache is not None:

@@ -11,7 +11,24 @@ from comictool.corpus.names import natural_key
 
 # What `comictool.core.images` can decode, by the endings in use.
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .avif .bmp .tif .tiff .ppm .pgm .pbm .jp2 .ico".split()
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".gif",
+        ".avif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".jp2",
+        ".ico",
+    ]
 )
 
 
