@@ -88,7 +88,7 @@ class Journal:
         data = contents.path.read_bytes()
         with open(contents.path, "r+b") as stream:
             stream.truncate(data.rfind(b"\n") + 1)
-        return cls(contents.path, open(contents.path, "ab"), max((e.number for e in contents.entries), default=0))  # noqa: SIM115
+        return cls(contents.path, open(contents.path, "ab"), max((e.number for e in contents.entries), default=0))
 
     def write(self, entry: Entry) -> None:
         """Note an action before it is begun; it is with the operating system when this returns."""
@@ -107,7 +107,9 @@ class Journal:
         self._stream.close()
 
     def _line(self, value: Mapping[str, Any]) -> None:
-        self._stream.write(json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str).encode("ascii") + b"\n")
+        self._stream.write(
+            json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str).encode("ascii") + b"\n"
+        )
         self._stream.flush()
 
 
@@ -202,4 +204,6 @@ def _journals(root: Path) -> list[Path]:
     folder = root / FOLDER
     if not folder.is_dir():
         return []
-    return sorted((folder / name for name in os.listdir(folder) if _NAME.fullmatch(name)), key=lambda f: (len(f.name), f.name))
+    return sorted(
+        (folder / name for name in os.listdir(folder) if _NAME.fullmatch(name)), key=lambda f: (len(f.name), f.name)
+    )

@@ -67,12 +67,14 @@ def _take_back(root: Path, entry: Entry, report: Undone) -> None:
         return
     if entry.staged is not None:
         (root / entry.staged).unlink(missing_ok=True)
+    if entry.replaced is not None and not os.path.lexists(root / entry.replaced):
+        return  # killed before it was begun, or taken back already: what is there is what was there
     reason = ""
     if os.path.lexists(destination):
         reason = _UNDO[entry.action](Path(entry.source), destination, root, entry)
         if not reason:
             report.restored.append(entry.source if entry.action == "move" else entry.destination)
-    if entry.replaced is not None and os.path.lexists(root / entry.replaced):
+    if entry.replaced is not None:
         if os.path.lexists(destination):
             reason = reason or "another file has its place now"
         else:
@@ -85,8 +87,6 @@ def _take_back(root: Path, entry: Entry, report: Undone) -> None:
 
 
 def _undo_copy(source: Path, destination: Path, root: Path, entry: Entry) -> str:
-    if entry.replaced is not None and os.path.lexists(root / entry.replaced) is False and not source.exists():
-        return "the original is gone; this may be the only copy"
     if not source.exists():
         return "the original is gone; this is the only copy"
     if destination.is_symlink() or not destination.is_file() or content_digest(destination) != entry.digest:
@@ -139,3 +139,24 @@ def _clean(root: Path, contents: Contents) -> None:
         shutil.rmtree(root / FOLDER)
         if contents.made_root:
             _remove_empty(root)
+
+
+def settle(root: Path, contents: Contents) -> int | None:
+    """Take back the one action that a kill may have left half done; gives its number, None when there was none.
+
+    Raises:
+        InputError: what it left has been changed since.
+    """
+    last = contents.entries[-1] if contents.entries else None
+    if last is None or last.destination is None or last.number in contents.failed:
+        return None
+    begun = last.replaced is None or os.path.lexists(root / last.replaced)
+    moved = last.action != "move" or not os.path.lexists(last.source)
+    if begun and moved and os.path.lexists(root / last.destination):
+        return None  # destinations appear whole: it was the line after it that the kill prevented
+    report = Undone(contents.path)
+    _take_back(root, last, report)
+    if report.kept:
+        reason = next(iter(report.kept.values()))
+        raise InputError(f"{last.destination} was half done when the run was stopped, and {reason}")
+    return last.number
