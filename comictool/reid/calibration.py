@@ -3,8 +3,8 @@
 The false acceptance rate (FAR) is the share of pictures of characters that nobody enrolled which are nevertheless
 given a name. It is estimated from the references alone: each is scored as if its own character had not been enrolled.
 
-Measured on open sets the whole way, vectors must not be centred on the references: enrolled characters are then the
-ones the mean was taken from and strangers are not, and false acceptance doubles or worse (tests/bench/reid_accuracy.py).
+Vectors must not be centred on the references before this: the mean was taken from enrolled characters and not from
+strangers, and false acceptance comes out at two to ten times what was asked (tests/bench/reid_accuracy.py).
 """
 
 from __future__ import annotations
