@@ -91,10 +91,10 @@ class LazyEncoder:
         return self._loaded
 
     @property
-    def input_side(self) -> int | None:
-        """Pixels a side that the model sees; None when it wants full pictures."""
+    def input_size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels that the model sees; None when it wants full pictures."""
         manifest = self.loaded().manifest
-        return max(manifest.input.size) if manifest.input is not None and self.loaded().heavy else None
+        return manifest.input.size if manifest.input is not None and self.loaded().heavy else None
 
 
 def reading_of(spec: EncoderSpec, *, flip: bool = False, legacy: bool = False) -> Reading:
@@ -259,8 +259,8 @@ class EmbeddingStream:
                 continue  # it went away; its vector is still that of what was read a moment ago
 
     def _request(self, paths: Sequence[Path], *, embedding: bool = False) -> Request:
-        side = None if embedding else self._encoder.input_side
-        return Request(tuple(paths), self._reading, side, self._spec if embedding else None)
+        size = None if embedding else self._encoder.input_size
+        return Request(tuple(paths), self._reading, size, self._spec if embedding else None)
 
     def _compute_here(self, chunk: _Chunk, places: Sequence[int]) -> None:
         """Read, decode and embed in this thread, one batch of pictures in memory at a time."""

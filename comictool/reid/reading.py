@@ -19,8 +19,6 @@ from comictool.plugins.load import EncoderSpec
 from comictool.reid.cache import stamp_of
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from comictool.plugins.encoder import Encoder
 
 DIGEST_BYTES = 20  # chance collisions are out of the question up to 10^20 pictures
@@ -61,11 +59,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Request:
-    """Files to read, for a thread or a worker process; `side` is the model's input side, None for full size."""
+    """Files to read, for a thread or a worker process.
+
+    `size` is what the model sees, (height, width) in pixels; None when it wants full pictures.
+    """
 
     paths: tuple[Path, ...]
     reading: Reading
-    side: int | None = None
+    size: tuple[int, int] | None = None
     spec: EncoderSpec | None = None
 
 
@@ -113,22 +114,29 @@ def _decoded(content: bytes, request: Request) -> np.ndarray:
     from comictool.core.images import decode, to_array
 
     if request.reading.legacy:
-        return _as_before(content)
-    if request.side is None:
+        return _as_before(content, request.size)
+    if request.size is None:
         return to_array(decode(content))
-    enough = SPARE * request.side
+    enough = SPARE * max(request.size)
     picture = decode(content, at_least=enough)
     factor = min(picture.size) // enough
     return to_array(picture.reduce(factor) if factor > 1 else picture)
 
 
-def _as_before(content: bytes) -> np.ndarray:
-    """Pixels as they lie in the file, whatever covers or turns them."""
+def _as_before(content: bytes, size: tuple[int, int] | None) -> np.ndarray:
+    """Pixels as they lie in the file, whatever covers or turns them, squashed by Pillow.
+
+    Its antialiasing and torch's differ by one level of brightness here and there, which shows in the fifth digit of
+    scores.
+    """
+    from PIL import Image
+
     from comictool.core.images import open_picture
 
-    picture: Image.Image = open_picture(content)
+    picture = open_picture(content)
     try:
-        return np.asarray(picture.convert("RGB"))
+        pixels = picture.convert("RGB")
+        return np.asarray(pixels if size is None else pixels.resize(size[::-1], Image.Resampling.BILINEAR))
     except MemoryError:
         raise
     except Exception as error:  # damaged bodies raise many types
