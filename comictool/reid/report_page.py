@@ -1,4 +1,4 @@
-"""The report of a sorting run: what needs a person's eye first, then each character with its least sure pictures first."""
+"""The report of a sorting run: the doubtful first, then each character with its least sure pictures first."""
 
 from __future__ import annotations
 

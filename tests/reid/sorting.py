@@ -1,4 +1,4 @@
-"""A tiny world for sorting: files whose content is `hero 0.9 anything`, which decides their vector; no pictures, no model."""
+"""A tiny world for sorting: files whose text is `hero 0.9 villain 0.1`, which decides their vector; no model."""
 
 from __future__ import annotations
 
@@ -97,6 +97,6 @@ def tree(root: Path) -> dict[str, tuple[str, str, int, int]]:
             elif path.is_dir():
                 content = ("folder", "", facts.st_mode, 0)
             else:
-                content = ("file", path.read_text(), facts.st_mode, facts.st_mtime_ns)
+                content = ("file", path.read_text("latin-1"), facts.st_mode, facts.st_mtime_ns)
             found[path.relative_to(root).as_posix()] = content
     return found
