@@ -21,8 +21,8 @@ from comictool.core.errors import InputError, UsageError
 from comictool.reid.scoring import Excluded, Scores, parse_mode, score_characters
 from comictool.reid.types import Status
 
-FEW_CHARACTERS = 6.0
-"""With this many characters, half of the threshold comes from their scores and half from a model of their spread."""
+TAIL_CHARACTERS = 3.0
+"""The quantile stands alone once the tail beyond it would hold about this many characters times their number."""
 LEAST_SPREAD = 1e-3  # of cosines: identical references must not give a threshold that any rounding passes
 NOBODY = 2.0  # above every cosine and every legacy score: nothing is accepted
 
@@ -64,10 +64,12 @@ class Thresholds:
         Raises:
             InputError: values that `to_json` does not write.
         """
-        names = set(cls.__dataclass_fields__)
-        numbers = [values.get("far"), values.get("overall"), *dict(values.get("per_character") or {}).values()]
+        own = values.get("per_character", {})
+        numbers = [values.get("far"), values.get("overall"), *(own.values() if isinstance(own, dict) else [None])]
         sound = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
-        if not sound or not isinstance(values.get("mode"), str) or set(values) - names:
+        words = [values.get("mode"), values.get("metric"), values.get("note", "")]
+        sound = sound and all(isinstance(word, str) for word in words)
+        if not sound or set(values) - set(cls.__dataclass_fields__):
             raise InputError(f"these are no thresholds: {dict(values)!r:.200}", hint="comictool reid calibrate")
         return cls(**values)
 
@@ -169,7 +171,8 @@ def _threshold(standing: np.ndarray, groups: np.ndarray, rate: float) -> _Fit:
     Two estimates are mixed. The quantile of the pictures, with the one place more that makes it hold for a new one
     (conformal prediction), is exact for many groups. But pictures of one character resemble each other, so few groups
     say little about the next: there the prediction limit of a two-level normal model (groups, pictures in them) is
-    added, with weight `FEW_CHARACTERS / (groups + FEW_CHARACTERS)`.
+    mixed in, the more the fewer groups the tail would hold: `rate * (groups + 1)` of them, and by conformal prediction
+    over groups less than one promises nothing.
     """
     known = np.isfinite(standing)
     values, groups = np.sort(standing[known]), groups[known][np.argsort(standing[known], kind="stable")]
@@ -178,12 +181,13 @@ def _threshold(standing: np.ndarray, groups: np.ndarray, rate: float) -> _Fit:
     mean, between, within, number = _two_levels(values, groups)
     place = math.ceil((len(values) + 1) * (1 - rate))
     notes = []
+    weight = min(1.0, 1 / (TAIL_CHARACTERS * rate * (number + 1)))
     if place <= len(values):
         # Just above: a score equal to the threshold is accepted, and rounding makes equal scores common.
         quantile = values[place - 1] + 1e-6
     else:
         far_out = mean + math.sqrt(between + within) * stats.norm.ppf(1 - rate)
-        quantile = max(values[-1] + 1e-6, far_out)
+        quantile, weight = max(values[-1] + 1e-6, far_out), 1.0
         notes.append(f"{len(values)} pictures are too few to see a rate of {rate:.2g}; the tail is extrapolated")
     total = between * (1 + 1 / number) + within * (1 + 1 / len(values))
     # Satterthwaite's degrees of freedom of a sum of two variances.
@@ -191,8 +195,7 @@ def _threshold(standing: np.ndarray, groups: np.ndarray, rate: float) -> _Fit:
         (between * (1 + 1 / number)) ** 2 / max(number - 1, 1) + within**2 / max(len(values) - number, 1), 1e-300
     )
     predicted = mean + math.sqrt(total) * stats.t.ppf(1 - rate, max(freedom, 1.0))
-    weight = FEW_CHARACTERS / (number + FEW_CHARACTERS)
-    if number < 2 * FEW_CHARACTERS:
+    if weight > 0.5:
         notes.append(f"{number} characters say little about others; the threshold is cautious")
     level = max(quantile, (1 - weight) * quantile + weight * predicted)
     return _Fit(min(float(level), 1e6), len(values), "; ".join(notes))

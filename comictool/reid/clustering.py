@@ -11,9 +11,12 @@ from comictool.reid.reranking import MOST_RERANKED, fit_centring, k_reciprocal
 from comictool.reid.scoring import similarity
 
 METHODS = ("average", "hdbscan")
-# On two test series, cut without labels: ARI .56 and .29 with 20 and 6 on centred vectors (the values of the re-ranking
+# On two test series, cut without labels: ARI .56 and .30 with 20 and 6 on centred vectors (the values of the re-ranking
 # paper), .57 and .19 with centred cosines, .01 and .00 with plain ones, where one odd picture is the best first cut.
 NEAR, EXPAND = 20, 6
+LEAST_DENSE = (
+    3  # pictures that make a dense group; with 2, chance pairs break characters up (ARI .42 and .14, not .48 and .29)
+)
 MOST_CLUSTERED = 20_000  # every pair is held: 1.6 GB in float32 at this size
 Pair = tuple[int, int]
 
@@ -74,7 +77,9 @@ def group_similarities(vectors: np.ndarray) -> np.ndarray:
     centred = fit_centring(vectors)(vectors)
     if len(vectors) > MOST_RERANKED:
         return similarity(centred, centred)
-    return k_reciprocal(centred, near=NEAR, expand=EXPAND) + 1
+    # A circle of a quarter of the set at most: in a small set the paper's twenty would take in everybody.
+    near = max(2, min(NEAR, len(vectors) // 4))
+    return k_reciprocal(centred, near=near, expand=max(1, round(near * EXPAND / NEAR))) + 1
 
 
 def choose_cut(levels: np.ndarray, merges: np.ndarray, groups: np.ndarray, alike: np.ndarray) -> float:
@@ -195,9 +200,9 @@ def _hdbscan(alike: np.ndarray, groups: np.ndarray, forbidden: np.ndarray) -> np
     distance[groups[:, None] == groups[None, :]] = 0
     far = float(distance.max()) * 4 + 1
     distance[forbidden[groups][:, groups]] = far
-    if len(distance) < 3:
+    if len(distance) < LEAST_DENSE:
         return groups
-    found = HDBSCAN(metric="precomputed", min_cluster_size=2, allow_single_cluster=True, copy=True).fit(distance)
+    found = HDBSCAN(metric="precomputed", min_cluster_size=LEAST_DENSE, copy=True).fit(distance)
     labels: np.ndarray = found.labels_.astype(np.int64)
     # Density reachability goes around a forbidden pair: members that clash with an earlier one start a new group.
     following = labels.max(initial=-1) + 1

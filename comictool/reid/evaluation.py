@@ -26,9 +26,9 @@ from comictool.reid.metrics import (
 from comictool.reid.reranking import MOST_RERANKED, k_reciprocal
 from comictool.reid.scoring import same_group, score_characters, similarity
 
-# Small circles: a character has a handful of pictures, not the dozens of surveillance sets the method was made for.
-# With 6 and 2 re-ranking raises mAP by .05 on both test series and keeps macro rank-1; with 20 and 6, the paper's,
-# macro rank-1 falls by .17 and more (tests/bench/reid_accuracy.py).
+# Small circles: a character has a handful of pictures, not the dozens of the surveillance sets the method was made for.
+# With 6 and 2 re-ranking raises mAP by .05 on both test series and macro rank-1 stays; with the paper's 20 and 6 macro
+# rank-1 falls by .12 and .19 (tests/bench/reid_accuracy.py).
 NEAR, EXPAND = 6, 2
 PROTOTYPES = ("max", "centroid", "knn:3")  # what `choose_mode` compares: nearest, prototype, and between
 MOST_PAIRS = 20_000  # pictures whose pairs are all held for error rates and mAP: 1.6 GB
@@ -85,6 +85,7 @@ class Evaluation:
 
     Attributes:
         pictures, characters, answered: how many; `answered` could be right (another page shows their character).
+        ranking: what retrieval figures were ranked by, `k-reciprocal` or `cosine`.
         figures: rank1, rank5, macro_rank1, macro_rank5, map, map_at_r, eer, fpr_at_fnr (at 5 % false negatives), and
             open-set rates: dir_at_far_* with the best threshold, as the literature gives it.
         open_set: `OpenSet` rows of fitted thresholds.
@@ -96,6 +97,7 @@ class Evaluation:
     pictures: int
     characters: int
     answered: int
+    ranking: str
     figures: dict[str, Share]
     open_set: list[OpenSet]
     agreement: dict[str, float]
@@ -109,6 +111,7 @@ class Evaluation:
             "pictures": self.pictures,
             "characters": self.characters,
             "answered": self.answered,
+            "ranking": self.ranking,
             "figures": {name: share.to_json() for name, share in self.figures.items()},
             "open_set": [{k: round(v, 4) if v == v else None for k, v in vars(row).items()} for row in self.open_set],
             "clustering": {name: round(value, 4) for name, value in self.agreement.items()},
@@ -126,7 +129,7 @@ def evaluate(
     labels: Sequence[str] | np.ndarray,
     groups: Sequence[str] | np.ndarray | None = None,
     *,
-    rerank: bool = False,
+    rerank: bool = True,
     mode: str = "max",
     fars: Sequence[float] = (0.01, 0.1),
     halves: int = 20,
@@ -138,8 +141,8 @@ def evaluate(
         vectors: (N, D) unit rows.
         labels: N characters.
         groups: N pages; pictures of one page do not answer for each other. None: every picture is its own.
-        rerank: rank by k-reciprocal similarity in place of cosines (not for pairs and open sets, where a score must
-            not depend on the other queries).
+        rerank: rank by k-reciprocal similarity in place of cosines, up to `MOST_RERANKED` pictures; not for naming,
+            pairs and open sets, where a score must not depend on the other queries.
         mode: of the closed and open set scores.
         fars: false acceptance rates of the open set.
         halves: random halves of the characters that are enrolled in turn.
@@ -160,11 +163,8 @@ def evaluate(
         )
     mask = page_mask(pages)
     alike = similarity(vectors, vectors)
-    ranked_by = (
-        k_reciprocal(vectors, near=NEAR, expand=EXPAND, excluded=mask)
-        if rerank and len(names) <= MOST_RERANKED
-        else alike
-    )
+    reranked = rerank and len(names) <= MOST_RERANKED
+    ranked_by = k_reciprocal(vectors, near=NEAR, expand=EXPAND, excluded=mask) if reranked else alike
     found = retrieval(ranked_by, names, names, mask)
     scores = score_characters(vectors, vectors, names, mode, excluded=mask)
     answers = [verdict.character for verdict in decide(scores)]
@@ -178,6 +178,7 @@ def evaluate(
         pictures=len(names),
         characters=len(np.unique(names)),
         answered=len(known),
+        ranking="k-reciprocal" if reranked else "cosine",
         figures=figures,
         open_set=[open_set(vectors, names, pages, far=far, mode=mode, halves=halves, seed=seed) for far in fars],
         agreement=clustering_agreement([str(name) for name in names], cluster(vectors)),

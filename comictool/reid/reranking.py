@@ -128,11 +128,12 @@ def k_reciprocal(
     ranks = np.argsort(distance, axis=1, kind="stable")
     weights = np.zeros((number, number), np.float32)
     for row in range(number):
-        members = _reciprocal(ranks, row, near)
-        for candidate in members:
+        mutual = _reciprocal(ranks, row, near)
+        members = mutual
+        for candidate in mutual:
             other = _reciprocal(ranks, int(candidate), max(1, round(near / 2)))
-            # A candidate's own circle joins when two thirds of it are already here (the paper's rule).
-            if len(np.intersect1d(other, members)) > 2 / 3 * len(other):
+            # A candidate's own circle joins when two thirds of it are mutual already (the paper's rule).
+            if len(np.intersect1d(other, mutual)) > 2 / 3 * len(other):
                 members = np.union1d(members, other)
         strength = np.exp(-distance[row, members])
         weights[row, members] = strength / strength.sum()

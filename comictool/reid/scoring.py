@@ -57,7 +57,7 @@ class Scores:
         characters: C names in order; a tie goes to the first of them.
         scores: (Q, C) float32, higher is more alike: cosine -1..1, or minus the distance of unit vectors -2..0.
             Minus infinity where every reference of the character is excluded.
-        deciding: (Q, C) int64, the index of the reference nearest to the query among those of the character (the
+        deciding: (Q, C) int32, the index of the reference nearest to the query among those of the character (the
             first of equals); -1 for `centroid` and where nothing is left.
     """
 
@@ -79,7 +79,7 @@ def score_characters(
     excluded: Excluded | None = None,
     metric: str = "cosine",
 ) -> Scores:
-    """Score queries against characters. Memory besides the result stays below a hundred megabytes.
+    """Score queries against characters. Memory besides result and references stays below 200 MB.
 
     Args:
         queries: (Q, D) float32 unit rows.
@@ -93,31 +93,73 @@ def score_characters(
     Raises:
         UsageError: no references, shapes that do not fit, or an unknown mode or metric.
     """
-    chosen = parse_mode(mode)
-    if metric not in METRICS:
-        raise UsageError(f"there is no score {metric!r}", near=METRICS)
-    names = np.asarray(labels, dtype=str)
-    if not len(references) or len(names) != len(references) or queries.shape[1] != references.shape[1]:
-        raise UsageError(
-            f"{len(names)} labels for references of shape {references.shape} and queries of shape {queries.shape}"
-        )
-    characters, codes = np.unique(names, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(characters)))
-    scores = np.empty((len(queries), len(characters)), np.float32)
-    deciding = np.full((len(queries), len(characters)), -1, np.int64)
-    for start, stop in blocks(len(queries), len(references)):
-        mask = _mask(excluded, start, stop)
-        if chosen.name == "centroid":
-            scores[start:stop] = _centroids(queries[start:stop], references, codes, len(characters), mask, metric)
-            continue
-        alike = similarity(queries[start:stop], references[order], metric)
-        if mask is not None:
-            alike[mask[:, order]] = -np.inf
-        best = np.maximum.reduceat(alike, starts, axis=1)
-        deciding[start:stop] = _first_best(alike, best, starts, order, codes)
-        scores[start:stop] = best if chosen.name == "max" else _means(alike, starts, chosen)
-    return Scores(tuple(str(name) for name in characters), scores, deciding)
+    return Scorer(references, labels, mode, metric=metric)(queries, excluded=excluded)
+
+
+class Scorer:
+    """`score_characters` for queries that come in batches: the references are ordered and averaged once.
+
+    Raises:
+        UsageError: no references, shapes that do not fit, or an unknown mode or metric.
+    """
+
+    def __init__(
+        self, references: np.ndarray, labels: Sequence[str] | np.ndarray, mode: str = "max", *, metric: str = "cosine"
+    ) -> None:
+        self.mode = parse_mode(mode)
+        if metric not in METRICS:
+            raise UsageError(f"there is no score {metric!r}", near=METRICS)
+        self.metric = metric
+        names = np.asarray(labels, dtype=str)
+        if not len(references) or len(names) != len(references):
+            raise UsageError(f"{len(names)} labels for references of shape {references.shape}")
+        found, codes = np.unique(names, return_inverse=True)
+        self.characters = tuple(str(name) for name in found)
+        self.order = np.argsort(codes, kind="stable")
+        self.codes = codes[self.order]
+        self.starts = np.searchsorted(self.codes, np.arange(len(found)))
+        self.references = references[self.order]
+        sums = np.add.reduceat(self.references, self.starts, axis=0, dtype=np.float64)
+        self.centroids = _unit(sums).astype(np.float32)
+
+    def __call__(self, queries: np.ndarray, *, excluded: Excluded | None = None) -> Scores:
+        """Scores of (Q, D) queries; `excluded` as in `score_characters`, in the order the references were given."""
+        if queries.ndim != 2 or queries.shape[1] != self.references.shape[1]:
+            raise UsageError(f"queries of shape {queries.shape} and references of shape {self.references.shape}")
+        scores = np.empty((len(queries), len(self.characters)), np.float32)
+        deciding = np.full((len(queries), len(self.characters)), -1, np.int32)
+        for start, stop in blocks(len(queries), len(self.references)):
+            mask = _mask(excluded, start, stop)
+            mask = mask[:, self.order] if mask is not None else None
+            if self.mode.name == "centroid":
+                scores[start:stop] = self._with_centroids(queries[start:stop], mask)
+                continue
+            alike = similarity(queries[start:stop], self.references, self.metric)
+            if mask is not None:
+                alike[mask] = -np.inf
+            best = np.maximum.reduceat(alike, self.starts, axis=1)
+            deciding[start:stop] = self._first_best(alike, best)
+            scores[start:stop] = best if self.mode.name == "max" else _means(alike, self.starts, self.mode)
+        return Scores(self.characters, scores, deciding)
+
+    def _first_best(self, alike: np.ndarray, best: np.ndarray) -> np.ndarray:
+        """Index of the first reference that reaches the best score of its character; -1 where none is left."""
+        reached = alike == best[:, self.codes]
+        places = np.where(reached, self.order.astype(np.int32)[None, :], np.int32(len(self.order)))
+        return np.where(np.isfinite(best), np.minimum.reduceat(places, self.starts, axis=1), -1)
+
+    def _with_centroids(self, queries: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+        """(Q, C) scores with unit mean vectors; where references are excluded, with the mean of those left."""
+        scores = similarity(queries, self.centroids, self.metric)
+        if mask is None:
+            return scores
+        for query in np.flatnonzero(mask.any(axis=1)):
+            for character in np.unique(self.codes[mask[query]]):
+                left = self.references[(self.codes == character) & ~mask[query]]
+                mean = _unit(left.sum(axis=0, dtype=np.float64)[None]).astype(np.float32)
+                score = similarity(queries[query : query + 1], mean, self.metric)[0, 0] if len(left) else -np.inf
+                scores[query, character] = score
+        return scores
 
 
 def similarity(queries: np.ndarray, references: np.ndarray, metric: str = "cosine") -> np.ndarray:
@@ -155,16 +197,6 @@ def _mask(excluded: Excluded | None, start: int, stop: int) -> np.ndarray | None
     return mask if mask.any() else None
 
 
-def _first_best(
-    alike: np.ndarray, best: np.ndarray, starts: np.ndarray, order: np.ndarray, codes: np.ndarray
-) -> np.ndarray:
-    """Index of the first reference that reaches the best score of its character; -1 where none is left."""
-    reached = alike == best[:, codes[order]]
-    places = np.where(reached, order[None, :], len(order))
-    first = np.minimum.reduceat(places, starts, axis=1)
-    return np.where(np.isfinite(best), first, -1)
-
-
 def _means(alike: np.ndarray, starts: np.ndarray, mode: Mode) -> np.ndarray:
     """(Q, C) means over each character's references, or over its best `mode.count`; excluded ones do not count."""
     if mode.name == "avg":
@@ -182,25 +214,6 @@ def _means(alike: np.ndarray, starts: np.ndarray, mode: Mode) -> np.ndarray:
         total = np.where(left, own, 0).sum(axis=1, dtype=np.float64)
         means[:, character] = np.where(count > 0, total / np.maximum(count, 1), -np.inf)
     return means
-
-
-def _centroids(
-    queries: np.ndarray, references: np.ndarray, codes: np.ndarray, count: int, mask: np.ndarray | None, metric: str
-) -> np.ndarray:
-    """(Q, C) scores with unit mean vectors; where references are excluded, with the mean of those that are left."""
-    sums = np.zeros((count, references.shape[1]), np.float64)
-    np.add.at(sums, codes, references)
-    scores = similarity(queries, _unit(sums).astype(np.float32), metric)
-    if mask is None:
-        return scores
-    for query in np.flatnonzero(mask.any(axis=1)):
-        for character in np.unique(codes[mask[query]]):
-            left = references[(codes == character) & ~mask[query]]
-            mean = _unit(left.sum(axis=0, dtype=np.float64)[None]).astype(np.float32)
-            scores[query, character] = (
-                similarity(queries[query : query + 1], mean, metric)[0, 0] if len(left) else -np.inf
-            )
-    return scores
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
