@@ -19,7 +19,7 @@ UNKNOWN_PRESENT = 10  # with --fail-on-unknown
 COLUMNS = ["path", "status", "character", "score", "margin", "action", "destination"]
 
 Mode = Annotated[
-    str, typer.Option("--mode", metavar="max|avg|centroid|knn:K|auto", help="How references make one score (any = max).")
+    str, typer.Option("--mode", metavar="max|avg|centroid|knn:K|auto", help="How references make one score.")
 ]  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def similarity(
     ] = None,
     matrix: Annotated[bool, typer.Option("--matrix", help="Every picture with every other.")] = False,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", min=-2, max=1, help="Say same or different; exit code 1 if any differ.")
+        float | None, typer.Option("--threshold", min=-2, max=1, help="Say same or different; exit 1 if any differ.")
     ] = None,
     *,
     vectors: Vectors,
@@ -71,7 +71,7 @@ def similarity(
     rows = [{"a": str(chosen[0]), "b": str(b), "score": float(scores[0, j])} for j, b in enumerate(chosen[1:], start=1)]
     if threshold is not None:
         for row in rows:
-            row |= {"threshold": threshold, "verdict": "same" if float(row["score"]) >= threshold else "different"}  # type: ignore[arg-type]
+            row |= {"threshold": threshold, "verdict": "same" if float(row["score"]) >= threshold else "different"}
     if len(rows) == 1 and threshold is None and out.format is Format.table:
         out.text(f"{rows[0]['score']:.6f}")
     elif len(rows) == 1 and out.format is Format.json:
@@ -84,7 +84,7 @@ def similarity(
 @command
 def classify(
     targets: Annotated[list[Path] | None, typer.Argument(metavar="TARGETS...", help="Pictures and folders.")] = None,
-    target_dir: Annotated[Path | None, typer.Option("--target-dir", help="A folder of pictures to copy sorted.")] = None,
+    target_dir: Annotated[Path | None, typer.Option("--target-dir", help="A folder to copy from, sorted.")] = None,
     gallery: OptionalGallery = None,
     enroll_config: Annotated[
         Path | None,
@@ -92,7 +92,7 @@ def classify(
     ] = None,
     mode: Mode = "max",
     threshold: Annotated[
-        str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; below it: unknown.")
+        str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
     ] = None,
     far: Annotated[
         float | None, typer.Option("--far", help="With auto: share of strangers that may be given a name.")

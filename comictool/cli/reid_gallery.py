@@ -78,8 +78,10 @@ def gallery_info(gallery: GalleryArgument, *, out: Output) -> int:
     opened = Gallery.open(gallery)
     rows = overview(opened.found)
     if out.format is Format.json:
-        out.record({"gallery": str(gallery), "encoder": opened.identity, "flip": opened.flip, "legacy": opened.legacy,
-                    "references": len(opened.references), "thresholds": opened.thresholds, "characters": rows})  # fmt: skip
+        out.record({
+            "gallery": str(gallery), "encoder": opened.identity, "flip": opened.flip, "legacy": opened.legacy,
+            "references": len(opened.references), "thresholds": opened.thresholds, "characters": rows,
+        })  # fmt: skip
         return ExitCode.DONE
     out.rows(rows, ["character", "references", "spread", "nearest", "nearest_cosine"])
     fitted = opened.thresholds
@@ -203,7 +205,7 @@ def calibrate(
 @command
 def cluster(
     targets: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures and folders.")],
-    method: Annotated[str, typer.Option("--method", metavar="average|hdbscan", help="How groups are made.")] = "average",
+    method: Annotated[str, typer.Option("--method", metavar="average|hdbscan", help="Of grouping.")] = "average",
     threshold: Annotated[
         float | None, typer.Option("--threshold", min=-1, max=1, help="Least mean cosine inside; else chosen.")
     ] = None,

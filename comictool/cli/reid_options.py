@@ -90,7 +90,9 @@ def vectors(
     cache: Annotated[Path | None, typer.Option("--cache", metavar="FOLDER", help="Where vectors are cached.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached vectors.")] = False,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Pictures at once.")] = None,
-    jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, envvar="COMICTOOL_JOBS", help="Workers; 0 is one for each core.")] = 0,
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", min=0, envvar="COMICTOOL_JOBS", help="Workers; 0 is one for each core.")
+    ] = 0,
 ) -> Vectors:  # fmt: skip
     """Options of every command that embeds pictures."""
     if cache is not None and no_cache:

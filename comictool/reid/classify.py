@@ -30,8 +30,13 @@ Embed = Callable[[Sequence[Path]], Iterable[EmbeddedBatch]]
 class Enrolled(Protocol):
     """References as they are used here: `references[i]` has the vector `vectors[i]`, (R, D) float32, unit rows."""
 
-    references: Sequence[Reference]
-    vectors: np.ndarray
+    @property
+    def references(self) -> Sequence[Reference]:
+        """The enrolled pictures."""
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """Their vectors."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a gallery looks like: how close the references of each character are, and which characters are near each other."""
+"""What a gallery looks like: how close the references of a character are, and which characters are near."""
 
 from __future__ import annotations
 

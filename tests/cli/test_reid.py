@@ -62,8 +62,8 @@ def test_the_older_command_lines_work(comictool: Run, world: Path) -> None:
     plugin = Path(__file__).parents[2] / "plugins/classic_character"
     ran = comictool(
         "reid", "--plugin-dir", plugin, "--gpu", "-1", "classify", "--enroll-config-fn", "refs.json",
-        "--target-dir", "targets", "--mode", "Any", "--result-dir", "sorted", "--threshold", "none", "--format", "jsonl",
-        COMICTOOL_CACHE="cache",
+        "--target-dir", "targets", "--mode", "Any", "--result-dir", "sorted", "--threshold", "none",
+        "--format", "jsonl", COMICTOOL_CACHE="cache",
     )  # fmt: skip
     assert ran.code == 1, ran.err
     assert "spoilt.png" in ran.err
