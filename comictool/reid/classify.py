@@ -76,8 +76,11 @@ def decide_batch(batch: EmbeddedBatch, enrolled: Enrolled, rules: Rules) -> list
     verdicts: dict[int, Verdict] = {}
     if readable:
         excluded = None
-        if not rules.own_references:
-            excluded = same_group([batch.digests[at] for at in readable], [r.digest for r in enrolled.references])
+        digests = [batch.digests[at] for at in readable]
+        enrolled_digests = [reference.digest for reference in enrolled.references]
+        # Mostly none is a reference; comparing every pair of hashes would then cost more than scoring.
+        if not rules.own_references and not set(enrolled_digests).isdisjoint(digests):
+            excluded = same_group(digests, enrolled_digests)
         labels = [reference.character for reference in enrolled.references]
         scores = score_characters(
             batch.vectors[readable], enrolled.vectors, labels, rules.mode, excluded=excluded, metric=rules.metric
