@@ -21,8 +21,8 @@ from comictool.core.errors import InputError, UsageError
 from comictool.reid.scoring import Excluded, Scores, parse_mode, score_characters
 from comictool.reid.types import Status
 
-TAIL_CHARACTERS = 3.0
-"""The quantile stands alone once the tail beyond it would hold about this many characters times their number."""
+TAIL_CHARACTERS = 5.0
+"""How little the model of the spread counts: its weight is 1 / (this x characters in the tail)."""
 LEAST_SPREAD = 1e-3  # of cosines: identical references must not give a threshold that any rounding passes
 NOBODY = 2.0  # above every cosine and every legacy score: nothing is accepted
 

@@ -17,7 +17,10 @@ NEAR, EXPAND = 20, 6
 LEAST_DENSE = (
     3  # pictures that make a dense group; with 2, chance pairs break characters up (ARI .42 and .14, not .48 and .29)
 )
-MOST_CLUSTERED = 20_000  # every pair is held: 1.6 GB in float32 at this size
+MOST_CLUSTERED = 10_000  # every pair is held, twice: 0.8 GB in float32 at this size
+MOST_GROUPS = (
+    2_000  # cuts that leave more groups are not considered: sums of N x groups would pass the pairs themselves
+)
 Pair = tuple[int, int]
 
 
@@ -89,8 +92,10 @@ def choose_cut(levels: np.ndarray, merges: np.ndarray, groups: np.ndarray, alike
     other one. Groups of one count as 0, so neither all-apart nor all-together wins.
     """
     best, chosen = -np.inf, (float(levels[0]) if len(levels) else 1.0)
-    current = groups.copy()
-    counts = np.bincount(current, minlength=current.max() + 1).astype(np.float64)
+    first = max(0, int(groups.max()) + 1 - MOST_GROUPS)
+    names, current = np.unique(_cut(groups, merges[:first], levels[:first], -np.inf), return_inverse=True)
+    merges, levels = np.searchsorted(names, merges[first:]), levels[first:]
+    counts = np.bincount(current).astype(np.float64)
     sums = np.zeros((len(alike), len(counts)), np.float64)
     for group in range(len(counts)):
         sums[:, group] = alike[:, current == group].sum(axis=1)

@@ -31,7 +31,9 @@ from comictool.reid.scoring import same_group, score_characters, similarity
 # rank-1 falls by .12 and .19 (tests/bench/reid_accuracy.py).
 NEAR, EXPAND = 6, 2
 PROTOTYPES = ("max", "centroid", "knn:3")  # what `choose_mode` compares: nearest, prototype, and between
-MOST_PAIRS = 20_000  # pictures whose pairs are all held for error rates and mAP: 1.6 GB
+MOST_PAIRS = 10_000  # pictures whose pairs are all ranked for mAP: 0.4 GB
+ALL_PAIRS = 2_000  # pictures of which every pair is verified; of more, a million pairs of each kind are drawn
+DRAWN_PAIRS = 1_000_000
 
 
 def page_mask(groups: Sequence[str] | np.ndarray) -> np.ndarray:
@@ -224,7 +226,7 @@ def _pair_shares(
     alike: np.ndarray, names: np.ndarray, mask: np.ndarray, pages: np.ndarray, seed: int
 ) -> dict[str, Share]:
     """Verification of every pair of different pages; intervals by drawing pictures, whose pairs stand together."""
-    left, right = np.triu_indices(len(names), 1)
+    left, right = _pairs(names, seed)
     allowed = ~mask[left, right]
     left, right = left[allowed], right[allowed]
     same = names[left] == names[right]
@@ -232,6 +234,25 @@ def _pair_shares(
         nothing = Share(float("nan"), float("nan"), float("nan"))
         return {"eer": nothing, "fpr_at_fnr": nothing}
     return pair_shares(alike[left, right], same, groups=names[left], seed=seed)
+
+
+def _pairs(names: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of every pair, or of a sample: error rates are shares of same and of different pairs, each by itself."""
+    if len(names) <= ALL_PAIRS:
+        left, right = np.triu_indices(len(names), 1)
+        return left, right
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(names), size=(2, DRAWN_PAIRS))
+    different = drawn[:, names[drawn[0]] != names[drawn[1]]]
+    members = [np.flatnonzero(names == name) for name in np.unique(names)]
+    chances = np.array([len(own) * (len(own) - 1) for own in members], np.float64)
+    same = [np.zeros((2, 0), np.int64)]
+    for own, share in zip(members, chances / max(chances.sum(), 1), strict=True):
+        pairs = own[np.array(np.triu_indices(len(own), 1))]
+        most = max(1, round(share * DRAWN_PAIRS))
+        same.append(pairs if pairs.shape[1] <= most else pairs[:, rng.choice(pairs.shape[1], most, replace=False)])
+    left, right = np.concatenate([different, *same], axis=1)
+    return left, right
 
 
 def pair_shares(

@@ -15,7 +15,7 @@ from comictool.core.errors import UsageError
 from comictool.reid.scoring import blocks, similarity
 
 POWER = 3.0  # Radenovic, Tolias and Chum (2018) weigh neighbours by a power of the cosine; 3 is their value
-MOST_RERANKED = 10_000  # k-reciprocal holds N x N numbers: 0.8 GB at this size
+MOST_RERANKED = 5_000  # k-reciprocal holds six tables of N x N: 0.7 GB at this size
 
 
 @dataclass(frozen=True)

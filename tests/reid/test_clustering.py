@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from comictool.core.errors import InputError, UsageError
+from comictool.reid import clustering
 from comictool.reid.clustering import cluster, group_similarities
 from comictool.reid.metrics import clustering_agreement
 from tests.reid.test_calibration import characters
@@ -81,6 +82,13 @@ def test_everything_forbidden_leaves_everyone_alone() -> None:
     rows, _, _ = characters(7, 2, 3)
     pairs = [(a, b) for a in range(6) for b in range(a)]
     assert cluster(rows, cannot_link=pairs).tolist() == list(range(6))
+
+
+def test_the_cut_of_a_large_set_is_that_of_a_small_one(monkeypatch) -> None:
+    rows, _, _ = characters(9, 6, 10, spread=0.5)
+    whole = cluster(rows)
+    monkeypatch.setattr(clustering, "MOST_GROUPS", 15)
+    assert (cluster(rows) == whole).all()
 
 
 def test_an_unknown_method_is_refused() -> None:

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from comictool.core.errors import InputError, UsageError
+from comictool.plugins.classic import ClassicEncoder
 from comictool.reid import evaluation
 from comictool.reid.evaluation import choose_mode, evaluate, open_set, page_mask, pair_shares
+from tests.bench.character_search import load_crops
+from tests.data import data, needs_data
 from tests.reid.test_calibration import characters
 
 
@@ -95,6 +98,27 @@ def test_pairs_mode() -> None:
     assert pair_shares(scores, same)["eer"].value == 0
     with pytest.raises(InputError, match="0 of different"):
         pair_shares(scores[:2], same[:2])
+
+
+def test_drawn_pairs_give_the_rates_of_all_pairs(monkeypatch) -> None:
+    rows, names, pages = characters(9, 12, 12, spread=1.5)
+    every = evaluate(rows, names, pages, halves=1).figures["eer"].value
+    monkeypatch.setattr(evaluation, "ALL_PAIRS", 10)
+    monkeypatch.setattr(evaluation, "DRAWN_PAIRS", 20_000)
+    assert evaluate(rows, names, pages, halves=1).figures["eer"].value == pytest.approx(every, abs=0.02)
+
+
+@needs_data
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("series", "macro", "precision"), [("alarming_tales", 0.82, 0.68), ("peppercarrot", 0.53, 0.40)]
+)
+def test_drawn_characters_are_found_again(series, macro, precision) -> None:
+    crops = load_crops(data("characters", series))
+    rows = ClassicEncoder("character").embed(crops.images)
+    figures = evaluate(rows, crops.identities, crops.pages, halves=1).figures
+    assert figures["macro_rank1"].value >= macro
+    assert figures["map"].value >= precision
 
 
 def test_masks_of_pages_hold_the_picture_itself() -> None:
