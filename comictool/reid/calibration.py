@@ -23,6 +23,9 @@ from comictool.reid.types import Status
 
 TAIL_CHARACTERS = 5.0
 """How little the model of the spread counts: its weight is 1 / (this x characters in the tail)."""
+# Two or three enrolled of a real comic: prototypes and thresholds by character let through up to five times the rate
+# asked for, the nearest reference with one threshold up to 1.6 times (tests/bench/reid_accuracy.py).
+FEW_CHARACTERS = 8
 LEAST_SPREAD = 1e-3  # of cosines: identical references must not give a threshold that any rounding passes
 NOBODY = 2.0  # above every cosine and every legacy score: nothing is accepted
 
@@ -128,6 +131,9 @@ def calibrate(
     overall = max(own.values()) if own else level
     chosen = parse_mode(mode)
     written = f"{chosen.name}:{chosen.count}" if chosen.name == "knn" else chosen.name
+    notes = [fit.note for fit in fits if fit.note]
+    if len(characters) < FEW_CHARACTERS and (chosen.name != "max" or own):
+        notes.append("with few characters only mode max and one threshold for all kept the rate on real comics")
     return Thresholds(
         far=far,
         mode=written,
@@ -136,7 +142,7 @@ def calibrate(
         per_character=own,
         pictures=sum(fit.pictures for fit in fits),
         characters=len(characters),
-        note="; ".join(dict.fromkeys(fit.note for fit in fits if fit.note)),
+        note="; ".join(dict.fromkeys(notes)),
     )
 
 

@@ -56,6 +56,7 @@ def test_few_characters_make_it_cautious_and_say_so() -> None:
     alike = (rows @ rows.T)[names[:, None] != names[None, :]]
     assert few.overall > alike.max() + 0.02
     assert calibrate(*characters(3, 80, 8)[:2], far=0.1).note == ""
+    assert "only mode max" in calibrate(rows, names, far=0.2, mode="centroid").note
 
 
 def test_background_only_raises_the_threshold() -> None:
