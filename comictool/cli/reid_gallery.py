@@ -170,13 +170,14 @@ def calibrate(
     """
     from comictool.reid.calibration import calibrate
     from comictool.reid.embedding import embed_files
+    from comictool.reid.enrolled import from_gallery
     from comictool.reid.evaluation import choose_mode
     from comictool.reid.gallery import Gallery
     from comictool.reid.pictures import find_pictures
 
     opened = Gallery.open(gallery)
-    if not opened.references:
-        raise InputError(f"{gallery} has no references", hint=f"comictool reid enroll CONFIG -g {gallery}")
+    spec = vectors.spec(loading, opened)
+    from_gallery(opened, spec, **vectors.reading(opened))
     chosen = parse_mode_option(mode)
     labels = opened.found.labels.astype(str)
     if chosen == "auto":
@@ -185,7 +186,7 @@ def calibrate(
     if background:
         with vectors.opened_cache() as cache:
             embedded = embed_files(
-                find_pictures(background), vectors.spec(loading, opened), cache=cache, **vectors.reading(opened),
+                find_pictures(background), spec, cache=cache, **vectors.reading(opened),
                 **vectors.work(), progress=out.progress(),
             )  # fmt: skip
         for path, reason in embedded.errors.items():
@@ -228,6 +229,7 @@ def cluster(
     Example: comictool reid cluster character_images --name-from gallery --sheet groups.html
     """
     from comictool.reid.embedding import embed_files
+    from comictool.reid.enrolled import from_gallery
     from comictool.reid.gallery import Gallery
     from comictool.reid.grouping import group_pictures, write_groups
     from comictool.reid.pictures import find_pictures
@@ -237,9 +239,12 @@ def cluster(
     if not paths:
         raise InputError(f"no pictures in {', '.join(map(str, targets))}")
     gallery = Gallery.open(name_from) if name_from else None
+    spec = vectors.spec(loading, gallery)
+    if gallery is not None:
+        from_gallery(gallery, spec, **vectors.reading(gallery))
     with vectors.opened_cache() as cache:
         embedded = embed_files(
-            paths, vectors.spec(loading, gallery), cache=cache, **vectors.reading(gallery), **vectors.work(),
+            paths, spec, cache=cache, **vectors.reading(gallery), **vectors.work(),
             progress=out.progress(),
         )  # fmt: skip
     groups = group_pictures(embedded, method=method, threshold=threshold, links=links, gallery=gallery)

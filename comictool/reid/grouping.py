@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from comictool.core.errors import InputError
 from comictool.core.files import write_text
 from comictool.reid.calibration import Thresholds, decide
 from comictool.reid.clustering import cluster
@@ -49,7 +48,8 @@ def group_pictures(
     """Group what could be read; members of a group stand together, larger groups first.
 
     Links between crops of one panel are known by their names (`comictool.reid.corpus_links`). A name from a gallery
-    is given to a group whose mean vector reaches the gallery's threshold.
+    is given to a group whose mean vector reaches the gallery's threshold; the gallery has references, and vectors of
+    the same encoder (`comictool.reid.enrolled.from_gallery` checks both).
 
     Raises:
         InputError: links that contradict each other or name no picture.
@@ -74,12 +74,6 @@ def group_pictures(
 
 
 def _names(vectors: np.ndarray, numbers: np.ndarray, gallery: Gallery) -> dict[int, str]:
-    if not gallery.references:
-        raise InputError(
-            f"{gallery.folder} has no references", hint=f"comictool reid enroll CONFIG -g {gallery.folder}"
-        )
-    if gallery.vectors.shape[1] != vectors.shape[1]:
-        raise InputError(f"{gallery.folder} was enrolled with another encoder: {gallery.identity}")
     groups = [int(number) for number in np.unique(numbers) if number >= 0]
     means = np.stack([vectors[numbers == group].mean(axis=0) for group in groups])
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
