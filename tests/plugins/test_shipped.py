@@ -7,7 +7,7 @@ import pytest
 from comictool.plugins import check
 from comictool.plugins.architectures import architecture, architecture_names, find_architecture
 from comictool.plugins.check import check_plugin
-from comictool.plugins.discovery import PluginPlace, shipped_folder, summarise
+from comictool.plugins.discovery import PluginPlace, find_plugin, shipped_folder, summarise
 from comictool.plugins.load import EncoderSpec
 from comictool.plugins.manifest import format_manifest, read_manifest
 
