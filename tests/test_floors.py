@@ -21,7 +21,8 @@ FLOORS: dict[str, set[str]] = {
     "search": {"core", "corpus", "plugins"},
     "report": {"core", "corpus", "plugins"},
     "library": {"core", "corpus", "plugins", "search", "report"},
-    "cli": {"core", "corpus", "plugins", "training", "search", "report", "library"},
+    "reid": {"core", "corpus", "plugins", "report"},
+    "cli": {"core", "corpus", "plugins", "training", "search", "report", "library", "reid"},
 }
 LIGHT = ("cli", "core")  # rooms where nothing heavy is imported at module level
 HEAVY = {

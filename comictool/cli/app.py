@@ -30,9 +30,10 @@ EXIT_CODES = (
 class LazyGroup(TyperGroup):
     """A command group that knows its commands from the table and imports one only to run it."""
 
-    def __init__(self, table: dict[str, Any], **attributes: Any) -> None:
+    def __init__(self, table: dict[str, Any], *, carried: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__(rich_markup_mode=None, **attributes)
         self._table = table
+        self._carried = carried
         self._stubs_will_do = False
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -43,7 +44,7 @@ class LazyGroup(TyperGroup):
         if entry is None:
             return None
         if isinstance(entry, Group):
-            return LazyGroup(entry.commands, name=cmd_name, help=entry.summary)
+            return LazyGroup(entry.commands, carried=entry.carried, name=cmd_name, help=entry.summary)
         if self._stubs_will_do:
             return TyperCommand(cmd_name, help=entry.summary)
         return load_command(cmd_name, entry)
@@ -51,7 +52,14 @@ class LazyGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args and not ctx.resilient_parsing:
             args = ["--help"]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, self._carry(args))
+
+    def _carry(self, args: list[str]) -> list[str]:
+        """Options that may stand before the command's name, moved behind it."""
+        count = 0
+        while count < len(args) and args[count].partition("=")[0] in self._carried:
+            count += 1 if "=" in args[count] else 2
+        return [*args[count : count + 1], *args[:count], *args[count + 1 :]]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -32,12 +32,13 @@ def list_(plugin_dir: PluginFolders = None, *, out: Output) -> int:
         {
             "name": p.name, "kind": p.kind, "dimension": p.dimension, "licence": p.licence,
             "code": "" if p.problem else trust[p.trusted],
+            "weights": "needs weights" if p.needs_weights else "",
             "where": p.where, "title": p.title, "version": p.version, "architecture": p.architecture,
             "directory": str(p.directory), "problem": p.problem or None,
         }
         for p in plugins
     ]  # fmt: skip
-    out.rows(rows, ["name", "kind", "dimension", "licence", "code", "where", "title"])
+    out.rows(rows, ["name", "kind", "dimension", "licence", "code", "weights", "where", "title"])
     broken = [p for p in plugins if p.problem]
     for p in broken:
         out.warn(f"{p.name}: {p.problem}")
@@ -116,19 +117,32 @@ def convert(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint: .pt, .pth, .mdl, .ckpt, .safetensors.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; beside it by default.")] = None,
     key: Annotated[str, typer.Option("--key", help="Which part, when it holds several, for example state_dict.")] = "",
+    plugin: Annotated[
+        str, typer.Option("--for", metavar="PLUGIN", help="Make -o FOLDER a plugin like this one, with these weights.")
+    ] = "",
+    plugin_dir: PluginFolders = None,
     force: Force = False,
     *,
     out: Output,
 ) -> int:
     """Turn a checkpoint into safetensors without running anything in it.
 
-    Only tensors are taken; every other object in the file is left behind and named, never built.
+    Only tensors are taken; every other object in the file is left behind and named, never built. With --for, the
+    result is a whole plugin: the manifest of a plugin that needs weights, and these weights.
 
-    Example: comictool plugins convert old.pth -o model.safetensors
+    Example: comictool plugins convert res18_0222.mdl --for res18_single -o ~/plugins/res18_single
     """
     from comictool.plugins.convert import convert_checkpoint
 
-    done = convert_checkpoint(source, output, key=key, force=force)
+    if plugin:
+        from comictool.core.errors import UsageError
+        from comictool.plugins.completing import complete_plugin
+
+        if output is None:
+            raise UsageError("--for needs a folder to write the plugin into", hint=f"-o {plugin}")
+        done = complete_plugin(source, plugin, output, plugin_dirs=plugin_dir or [], key=key, force=force)
+    else:
+        done = convert_checkpoint(source, output, key=key, force=force)
     facts = {"output": str(done.output), "sha256": done.sha256, "tensors": done.tensors}
     out.record({**facts, "left_behind": list(done.left_behind)})
     if done.left_behind:

@@ -25,6 +25,8 @@ class Group:
     summary: str
     commands: dict[str, Command | Group]
     section: str = "Commands"
+    carried: tuple[str, ...] = ()
+    """Options with a value that may also stand before the command's name; they are handed to the command."""
 
 
 TRAINING = "Make training sets"
@@ -92,6 +94,37 @@ COMMANDS: dict[str, Command | Group] = {
     "embed": Command("embed:embed", "Turn panels and pages of a corpus into vectors.", LIBRARY),
     "merge": Command("embed:merge", "Join the stores that `embed --shard` wrote.", LIBRARY),
     "query": Command("query:query", "Find the panels or pages most like a picture or an id.", LIBRARY),
+    "reid": Group(
+        "Tell which character is drawn, by reference pictures.",
+        {
+            "similarity": Command("reid:similarity", "Say how alike the characters of two or more pictures are."),
+            "enroll": Command("reid_gallery:enroll", "Add reference pictures of characters to a gallery."),
+            "gallery": Group(
+                "Look into a gallery, check it, join several.",
+                {
+                    "info": Command(
+                        "reid_gallery:gallery_info",
+                        "Count what a gallery holds, and how far its characters are apart.",
+                    ),
+                    "list": Command("reid_gallery:gallery_list", "List every reference of a gallery."),
+                    "verify": Command("reid_gallery:gallery_verify", "Find what is wrong in a gallery."),
+                    "merge": Command("reid_gallery:gallery_merge", "Add the references of other galleries to one."),
+                },
+            ),
+            "calibrate": Command("reid_gallery:calibrate", "Fit the score from which a picture is given a name."),
+            "classify": Command(
+                "reid:classify", "Say which enrolled character each picture shows, and sort the files."
+            ),
+            "undo": Command("reid:undo", "Take back what `reid classify` did with files."),
+            "cluster": Command("reid_gallery:cluster", "Group pictures by character, without references."),
+            "evaluate": Command(
+                "reid_gallery:evaluate",
+                "Measure how well characters are told apart, on labelled pictures.",
+            ),
+        },
+        LIBRARY,
+        carried=("--plugin-dir", "--plugin-name", "--plugin", "--gpu"),
+    ),
     "plugins": Group(
         "List, inspect, check and trust model plugins.",
         {

@@ -41,7 +41,10 @@ class PluginPlace:
 
 @dataclass(frozen=True)
 class PluginSummary:
-    """One line of `comictool plugins list`. `trusted` is None when the plugin runs no code of its own."""
+    """One line of `comictool plugins list`.
+
+    `trusted` is None when the plugin runs no code of its own; `needs_weights` when it works once the user brings some.
+    """
 
     name: str
     kind: str
@@ -54,6 +57,7 @@ class PluginSummary:
     licence: str = ""
     trusted: bool | None = None
     problem: str = ""
+    needs_weights: bool = False
 
 
 def shipped_folder() -> Path:
@@ -213,7 +217,18 @@ def _summary_of(place: PluginPlace, manifest: Manifest) -> PluginSummary:
         licence=manifest.licence,
         trusted=trusted,
         problem=too_old_for(manifest),
+        needs_weights=_needs_weights(manifest),
     )
+
+
+def _needs_weights(manifest: Manifest) -> bool:
+    """Whether loading asks for `--weights FILE`: an architecture with weights, and none in the directory."""
+    from comictool.plugins.architectures import architecture_names, find_architecture
+
+    if manifest.weights is not None or manifest.runs_code or manifest.kind != "encoder":
+        return False
+    name = manifest.architecture
+    return find_architecture(name).heavy if name in architecture_names() else name.startswith(TIMM)
 
 
 def too_old_for(manifest: Manifest) -> str:

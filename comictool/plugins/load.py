@@ -190,7 +190,8 @@ def _check_weights_named(spec: EncoderSpec, place: PluginPlace, manifest: Manife
     if manifest.weights is None and spec.weights is None and not spec.random_weights:
         raise InputError(
             f"{place.directory / MANIFEST_NAME}: [weights] is missing; {manifest.architecture} needs weights",
-            hint="give them with --weights FILE",
+            hint="give them with --weights FILE, or make a plugin with its weights, once:  "
+            f"comictool plugins convert FILE --for {place.name} -o FOLDER",
         )
 
 

@@ -131,7 +131,16 @@ def test_the_shipped_folder_of_an_installed_package(tmp_path: Path, monkeypatch:
 
 
 def test_completion_never_fails(folder: Path) -> None:
-    assert names_for_completion([folder]) == ["broken", "coded", "good", "older", "classic", "timm:"]
+    assert names_for_completion([folder]) == [
+        "broken",
+        "coded",
+        "good",
+        "older",
+        "classic",
+        "classic_character",
+        "res18_single",
+        "timm:",
+    ]
     assert names_for_completion([folder / "absent"]) == ["timm:"]
 
 

@@ -1,0 +1,62 @@
+"""Which identity an encoder will have, known before it is loaded.
+
+Cached vectors are kept under this identity, so that a run in which everything is cached imports no torch.
+"""
+
+from __future__ import annotations
+
+from comictool.plugins.architectures import find_architecture
+from comictool.plugins.discovery import find_plugin
+from comictool.plugins.encoder import NO_WEIGHTS, identity_of
+from comictool.plugins.load import EncoderSpec
+from comictool.plugins.manifest import read_manifest
+from comictool.plugins.names import TIMM
+from comictool.plugins.trust import hash_file, require_trust
+
+
+def known_identity(spec: EncoderSpec) -> str | None:
+    """The `identity` of the encoder that a spec describes, without loading it.
+
+    Weights named by a manifest are identified by the hash written there (checked at every load); weights given
+    besides are hashed now. Code is never run, but has to be trusted already, as for loading.
+
+    Returns:
+        None when only loading tells: untrained weights, `timm:NAME` (its preparation comes from timm), and plugins
+        that cannot be loaded as the spec stands.
+
+    Raises:
+        UsageError: no such plugin, or code without trust.
+        InputError: not found, or a damaged manifest.
+    """
+    if spec.name_or_path.startswith(TIMM) or spec.random_weights:
+        return None
+    if spec.weights is not None and not spec.weights.is_file():
+        return None
+    place = find_plugin(spec.name_or_path, spec.plugin_dirs)
+    if place.legacy:
+        from comictool.plugins.legacy import legacy_manifest
+
+        files = require_trust(place.directory, ["main.py"], trust=spec.trust)
+        return identity_of(legacy_manifest(place.name), files.digest) if spec.weights is None else None
+    manifest = read_manifest(place.directory)
+    if manifest.kind != "encoder":
+        return None
+    if manifest.runs_code:
+        files = require_trust(place.directory, ["model.py"], trust=spec.trust)
+        return identity_of(manifest, files.digest if spec.weights is None else hash_file(spec.weights))
+    if not find_architecture(manifest.architecture).heavy:
+        return identity_of(manifest, NO_WEIGHTS) if spec.weights is None else None
+    if spec.weights is not None:
+        return identity_of(manifest, hash_file(spec.weights))
+    return identity_of(manifest, manifest.weights.sha256) if manifest.weights is not None else None
+
+
+def needs_torch(spec: EncoderSpec) -> bool:
+    """Whether the encoder computes with torch in the main process; light ones may run in worker processes."""
+    if spec.name_or_path.startswith(TIMM):
+        return True
+    place = find_plugin(spec.name_or_path, spec.plugin_dirs)
+    if place.legacy:
+        return True
+    manifest = read_manifest(place.directory)
+    return manifest.runs_code or find_architecture(manifest.architecture).heavy

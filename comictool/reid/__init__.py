@@ -1,0 +1,1 @@
+"""Re-identification: which enrolled character a picture shows."""

@@ -1,0 +1,159 @@
+"""Reading which pictures show which character: a JSON file, or a folder with a folder for each character."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from comictool.core.errors import InputError, UsageError
+from comictool.corpus.names import natural_key, safe_component
+from comictool.reid.pictures import find_pictures
+
+MAX_BYTES = 64 * 1024 * 1024  # ten thousand characters with a hundred listed pictures each are about 50 MB
+MAX_NAME = 1000  # characters; longer than any name, short enough to print
+
+Config = dict[str, list[Path]]
+
+
+def read_config(source: Path) -> Config:
+    """Characters and the folders or files that hold their reference pictures, in the order given.
+
+    A file holds `{"name": "folder"}`, `{"name": ["folder", ...]}`, or a list of such pairs `[["name", "folder"], ...]`
+    (as a table of the older program saves it). Paths are taken from the file's own folder. A folder instead of a file
+    means one character for each folder in it, named like it.
+
+    Names stay as they are: labels, whatever they look like; `folder_names` makes folder names of them. They may not
+    be empty or hold control characters, since no list could show them.
+
+    Raises:
+        InputError: missing, not JSON, not of this form, a name twice, or a folder that does not exist; the message
+            names the character.
+    """
+    if source.is_dir():
+        return _from_folders(source)
+    return _from_pairs(_pairs(source), source)
+
+
+def _from_folders(source: Path) -> Config:
+    folders = [entry for entry in source.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    if not folders:
+        raise InputError(
+            f"{source} has no folders in it", hint="put the references of each character into a folder of its name"
+        )
+    folders.sort(key=lambda folder: natural_key(folder.name))
+    return {_checked_name(folder.name, source): [folder] for folder in folders}
+
+
+def _pairs(source: Path) -> list[tuple[Any, Any]]:
+    try:
+        size = source.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(f"{source} has {size:,} bytes, more than the {MAX_BYTES:,} a configuration may have")
+        text = source.read_bytes().decode("utf-8-sig")  # editors on Windows like to put a mark in front
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source} is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
+    try:
+        value = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source} is not valid JSON: {error}") from error
+    if isinstance(value, _Pairs):
+        return list(value)
+    if isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value):
+        return [(item[0], item[1]) for item in value]
+    raise InputError(
+        f"{source} is neither an object nor a list of pairs", hint='write {"name": "folder", "other name": "folder"}'
+    )
+
+
+class _Pairs(tuple[tuple[str, Any], ...]):
+    """A JSON object with all its keys, also those that occur twice."""
+
+
+def _from_pairs(pairs: list[tuple[Any, Any]], source: Path) -> Config:
+    config: Config = {}
+    for name, places in pairs:
+        character = _checked_name(name, source)
+        if character in config:
+            raise InputError(
+                f"{source}: the character {character!r} occurs twice", hint=f'write {{"{character}": ["A", "B"]}}'
+            )
+        config[character] = [_place(place, character, source) for place in _listed(places)]
+        if not config[character]:
+            raise InputError(f"{source}: the character {character!r} has no folder")
+    if not config:
+        raise InputError(f"{source} names no character")
+    return config
+
+
+def _listed(places: Any) -> list[Any]:
+    return list(places) if isinstance(places, list) else [places]
+
+
+def _place(place: Any, character: str, source: Path) -> Path:
+    if not isinstance(place, str) or not place or "\x00" in place:
+        raise InputError(f"{source}: the folder of {character!r} is {place!r:.100}, not a text")
+    path = source.parent / Path(place).expanduser()
+    try:
+        exists = path.exists()
+    except OSError:  # a component that is too long
+        exists = False
+    if not exists:
+        raise InputError(
+            f"{source}: the folder of {character!r}, {place:.300}, does not exist",
+            cause=f"it would be {path!s:.500}: paths are taken from the file's own folder",
+        )
+    return path
+
+
+def _checked_name(name: Any, source: Path) -> str:
+    if not isinstance(name, str):
+        raise InputError(f"{source}: a character's name is {name!r:.100}, not a text")
+    if not name.strip():
+        raise InputError(f"{source}: a character's name is empty")
+    if len(name) > MAX_NAME:
+        raise InputError(
+            f"{source}: the name {name[:60]!r}... has {len(name):,} characters, at most {MAX_NAME:,} may be"
+        )
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        raise InputError(f"{source}: the name {name!a:.200} holds control characters or is no valid text")
+    return name
+
+
+def folder_names(characters: list[str]) -> dict[str, str]:
+    """A folder name for each character, safe on every system.
+
+    Raises:
+        UsageError: two characters would share a folder (also where upper and lower case are the same).
+    """
+    owners: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for character in characters:
+        folder = safe_component(character)
+        key = unicodedata.normalize("NFKC", folder).casefold()
+        if key in owners:
+            raise UsageError(
+                f"the characters {owners[key]!r} and {character!r} would both be sorted into the folder {folder!r}",
+                hint="rename one of them in the configuration",
+            )
+        owners[key] = character
+        names[character] = folder
+    return names
+
+
+def reference_pictures(config: Config, problems: list[str] | None = None) -> dict[str, list[Path]]:
+    """The pictures of each character, sorted naturally.
+
+    Raises:
+        InputError: a character without any.
+    """
+    pictures: dict[str, list[Path]] = {}
+    for character, places in config.items():
+        pictures[character] = find_pictures(places, problems)
+        if not pictures[character]:
+            shown = ", ".join(str(place) for place in places[:3])
+            raise InputError(f"there are no pictures of {character!r} in {shown:.500}")
+    return pictures

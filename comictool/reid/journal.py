@@ -1,0 +1,209 @@
+"""The journal of a sorting run: one line before each file action, so that `undo` restores exactly, even after SIGKILL.
+
+It lies in the result folder, as `.reid/journal-0001.jsonl`: a head, one line a picture with its whole record (written
+before the file is touched), lines for actions that failed, and a last line when the run has ended. A line that was cut
+off by a kill describes an action that was not begun.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from comictool.core.errors import InputError
+from comictool.core.ledger import Ledger
+
+FOLDER = ".reid"  # `safe_component` strips leading dots, so no character can be called this
+REPLACED = f"{FOLDER}/replaced"  # where files wait that were overwritten
+KIND = "comictool reid journal"
+VERSION = 1
+_NAME = re.compile(r"journal-(\d{4,9})\.jsonl")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is done with one picture. Paths below the result folder are relative to it, with forward slashes.
+
+    Attributes:
+        number: counts within the journal.
+        action: none, copy, move, symlink or hardlink.
+        source: absolute path of the picture.
+        destination: where it goes; None when it stays.
+        staged: temporary file beside the destination; it goes when the action is finished or undone.
+        replaced: where the file went that was at the destination before; None when there was none.
+        folders: folders made for it, outermost first.
+        digest: content hash of the picture.
+        record: the decision, as it is written on standard output.
+    """
+
+    number: int
+    action: str
+    source: str
+    destination: str | None
+    staged: str | None = None
+    replaced: str | None = None
+    folders: tuple[str, ...] = ()
+    digest: str = ""
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Contents:
+    """A journal as read. `failed` has the numbers of the entries whose action failed, with the reason."""
+
+    path: Path
+    stamp: str
+    made_root: bool
+    entries: list[Entry]
+    failed: dict[int, str]
+    finished: bool
+
+
+class Journal:
+    """A journal that is being written. Use `begin` or `go_on` inside `holding`."""
+
+    def __init__(self, path: Path, stream: BinaryIO, last: int) -> None:
+        self.path = path
+        self._stream = stream
+        self.last = last
+
+    @classmethod
+    def begin(cls, root: Path, stamp: str, *, made_root: bool) -> Journal:
+        """Start the next journal of a result folder. `stamp` covers everything that decides what the run does."""
+        numbers = [int(match[1]) for file in _journals(root) if (match := _NAME.fullmatch(file.name))]
+        path = root / FOLDER / f"journal-{max(numbers, default=0) + 1:04d}.jsonl"
+        journal = cls(path, open(path, "xb"), 0)  # noqa: SIM115 - closed by `close`
+        journal._line({"kind": KIND, "version": VERSION, "stamp": stamp, "made_root": made_root})
+        return journal
+
+    @classmethod
+    def go_on(cls, contents: Contents) -> Journal:
+        """Continue a journal whose run was killed; a line that was cut off goes."""
+        data = contents.path.read_bytes()
+        with open(contents.path, "r+b") as stream:
+            stream.truncate(data.rfind(b"\n") + 1)
+        return cls(contents.path, open(contents.path, "ab"), max((e.number for e in contents.entries), default=0))
+
+    def write(self, entry: Entry) -> None:
+        """Note an action before it is begun; it is with the operating system when this returns."""
+        self._line(asdict(entry))
+        self.last = entry.number
+
+    def fail(self, number: int, reason: str) -> None:
+        """Note that an action could not be done; nothing of it remains."""
+        self._line({"failed": number, "reason": reason})
+
+    def close(self, *, finished: bool) -> None:
+        """End writing; `finished` when every picture of the run has its line."""
+        if finished:
+            self._line({"finished": True})
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+
+    def _line(self, value: Mapping[str, Any]) -> None:
+        self._stream.write(
+            json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str).encode("ascii") + b"\n"
+        )
+        self._stream.flush()
+
+
+@contextmanager
+def holding(root: Path) -> Iterator[None]:
+    """Keep other processes from sorting into or undoing in the same folder.
+
+    Raises:
+        InputError: another one is at it.
+    """
+    with Ledger(root / FOLDER, "lock").writing():
+        yield
+
+
+def unfinished(root: Path, stamp: str) -> Contents | None:
+    """The newest journal of a folder, when its run did the same as this one and has not ended."""
+    files = _journals(root)
+    if not files:
+        return None
+    contents = read_journal(files[-1])
+    return contents if contents.stamp == stamp and not contents.finished else None
+
+
+def all_contents(root: Path) -> list[Contents]:
+    """Every journal of a result folder, oldest first."""
+    return [read_journal(file) for file in _journals(root)]
+
+
+def newest(place: Path) -> Path:
+    """The journal that a user means: the file itself, or the newest of a result folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    if place.is_file():
+        return place
+    files = _journals(place)
+    if not files:
+        raise InputError(f"there is no journal in {place}", cause="nothing was sorted there, or all of it was undone")
+    return files[-1]
+
+
+def read_journal(path: Path) -> Contents:
+    """Read a journal and check every path in it.
+
+    Raises:
+        InputError: not a journal, damaged before its last line, or naming a path outside its result folder.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    del lines[-1]  # empty, or cut off by a kill
+    try:
+        values = [json.loads(line) for line in lines]
+        head = values[0]
+        if head["kind"] != KIND or head["version"] != VERSION:
+            raise InputError(f"{path} is not a journal of `comictool reid classify`")
+        contents = Contents(path, str(head["stamp"]), head["made_root"] is True, [], {}, False)
+        for value in values[1:]:
+            if "finished" in value:
+                contents.finished = True
+            elif "failed" in value:
+                contents.failed[int(value["failed"])] = str(value["reason"])
+            else:
+                contents.entries.append(_entry(value))
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is not a journal of `comictool reid classify`, or it is damaged") from error
+    for entry in contents.entries:
+        _check(path, entry)
+    return contents
+
+
+def _entry(value: dict[str, Any]) -> Entry:
+    entry = Entry(**{**value, "folders": tuple(value["folders"])})
+    texts = [entry.action, entry.source, entry.digest, *entry.folders]
+    texts += [text for text in (entry.destination, entry.staged, entry.replaced) if text is not None]
+    if not all(isinstance(text, str) and "\0" not in text for text in texts) or not isinstance(entry.number, int):
+        raise ValueError("wrong types")
+    if not isinstance(entry.record, dict):
+        raise ValueError("wrong types")
+    return entry
+
+
+def _check(path: Path, entry: Entry) -> None:
+    inner = [text for text in (entry.destination, entry.staged, entry.replaced, *entry.folders) if text is not None]
+    if any(PurePosixPath(text).is_absolute() or ".." in PurePosixPath(text).parts for text in inner):
+        raise InputError(f"{path} names a path outside the result folder; it was not written by this program")
+
+
+def _journals(root: Path) -> list[Path]:
+    folder = root / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(
+        (folder / name for name in os.listdir(folder) if _NAME.fullmatch(name)), key=lambda f: (len(f.name), f.name)
+    )

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.reid.sorting import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """One reference of each of two characters, and targets of every status."""
+    world = World(tmp_path)
+    world.enrol("hero", "hero 1 stranger .05")
+    world.enrol("villain", "villain 1 stranger .05")
+    world.target("a/one.png", "hero 1 villain .1")
+    world.target("b/one.png", "hero 1 villain .2")
+    world.target("c/deep/er/two.png", "villain 1 hero .1")
+    world.target("nobody.png", "stranger 1 hero .2")
+    world.target("spoilt.png", "bad")
+    return world

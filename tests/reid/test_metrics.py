@@ -1,0 +1,181 @@
+"""Figures against scikit-learn, pytorch-metric-learning and explicit loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from comictool.core.errors import InputError
+from comictool.reid.intervals import bootstrap, wilson
+from comictool.reid.metrics import (
+    clustering_agreement,
+    confusion,
+    detection_at,
+    equal_error_rate,
+    error_rates,
+    false_positives_at,
+    macro,
+    retrieval,
+)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+def test_retrieval_is_what_a_loop_counts(rng) -> None:
+    labels = rng.integers(0, 5, 40).astype(str)
+    pages = rng.integers(0, 12, 40)
+    scores = rng.normal(size=(40, 40)).round(1)  # rounded: with ties
+    excluded = pages[:, None] == pages[None, :]
+    found = retrieval(scores, labels, labels, excluded)
+    place, precision, at_r, asked = [], [], [], []
+    for query in range(40):
+        order = sorted((i for i in range(40) if not excluded[query, i]), key=lambda i: (-scores[query, i], i))
+        right = [labels[i] == labels[query] for i in order]
+        if not any(right):
+            continue
+        hits = [sum(right[: n + 1]) / (n + 1) for n in range(len(right)) if right[n]]
+        asked.append(query)
+        place.append(right.index(True) + 1)
+        precision.append(sum(hits) / len(hits))
+        at_r.append(sum(hits[: sum(right[: sum(right)])]) / sum(right))
+    assert found.answered.tolist() == asked
+    assert found.place.tolist() == place
+    assert found.precision == pytest.approx(precision)
+    assert found.at_r == pytest.approx(at_r)
+    assert found.rank(5) == pytest.approx(np.mean(np.array(place) <= 5))
+    by_character = [np.mean([p <= 1 for p, q in zip(place, asked, strict=True) if labels[q] == c]) for c in set(labels)]
+    assert found.macro_rank(1) == pytest.approx(np.mean(by_character))
+
+
+def test_average_precision_is_that_of_scikit_learn(rng) -> None:
+    from sklearn.metrics import average_precision_score
+
+    labels = rng.integers(0, 3, 30).astype(str)
+    scores = rng.normal(size=(30, 30))
+    found = retrieval(scores, labels, labels, np.eye(30, dtype=bool))
+    for query, precision in zip(found.answered, found.precision, strict=True):
+        others = np.arange(30) != query
+        assert precision == pytest.approx(
+            average_precision_score(labels[others] == labels[query], scores[query, others])
+        )
+
+
+def test_map_at_r_is_that_of_pytorch_metric_learning(rng) -> None:
+    pytest.importorskip("torch")
+    accuracy = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
+    torch = pytest.importorskip("torch")
+    labels = rng.integers(0, 4, 32)
+    rows = rng.normal(size=(32, 8)).astype(np.float32) + labels[:, None]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def nearest(query, k, reference, together):
+        order = torch.argsort(-(query @ reference.T).masked_fill(torch.eye(32, dtype=bool), -9), dim=1)[:, :k]
+        return None, order
+
+    calculator = accuracy.AccuracyCalculator(
+        include=("mean_average_precision_at_r", "precision_at_1"), k=31, knn_func=nearest, device=torch.device("cpu")
+    )
+    theirs = calculator.get_accuracy(torch.from_numpy(rows), torch.from_numpy(labels))
+    ours = retrieval(rows @ rows.T, labels.astype(str), labels.astype(str), np.eye(32, dtype=bool))
+    assert ours.mean_at_r == pytest.approx(theirs["mean_average_precision_at_r"], abs=1e-6)
+    assert ours.rank(1) == pytest.approx(theirs["precision_at_1"], abs=1e-6)
+
+
+def test_more_than_256_characters_do_not_wrap() -> None:
+    labels = np.arange(300).repeat(2).astype(str)
+    scores = np.equal.outer(labels, labels).astype(float)
+    assert retrieval(scores, labels, labels, np.eye(600, dtype=bool)).rank(1) == 1
+    assert len(confusion(labels.tolist(), labels.tolist())[0]) == 301
+
+
+def test_error_rates_are_those_of_scikit_learn(rng) -> None:
+    from sklearn.metrics import roc_curve
+
+    same = rng.random(500) < 0.3
+    scores = (rng.normal(size=500) + same).round(1)
+    rates = error_rates(scores, same)
+    false, true, thresholds = roc_curve(same, scores, drop_intermediate=False)
+    assert rates.false_positive == pytest.approx(false)
+    assert 1 - rates.false_negative == pytest.approx(true)
+    assert rates.thresholds[1:] == pytest.approx(thresholds[1:])
+
+
+def test_equal_error_rate_of_two_known_distributions(rng) -> None:
+    # Two normal distributions 2 apart cross at 1: the rate is the tail of one beyond one deviation.
+    scores = np.concatenate([rng.normal(0, 1, 60_000), rng.normal(2, 1, 60_000)])
+    same = np.arange(120_000) >= 60_000
+    assert equal_error_rate(scores, same) == pytest.approx(0.15866, abs=0.004)
+    assert false_positives_at(scores, same, 0.15866) == pytest.approx(0.15866, abs=0.006)
+
+
+def test_extremes_of_pairs() -> None:
+    assert equal_error_rate(np.array([0.1, 0.9]), np.array([False, True])) == 0
+    assert equal_error_rate(np.array([0.9, 0.1]), np.array([False, True])) == 1
+    assert equal_error_rate(np.array([0.5, 0.5]), np.array([False, True])) == 0.5
+    assert false_positives_at(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), 0.0) == 1
+    assert false_positives_at(np.array([0.9, 0.8, 0.7]), np.array([True, False, True]), 0.5) == 0
+    with pytest.raises(InputError, match="0 pairs of the same"):
+        equal_error_rate(np.array([1.0]), np.array([False]))
+    with pytest.raises(InputError, match="finite"):
+        equal_error_rate(np.array([1.0, np.nan]), np.array([False, True]))
+
+
+def test_detection_never_accepts_more_strangers_than_allowed(rng) -> None:
+    for _ in range(50):
+        unknown, known = rng.normal(size=37).round(1), rng.normal(1, 1, 20).round(1)
+        right = rng.random(20) < 0.8
+        for far in (0.0, 0.05, 0.3, 1.0):
+            rate, threshold = detection_at(known, right, unknown, far)
+            assert np.mean(unknown >= threshold) <= far
+            # No lower threshold that still keeps the rate finds more: tried at every score there is.
+            allowed = [t for t in (*unknown, *known) if np.mean(unknown >= t) <= far]
+            assert rate >= max((float(np.mean(right & (known >= t))) for t in allowed), default=0) - 1e-12
+
+
+def test_confusion_counts_no_answer_last() -> None:
+    names, counts = confusion(["a", "b", "b"], ["a", None, "c"])
+    assert names == ["a", "b", "c", ""]
+    assert counts.tolist() == [[1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_noise_is_not_one_cluster() -> None:
+    alone = clustering_agreement(["a", "a", "b", "b"], np.array([-1, -1, -1, -1]))
+    assert alone["ari"] == 0
+    assert clustering_agreement(["a", "a", "b"], np.array([5, 5, 2]))["ari"] == 1
+
+
+def test_macro_weighs_characters_alike() -> None:
+    assert macro(np.array([True] * 9 + [False]), np.array(["a"] * 9 + ["b"])) == 0.5
+    assert math.isnan(macro(np.zeros(0, bool), np.zeros(0, str)))
+
+
+def test_wilson_is_the_published_interval() -> None:
+    # Newcombe (1998), table I: 81 of 263 is .2553 to .3662, 0 of 20 is 0 to .1611.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0, 0.1611), abs=1e-4)
+    assert wilson(0, 0) == (0, 1)
+
+
+def test_bootstrap_covers_and_repeats(rng) -> None:
+    values = rng.normal(size=400)
+    low, high = bootstrap(400, lambda chosen: float(values[chosen].mean()))
+    expected = 1.96 * values.std() / 20
+    assert (high - low) / 2 == pytest.approx(expected, rel=0.15)
+    assert (low, high) == bootstrap(400, lambda chosen: float(values[chosen].mean()))
+
+
+def test_bootstrap_by_groups_is_wider_for_dependent_items(rng) -> None:
+    values = rng.normal(size=20).repeat(20)
+    groups = np.arange(20).repeat(20).astype(str)
+
+    def mean(chosen: np.ndarray) -> float:
+        return float(values[chosen].mean())
+
+    alone, together = bootstrap(400, mean), bootstrap(400, mean, groups=groups)
+    assert together[1] - together[0] > 3 * (alone[1] - alone[0])
+    assert all(math.isnan(v) for v in bootstrap(0, mean))
