@@ -168,7 +168,7 @@ def calibrate(
 
     Example: comictool reid calibrate -g gallery --far 0.01
     """
-    from comictool.reid.calibration import calibrate
+    from comictool.reid.calibration import FEW_CHARACTERS, calibrate
     from comictool.reid.embedding import embed_files
     from comictool.reid.enrolled import from_gallery
     from comictool.reid.evaluation import choose_mode
@@ -180,7 +180,9 @@ def calibrate(
     from_gallery(opened, spec, **vectors.reading(opened))
     chosen = parse_mode_option(mode)
     labels = opened.found.labels.astype(str)
-    if chosen == "auto":
+    if chosen == "auto" and len(set(labels)) < FEW_CHARACTERS:
+        chosen = "max"  # with few characters only its thresholds keep what they promise
+    elif chosen == "auto":
         chosen, _ = choose_mode(opened.vectors, labels, [r.digest for r in opened.references])
     others, failed = None, 0
     if background:
@@ -265,7 +267,7 @@ def evaluate(
     ] = None,
     pairs: Annotated[Path | None, typer.Option("--pairs", help="CSV with a, b, same: only pairs are judged.")] = None,
     mode: Mode = "max",
-    rerank: Annotated[bool, typer.Option("--rerank", help="Rank by k-reciprocal neighbours.")] = False,
+    rerank: Annotated[bool, typer.Option("--rerank/--no-rerank", help="Rank by k-reciprocal neighbours.")] = True,
     gallery: OptionalGallery = None,
     seed: Seed = 0,
     *,
