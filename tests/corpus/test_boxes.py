@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from comictool.corpus.boxes import area, iou, share_inside, shared_area
 
 SIDE = 24
-Sides = st.tuples(st.integers(0, SIDE), st.integers(0, SIDE), st.integers(0, SIDE), st.integers(0, SIDE))
-boxes = Sides.filter(lambda box: box[0] < box[2] and box[1] < box[3])
+spans = st.integers(0, SIDE - 1).flatmap(lambda start: st.tuples(st.just(start), st.integers(start + 1, SIDE)))
+boxes = st.tuples(spans, spans).map(lambda both: (both[0][0], both[1][0], both[0][1], both[1][1]))
 
 
 def pixels(box: tuple[int, int, int, int]) -> np.ndarray:
