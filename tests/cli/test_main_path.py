@@ -127,9 +127,11 @@ def test_import_reports_per_item_and_quiet_still_names_errors(comictool: Run, tm
     ran = comictool("data", "import", tmp_path / "bad.cbz", "-o", tmp_path / "corpus", "-q")
     assert ran.code == 3
     assert "bad.cbz" in ran.err
-    missing = comictool("data", "import", tmp_path / "nowhere", "-o", tmp_path / "corpus")
-    assert missing.code == 3
-    assert "nowhere" in missing.err
+    for command in (["data", "import"], ["index"]):
+        missing = comictool(*command, tmp_path / "nowhere", "-o", tmp_path / "new")
+        assert missing.code == 3
+        assert "nowhere" in missing.err
+        assert not (tmp_path / "new").exists()
 
 
 def test_dry_run_writes_nothing(comictool: Run, library: Path, tmp_path: Path) -> None:
