@@ -63,3 +63,8 @@ def test_names_that_differ_only_in_case_or_after_the_cut_are_told_apart() -> Non
     names = distinct_names(plain)
     assert names["a"] == "Alpha"
     assert len({name.casefold() for name in names.values()}) == len(plain)
+
+
+def test_punctuation_comes_first_and_copies_after_their_original() -> None:
+    names = ["!first.jpg", "_second.jpg", "00.jpg", "cover.jpg", "cover2.jpg"]
+    assert sorted(names[::-1], key=natural_key) == names
