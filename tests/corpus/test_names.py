@@ -67,4 +67,5 @@ def test_names_that_differ_only_in_case_or_after_the_cut_are_told_apart() -> Non
 
 def test_punctuation_comes_first_and_copies_after_their_original() -> None:
     names = ["!first.jpg", "_second.jpg", "00.jpg", "cover.jpg", "cover2.jpg"]
-    assert sorted(names[::-1], key=natural_key) == names
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural_key) == names
