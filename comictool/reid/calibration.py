@@ -18,7 +18,8 @@ import numpy as np
 from scipy import stats
 
 from comictool.core.errors import InputError, UsageError
-from comictool.reid.scoring import Excluded, Scores, parse_mode, score_characters
+from comictool.measure.retrieval import Excluded
+from comictool.reid.scoring import Scores, parse_mode, score_characters
 from comictool.reid.types import Status
 
 TAIL_CHARACTERS = 5.0

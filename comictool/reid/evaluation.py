@@ -10,19 +10,12 @@ from typing import Any
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError
+from comictool.measure.agreement import clustering_agreement, confusion
+from comictool.measure.intervals import bootstrap, wilson
+from comictool.measure.retrieval import Retrieval, macro, retrieval
+from comictool.measure.verification import detection_at, equal_error_rate, false_positives_at
 from comictool.reid.calibration import calibrate, decide
 from comictool.reid.clustering import cluster
-from comictool.reid.intervals import bootstrap, wilson
-from comictool.reid.metrics import (
-    Retrieval,
-    clustering_agreement,
-    confusion,
-    detection_at,
-    equal_error_rate,
-    false_positives_at,
-    macro,
-    retrieval,
-)
 from comictool.reid.reranking import MOST_RERANKED, k_reciprocal
 from comictool.reid.scoring import same_group, score_characters, similarity
 

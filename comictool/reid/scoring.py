@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from comictool.core.errors import UsageError, near_matches
+from comictool.measure.retrieval import Excluded
 
 METRICS = ("cosine", "legacy")
 MODES = ("max", "any", "avg", "centroid", "knn:K")
@@ -15,8 +16,6 @@ BLOCK_NUMBERS = 4_000_000  # query x reference products held at a time: 16 MB in
 # The same two vectors multiplied at another place of a matrix may differ in the last bits (BLAS computes its edges
 # with other kernels). Rounded, equal pictures tie exactly, and the stated tie-break decides on every machine.
 DECIMALS = 6
-
-Excluded = np.ndarray | Callable[[int, int], np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from comictool.measure.agreement import clustering_agreement
+from comictool.measure.retrieval import Retrieval, retrieval
 from comictool.plugins.classic import ClassicEncoder
 from comictool.reid.clustering import METHODS, cluster
 from comictool.reid.evaluation import (
@@ -30,7 +32,6 @@ from comictool.reid.evaluation import (
     page_mask,
     random_halves,
 )
-from comictool.reid.metrics import Retrieval, clustering_agreement, retrieval
 from comictool.reid.reranking import fit_centring, fit_whitening, join_neighbours, k_reciprocal
 from comictool.reid.scoring import similarity
 from tests.bench.character_search import Crops, embed_each, load_crops

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from comictool.core.errors import InputError, UsageError
+from comictool.measure.agreement import clustering_agreement
 from comictool.reid import clustering
 from comictool.reid.clustering import cluster, group_similarities
-from comictool.reid.metrics import clustering_agreement
 from tests.reid.test_calibration import characters
 
 

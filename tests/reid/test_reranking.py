@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from comictool.core.errors import UsageError
+from comictool.measure.retrieval import retrieval
 from comictool.reid import reranking
-from comictool.reid.metrics import retrieval
 from comictool.reid.reranking import fit_centring, fit_whitening, join_neighbours, k_reciprocal
 from tests.reid.test_calibration import characters
 

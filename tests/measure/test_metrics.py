@@ -8,17 +8,10 @@ import numpy as np
 import pytest
 
 from comictool.core.errors import InputError
-from comictool.reid.intervals import bootstrap, wilson
-from comictool.reid.metrics import (
-    clustering_agreement,
-    confusion,
-    detection_at,
-    equal_error_rate,
-    error_rates,
-    false_positives_at,
-    macro,
-    retrieval,
-)
+from comictool.measure.agreement import clustering_agreement, confusion
+from comictool.measure.intervals import bootstrap, wilson
+from comictool.measure.retrieval import macro, retrieval
+from comictool.measure.verification import detection_at, equal_error_rate, error_rates, false_positives_at
 
 
 @pytest.fixture
