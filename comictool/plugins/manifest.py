@@ -51,8 +51,9 @@ from typing import Any
 
 from comictool.core.errors import InputError
 from comictool.core.files import write_text
+from comictool.core.toml_text import write_tables
 from comictool.plugins.names import MANIFEST_NAME, PYTHON
-from comictool.plugins.toml_tables import TableReader, write_tables
+from comictool.plugins.toml_tables import TableReader
 
 MANIFEST_LIMIT = 64 * 1024  # bytes; the largest sensible one is about two thousand
 SCHEMA = 1

@@ -1,4 +1,4 @@
-"""Strict reading of TOML tables, and writing them back: every wrong value is named by file and key.
+"""Strict reading of TOML tables: every wrong value is named by file and key. `core.toml_text` writes them.
 
 Standard library only, because listing and completing plugin names must not import anything heavy.
 """
@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comictool.core.errors import InputError, near_matches
-
-BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+from comictool.core.toml_text import BARE_KEY
 
 
 class TableReader:
@@ -165,45 +163,3 @@ def _is_plain(value: object, depth: int) -> bool:
     if isinstance(value, list):
         return len(value) <= 1000 and all(_is_plain(item, depth - 1) for item in value)
     return isinstance(value, dict) and len(value) <= 100 and all(_is_plain(v, depth - 1) for v in value.values())
-
-
-def write_tables(tables: Mapping[str, Any]) -> str:
-    """TOML text of nested dicts of texts, numbers, booleans and lists. None values are left out."""
-    return "\n".join(_lines(tables, "")) + "\n"
-
-
-def _lines(table: Mapping[str, Any], path: str) -> list[str]:
-    lines = []
-    for key, value in table.items():
-        if value is not None and not isinstance(value, Mapping):
-            lines.append(f"{_key(key)} = {_value(value)}")
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            name = f"{path}.{_key(key)}" if path else _key(key)
-            lines += ["", f"[{name}]", *_lines(value, name)]
-    return lines
-
-
-def _key(key: str) -> str:
-    return key if BARE_KEY.match(key) else _text(key)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float) and math.isfinite(value):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + "}"
-    raise TypeError(f"{type(value).__name__} has no place in a manifest")
-
-
-def _text(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + CONTROL_CHARACTERS.sub(lambda found: f"\\u{ord(found.group()):04x}", escaped) + '"'

@@ -1,0 +1,163 @@
+"""Several processes, one run: who am I, the group that joins us, and the few things that we say to each other.
+
+Processes are started by `--devices N` (`comictool.training.launch`), by torchrun, or by SLURM's srun. Without any of
+these there is one process, no group, and every helper here does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from comictool.core.errors import EnvironmentError_, UsageError
+
+# One process validates or exports while the others wait; a large evaluation must not look like a hang.
+WAIT = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which process this is.
+
+    Attributes:
+        rank: 0 .. world_size - 1.
+        local_rank: the same on this machine, 0 .. ; it chooses the GPU.
+        starter: `torchrun`, `slurm`, or empty for a single process.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    starter: str = ""
+
+
+def place(environment: Mapping[str, str] | None = None) -> Place:
+    """Read it from the environment that torchrun or srun made.
+
+    Raises:
+        UsageError: an environment that contradicts itself.
+    """
+    env = os.environ if environment is None else environment
+    if "RANK" in env and "WORLD_SIZE" in env:
+        names, starter = ("RANK", "WORLD_SIZE", "LOCAL_RANK"), "torchrun"
+    elif int(env.get("SLURM_STEP_NUM_TASKS", "1") or 1) > 1 and "SLURM_PROCID" in env:
+        # SLURM_NTASKS is also set in the batch script itself, where no other process is coming.
+        names, starter = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"), "slurm"
+    else:
+        return Place()
+    try:
+        rank, size, local = (int(env.get(name, "0")) for name in names)
+    except ValueError as error:
+        raise UsageError(f"{' '.join(names)} in the environment are not numbers: {error}") from error
+    if not 0 <= rank < size or local < 0:
+        raise UsageError(f"the environment says {names[0]}={rank} of {names[1]}={size}: that cannot be")
+    return Place(rank, size, local, starter)
+
+
+@contextmanager
+def group(device: torch.device) -> Iterator[Place]:
+    """Within the block the processes of this run are one group: gloo for CPU tensors, nccl for those on CUDA.
+
+    Raises:
+        EnvironmentError_: the others cannot be reached.
+    """
+    here = place()
+    if here.world_size == 1 or dist.is_initialized():
+        yield here
+        return
+    if here.starter == "slurm":
+        os.environ.update(slurm_meeting_point(os.environ))
+        os.environ.update({"RANK": str(here.rank), "WORLD_SIZE": str(here.world_size)})
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    try:
+        dist.init_process_group(backend, timeout=WAIT, rank=here.rank, world_size=here.world_size)
+    except (RuntimeError, ValueError) as error:
+        raise EnvironmentError_(
+            f"process {here.rank} of {here.world_size} cannot join the others", cause=str(error),
+            hint="see that MASTER_ADDR and MASTER_PORT are the same for all and reachable",
+        ) from error  # fmt: skip
+    try:
+        yield here
+    finally:
+        dist.destroy_process_group()
+
+
+def slurm_meeting_point(env: Mapping[str, str]) -> dict[str, str]:
+    """MASTER_ADDR and MASTER_PORT for processes that srun started; what is set already stays.
+
+    Rank 0 runs on the first machine of the step. The port is made of the job's number, so that two jobs on one machine
+    do not meet.
+    """
+    job = int(env.get("SLURM_JOB_ID", "0") or 0)
+    single = env.get("SLURM_STEP_NUM_NODES", "1") == "1"
+    address = "127.0.0.1" if single else first_host(env.get("SLURM_STEP_NODELIST", "")) or "127.0.0.1"
+    return {
+        "MASTER_ADDR": env.get("MASTER_ADDR", address),
+        "MASTER_PORT": env.get("MASTER_PORT", str(20000 + job % 20000)),
+    }
+
+
+def first_host(nodes: str) -> str:
+    """The first machine of SLURM's list: `gpu[07-09,12],big1` is `gpu07`."""
+    head, bracket, rest = nodes.partition("[")
+    if not bracket or "," in head:
+        return head.partition(",")[0]
+    numbers, _, tail = rest.partition("]")
+    return head + numbers.partition(",")[0].partition("-")[0] + tail.partition(",")[0]
+
+
+def world_size() -> int:
+    """Processes of this run."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """The number of this process, 0 for the one that writes."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def all_reduce_mean(tensor: torch.Tensor) -> torch.Tensor:
+    """The mean of a tensor over all processes; itself when there is one. Carries no gradient.
+
+    Args:
+        tensor: any shape, the same on every process; it is left as it is.
+    """
+    if world_size() == 1:
+        return tensor
+    summed = tensor.detach().clone()
+    dist.all_reduce(summed)
+    return summed / world_size()
+
+
+def any_process(flag: int) -> int:
+    """The largest of the processes' numbers: whether anyone was told to stop, and by which signal."""
+    if world_size() == 1:
+        return flag
+    number = torch.tensor(flag)
+    dist.all_reduce(number, op=dist.ReduceOp.MAX)
+    return int(number)
+
+
+def gather_objects(value: Any) -> list[Any]:
+    """The values of all processes in the order of their ranks, on every process."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] = [None] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def from_first(value: Any) -> Any:
+    """The first process's value, on every process; the others wait for it."""
+    if world_size() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]

@@ -1,0 +1,139 @@
+"""What a recipe gives to the engine: its configuration, its data, and a task (a model with its loss)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One sample of one epoch.
+
+    Attributes:
+        index: of the sample, 0 .. len(data) - 1.
+        seed: all that is random in the sample (crops, negatives, masks) comes from it and from nothing else, so that
+            the result depends neither on the number of workers nor on that of processes.
+    """
+
+    index: int
+    seed: int
+
+
+class TrainingData(Protocol):
+    """Samples by index. It is sent to worker processes: it pickles, and opens files only when first asked."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    def load(self, tickets: Sequence[Ticket]) -> Any:
+        """A collated batch, one row a ticket: a dict of tensors on the CPU, nested where useful."""
+
+
+@dataclass
+class StepState:
+    """Where the run is.
+
+    Attributes:
+        step: optimizer steps finished.
+        total_steps: of the whole run.
+        steps_per_epoch: optimizer steps of one epoch.
+        epoch: epochs finished.
+        batch_size: samples of one step over all processes (smaller than asked when there are fewer samples).
+        world_size: processes.
+        rank: of this process.
+    """
+
+    step: int
+    total_steps: int
+    steps_per_epoch: int
+    epoch: int
+    batch_size: int
+    world_size: int = 1
+    rank: int = 0
+
+    @property
+    def progress(self) -> float:
+        """Share of the run that is finished, 0 .. 1."""
+        return min(1.0, self.step / max(1, self.total_steps))
+
+
+class Task(torch.nn.Module):
+    """A model with its loss. Everything that must survive a resume is in `state_dict()`."""
+
+    def forward(self, batch: Any) -> dict[str, torch.Tensor]:
+        """`loss`, a 0-d tensor that is the mean over the rows of `batch`, and further 0-d tensors for the log.
+
+        Called under autocast and, with several processes, through DistributedDataParallel: `batch` is then this
+        process's part of the rows. Every parameter that requires a gradient takes part in every loss.
+        """
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups for the optimizer: `params`, and optionally `lr_scale` and `weight_decay_scale`, both 1 by default.
+
+        The default decays matrices and leaves biases, norms and other vectors alone (DINO, `utils.get_params_groups`).
+        """
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        matrices = [parameter for parameter in trained if parameter.ndim > 1]
+        vectors = [parameter for parameter in trained if parameter.ndim <= 1]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay_scale": 0.0}]
+        return [group for group in groups if group["params"]]
+
+    def before_batch(self, state: StepState) -> None:
+        """Before each step, for what follows a schedule of the recipe (a temperature)."""
+
+    def before_update(self, state: StepState) -> None:
+        """Gradients are there, averaged over processes, not yet clipped (cancel those of the last layer)."""
+
+    def after_update(self, state: StepState) -> None:
+        """The weights have changed (teacher's moving average). `state.step` already counts this step."""
+
+    def validate(self, state: StepState) -> dict[str, float]:
+        """Figures on held-out samples; empty when there are none. First process only, eval mode, no gradients.
+
+        With training.ema the averaged weights are in place.
+        """
+        return {}
+
+    def export(self, folder: Path) -> None:
+        """Write the model directory `folder`, which does not exist yet."""
+        raise NotImplementedError
+
+
+@dataclass
+class Prepared:
+    """A recipe ready to run.
+
+    Attributes:
+        facts: counts and hashes that tell the data from other data; the same whenever a run is continued, so no
+            times and no paths. They go into env.json.
+    """
+
+    task: Task
+    data: TrainingData
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one kind of model is trained.
+
+    Attributes:
+        name: as on the command line (`asterx`).
+        config: frozen dataclass of the whole configuration, with a field `training: TrainingOptions`.
+        presets: `paper`, `tiny`: values that differ from the defaults, nested like the dataclass.
+        prepare: from configuration, named sources and device to model and data; the same on every process.
+        monitor: the figure of `Task.validate` by which the best checkpoint is chosen (`top5`).
+    """
+
+    name: str
+    config: type
+    presets: Mapping[str, Mapping[str, Any]]
+    prepare: Callable[[Any, Mapping[str, Path], torch.device], Prepared]
+    monitor: str
+    monitor_mode: Literal["max", "min"] = "max"
