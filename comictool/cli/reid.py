@@ -190,6 +190,8 @@ def classify(
         counts: Counter[str] = Counter()
         kept: list[Result] = []
 
+        whole = out.format in (Format.json, Format.jsonl)
+
         def told() -> Iterator[dict[str, Any]]:
             for result in results:
                 counts[result.decision.status] += 1
@@ -199,7 +201,8 @@ def classify(
                 record = result.as_record()
                 if record["error"]:
                     out.warn(f"{record['path']}: {record['error']}")
-                yield record
+                # A table holds all its rows: only what it shows, or the candidates of many targets fill the memory.
+                yield record if whole else {column: record[column] for column in COLUMNS}
                 sys.stdout.flush()  # a reader of JSON lines sees each as it is decided
 
         out.rows(told(), COLUMNS)

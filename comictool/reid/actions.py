@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,23 +90,31 @@ class Filer:
         bases: absolute targets; with `preserve_tree` folders below them are kept.
         earlier: journals of earlier runs, by which a picture that is there already is not filed again.
         journal: where each action is noted; None for a dry run.
+        going_on: the part of this run that was done before it was killed; what that filed is never overwritten.
+
+    `ours` has the absolute paths of what earlier runs filed, so that it is not taken for targets.
     """
 
     root: Path
     filing: Filing
     folders: dict[str, str]
     bases: Sequence[Path] = ()
-    earlier: Sequence[Contents] = ()
+    earlier: InitVar[Iterable[Contents]] = ()
     journal: Journal | None = None
-    _there: dict[tuple[str, str], list[Entry]] = field(default_factory=dict, init=False)
+    going_on: InitVar[Contents | None] = None
+    ours: set[str] = field(default_factory=set, init=False)
+    _there: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict, init=False)
     _mine: set[str] = field(default_factory=set, init=False)
+    _neighbours: dict[str, int] = field(default_factory=dict, init=False)
     _next: int = field(default=0, init=False)
 
-    def __post_init__(self) -> None:
-        for contents in self.earlier:
-            for entry in contents.entries:
-                if entry.destination is not None and entry.number not in contents.failed:
-                    self._there.setdefault((entry.source, entry.action), []).append(entry)
+    def __post_init__(self, earlier: Iterable[Contents], going_on: Contents | None) -> None:
+        for contents in earlier:
+            for entry, destination in contents.filed():
+                self._there.setdefault((entry.source, entry.action), []).append((destination, entry.digest))
+                self.ours.add(os.path.abspath(self.root / destination))
+        if going_on is not None:
+            self._mine.update(destination.casefold() for _, destination in going_on.filed())
         self._next = self.journal.last if self.journal else 0
 
     def file(self, source: Path, status: str, character: str | None, digest: str, record: dict[str, Any]) -> Filed:
@@ -205,14 +213,9 @@ class Filer:
 
     def _already(self, source: Path, digest: str, folder: str) -> str | None:
         """Where an earlier run put this very picture, if it is still there, unchanged, under the same character."""
-        for entry in self._there.get((str(source), self.filing.action), ()):
-            assert entry.destination is not None
-            place = self.root / entry.destination
-            if (
-                entry.destination.split("/")[0] != folder
-                or entry.digest != digest
-                or not is_inside(place.parent, self.root)
-            ):
+        for destination, filed_digest in self._there.get((str(source), self.filing.action), ()):
+            place = self.root / destination
+            if destination.split("/")[0] != folder or filed_digest != digest or not is_inside(place.parent, self.root):
                 continue
             same = {
                 "copy": lambda p=place: p.is_file() and not p.is_symlink() and content_digest(p) == digest,
@@ -220,7 +223,7 @@ class Filer:
                 "hardlink": lambda p=place: p.exists() and os.path.samefile(p, source),
             }.get(self.filing.action)
             if same is not None and same():
-                return entry.destination
+                return destination
         return None
 
     def _free(self, wanted: str, source: Path) -> str | None:
@@ -237,9 +240,11 @@ class Filer:
                 return None  # it lies there already
             return wanted
         stem, ending = os.path.splitext(wanted)
-        for number in range(2, MOST_NEIGHBOURS):
+        # From where the last of this name found a place: thousands of equal names would try each other's over again.
+        for number in range(self._neighbours.get(wanted, 2), MOST_NEIGHBOURS):
             candidate = f"{stem} ({number}){ending}"
             if not self._taken(candidate):
+                self._neighbours[wanted] = number + 1
                 return candidate
         raise InputError(f"{wanted} has {MOST_NEIGHBOURS:,} neighbours already")
 
@@ -256,16 +261,6 @@ def safe_file_name(name: str) -> str:
     stem, ending = os.path.splitext(name)
     ending = safe_component(ending[1:], fallback="")
     return safe_component(stem, fallback="untitled") + (f".{ending}" if ending and len(ending) <= 10 else "")
-
-
-def filed_before(contents: Iterable[Contents], root: Path) -> set[str]:
-    """Absolute paths of the files that runs put into a result folder, so that they are not taken for targets."""
-    return {
-        os.path.abspath(root / entry.destination)
-        for journal in contents
-        for entry in journal.entries
-        if entry.destination is not None and entry.number not in journal.failed and entry.action != "none"
-    }
 
 
 def prepare_root(root: Path) -> bool:

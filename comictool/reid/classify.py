@@ -6,8 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,11 +15,11 @@ import numpy as np
 
 from comictool.core.errors import InputError, Stopped
 from comictool.core.jobs import stop_signals
-from comictool.reid.actions import Filed, Filer, Filing, filed_before, prepare_root, result_folders
+from comictool.reid.actions import Filed, Filer, Filing, prepare_root, result_folders
 from comictool.reid.calibration import Thresholds, Verdict, decide
 from comictool.reid.embedding import EmbeddedBatch
 from comictool.reid.journal import Contents, Journal, all_contents, holding, unfinished
-from comictool.reid.scoring import same_group, score_characters
+from comictool.reid.scoring import Scorer
 from comictool.reid.types import Candidate, Decision, Reference
 from comictool.reid.undoing import settle
 
@@ -66,31 +65,53 @@ class Rules:
                 "top": self.top, "own": self.own_references}  # fmt: skip
 
 
-def decide_batch(batch: EmbeddedBatch, enrolled: Enrolled, rules: Rules) -> list[Decision]:
-    """Decide on the pictures of one batch, in their order.
+class Decider:
+    """Decides on pictures batch by batch; what depends on the references alone is computed once.
 
-    A picture whose content is that of a reference is not compared with that reference (nor with its copies), unless
-    the rules say so.
+    Args:
+        enrolled: the references.
+        rules: how to decide.
     """
-    readable = [at for at, path in enumerate(batch.paths) if path not in batch.errors]
-    verdicts: dict[int, Verdict] = {}
-    if readable:
-        excluded = None
-        digests = [batch.digests[at] for at in readable]
-        enrolled_digests = [reference.digest for reference in enrolled.references]
-        # Mostly none is a reference; comparing every pair of hashes would then cost more than scoring.
-        if not rules.own_references and not set(enrolled_digests).isdisjoint(digests):
-            excluded = same_group(digests, enrolled_digests)
+
+    def __init__(self, enrolled: Enrolled, rules: Rules) -> None:
+        self._references = enrolled.references
+        self._rules = rules
         labels = [reference.character for reference in enrolled.references]
-        scores = score_characters(
-            batch.vectors[readable], enrolled.vectors, labels, rules.mode, excluded=excluded, metric=rules.metric
-        )
-        found = decide(scores, rules.threshold, margin=rules.margin, top=rules.top)
-        verdicts = dict(zip(readable, found, strict=True))
-    return [
-        _decision(path, batch.digests[at], verdicts.get(at), batch.errors.get(path, ""), enrolled.references)
-        for at, path in enumerate(batch.paths)
-    ]
+        self._score = Scorer(enrolled.vectors, labels, rules.mode, metric=rules.metric)
+        self._places: dict[str, list[int]] = {}
+        for place, reference in enumerate(enrolled.references):
+            self._places.setdefault(reference.digest, []).append(place)
+
+    def __call__(self, batch: EmbeddedBatch) -> list[Decision]:
+        """One decision a picture, in their order.
+
+        A picture whose content is that of a reference is not compared with that reference (nor with its copies),
+        unless the rules say so.
+        """
+        readable = [at for at, path in enumerate(batch.paths) if path not in batch.errors]
+        verdicts: dict[int, Verdict] = {}
+        if readable:
+            scores = self._score(batch.vectors[readable], excluded=self._own([batch.digests[at] for at in readable]))
+            found = decide(scores, self._rules.threshold, margin=self._rules.margin, top=self._rules.top)
+            verdicts = dict(zip(readable, found, strict=True))
+        return [
+            _decision(path, batch.digests[at], verdicts.get(at), batch.errors.get(path, ""), self._references)
+            for at, path in enumerate(batch.paths)
+        ]
+
+    def enrolled_as(self, digest: str) -> str | None:
+        """The character that a picture of this content is a reference of; of several the last."""
+        places = self._places.get(digest)
+        return self._references[places[-1]].character if places else None
+
+    def _own(self, digests: Sequence[str]) -> np.ndarray | None:
+        """(Q, R) bool: references that are the query itself; None when no query is a reference, as mostly."""
+        if self._rules.own_references or self._places.keys().isdisjoint(digests):
+            return None
+        excluded = np.zeros((len(digests), len(self._references)), bool)
+        for row, digest in enumerate(digests):
+            excluded[row, self._places.get(digest, [])] = bool(digest)
+        return excluded
 
 
 def _decision(
@@ -120,7 +141,7 @@ class Result:
 
     def as_record(self) -> dict[str, Any]:
         """What is written on standard output and into the journal."""
-        record = asdict(self.decision)
+        record = {**vars(self.decision), "candidates": [vars(candidate) for candidate in self.decision.candidates]}
         record["error"] = self.decision.error or (self.filed.error if self.filed.action == "failed" else "") or None
         return record | {
             "enrolled_as": self.enrolled_as, "action": self.filed.action, "destination": self.filed.destination,
@@ -167,34 +188,30 @@ def classify(
     stamp = _stamp(enrolled, rules, identity, filing, targets if filing.action != "move" else ())
     absolute = [Path(os.path.abspath(base)) for base in bases]
     if dry_run:
-        earlier = all_contents(root)
-        filer = Filer(root, filing, folders, absolute, earlier)
-        yield from _run(_not_ours(targets, earlier, root), enrolled, embed, rules, filer, 0)
+        filer = Filer(root, filing, folders, absolute, all_contents(root))
+        yield from _run(_left(targets, filer.ours), enrolled, embed, rules, filer, 0)
         return
     made = prepare_root(root)
-    with ExitStack() as stack:
-        stack.enter_context(holding(root))
+    with holding(root):
         before = unfinished(root, stamp) if resume else None
         finished: set[str] = set()
-        count = 0
-        earlier = all_contents(root)
         if before is not None:
             half_done = settle(root, before)
-            for result in _earlier_results(before, half_done):
+            if half_done is not None:
+                before.failed[half_done] = "half done when the run was stopped, and taken back"
+            for result in _earlier_results(before):
                 finished.add(os.path.abspath(result.decision.path))
-                count += 1
                 yield result
             journal = Journal.go_on(before)
             if half_done is not None:
-                journal.fail(half_done, "half done when the run was stopped, and taken back")
-                earlier = all_contents(root)
+                journal.fail(half_done, before.failed[half_done])
         else:
             journal = Journal.begin(root, stamp, made_root=made)
         complete = False
         try:
-            left = [t for t in _not_ours(targets, earlier, root) if os.path.abspath(t) not in finished]
-            filer = Filer(root, filing, folders, absolute, earlier, journal)
-            yield from _run(left, enrolled, embed, rules, filer, count)
+            filer = Filer(root, filing, folders, absolute, all_contents(root), journal, going_on=before)
+            left = _left(targets, filer.ours | finished)
+            yield from _run(left, enrolled, embed, rules, filer, len(finished))
             complete = True
         finally:
             journal.close(finished=complete)
@@ -204,15 +221,15 @@ def _run(
     targets: Sequence[Path], enrolled: Enrolled, embed: Embed, rules: Rules, filer: Filer, count: int
 ) -> Iterator[Result]:
     total = count + len(targets)
-    owners = {reference.digest: reference.character for reference in enrolled.references}
+    decide_batch = Decider(enrolled, rules)
     with stop_signals() as stop:
         for batch in embed(targets):
-            for decision in decide_batch(batch, enrolled, rules):
+            for decision in decide_batch(batch):
                 # Decided by now, and filed at once: a stop never leaves a picture between two places.
                 if stop.is_set():
                     raise Stopped(stop.number, done=count, total=total)
                 count += 1
-                result = Result(decision, Filed("none"), enrolled_as=owners.get(decision.digest))
+                result = Result(decision, Filed("none"), enrolled_as=decide_batch.enrolled_as(decision.digest))
                 result.filed = filer.file(
                     Path(decision.path), decision.status, decision.character, decision.digest, result.as_record()
                 )
@@ -228,16 +245,14 @@ def _stamp(enrolled: Enrolled, rules: Rules, identity: str, filing: Filing, targ
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode("utf-8"), digest_size=12).hexdigest()
 
 
-def _not_ours(targets: Sequence[Path], earlier: Sequence[Contents], root: Path) -> list[Path]:
-    ours = filed_before(earlier, root)
-    return [target for target in targets if os.path.abspath(target) not in ours]
+def _left(targets: Sequence[Path], done: Set[str]) -> list[Path]:
+    return [target for target in targets if os.path.abspath(target) not in done]
 
 
-def _earlier_results(contents: Contents, half_done: int | None) -> Iterator[Result]:
-    for entry in contents.entries:
-        if entry.number in contents.failed or entry.number == half_done:
+def _earlier_results(contents: Contents) -> Iterator[Result]:
+    for number, record in contents.records():
+        if number in contents.failed:
             continue
-        record = dict(entry.record)
         try:
             action, destination = str(record.pop("action")), record.pop("destination")
             error, enrolled_as = record["error"] or "", record.pop("enrolled_as")

@@ -134,7 +134,9 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _clean(root: Path, contents: Contents) -> None:
-    left = [name for name in os.listdir(root / FOLDER) if not name.startswith("lock.")]
+    # A kill may have left the temporary file of a journal that was never begun.
+    ours = ("lock.", ".journal-")
+    left = [name for name in os.listdir(root / FOLDER) if not name.startswith(ours)]
     if not left:
         shutil.rmtree(root / FOLDER)
         if contents.made_root:
