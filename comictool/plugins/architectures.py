@@ -4,6 +4,7 @@ A function registered under a public name builds the model; importing this modul
 
     classic            numpy descriptors, no weights, no torch
     resnet18_linear    ResNet-18 trunk + linear 512 -> `dimension`; see `resnet18_linear` for the names of its weights
+    dino_vit           vision transformer in DINO's layout, any size; what `train elric` exports
     timm:NAME          any timm architecture without its classifier, pooled features; names of its weights are timm's
     python             model.py in the plugin directory (runs only with trust)
 """
@@ -123,18 +124,37 @@ def resnet18_linear(dimension: int = 500) -> torch.nn.Module:
     them, then `embedder.1.weight` (dimension, 512) and `embedder.1.bias` (dimension). Index 0 of the embedder is a
     place for dropout that has no weights; a checkpoint of the form {"trunk": {...}, "embedder": {...}} fits as it is.
     """
-    from collections import OrderedDict
+    from comictool.core.device import import_torch
 
-    from comictool.core.device import import_torch, import_torchvision
-
-    torch = import_torch()
-    import_torchvision()
-    from torchvision.models import resnet18
+    import_torch()
+    from comictool.plugins.resnet18 import ResNet18Linear
 
     if not 1 <= dimension <= MAX_DIMENSION:
         raise ValueError(f"dimension {dimension} is outside 1 .. {MAX_DIMENSION}")
-    trunk = resnet18(weights=None)
-    features = trunk.fc.in_features
-    trunk.fc = torch.nn.Identity()
-    embedder = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Linear(features, dimension))
-    return torch.nn.Sequential(OrderedDict(trunk=trunk, embedder=embedder))
+    return ResNet18Linear(dimension)
+
+
+@architecture("dino_vit", classifiers=("head",))
+def dino_vit(
+    size: str = "",
+    width: int = 0,
+    depth: int = 0,
+    heads: int = 0,
+    patch_size: int = 16,
+    image_size: int = 224,
+    mlp_ratio: float = 4.0,
+) -> torch.nn.Module:
+    """A vision transformer in DINO's layout without its head; arguments and names of weights: `plugins.dino_vit`."""
+    from comictool.core.device import import_torch
+
+    import_torch()
+    from comictool.plugins.dino_vit import DinoViT, vit_shape
+
+    if not 0 <= width <= MAX_DIMENSION:
+        raise ValueError(f"width {width} is outside 1 .. {MAX_DIMENSION}")
+    return DinoViT(
+        vit_shape(
+            size, width=width, depth=depth, heads=heads, patch_size=patch_size, image_size=image_size,
+            mlp_ratio=mlp_ratio,
+        )
+    )  # fmt: skip

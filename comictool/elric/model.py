@@ -1,0 +1,59 @@
+"""Student and teacher: a backbone, the context, a head; and the crops' way through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from comictool.elric.context import ContextProjection, per_crop
+from comictool.elric.head import DinoHead
+from comictool.plugins.dino_vit import DinoViT
+
+
+class ElricNetwork(nn.Module):
+    """One of the two networks; `backbone` and `head` bear the names of DINO's checkpoints.
+
+    Args:
+        backbone: pictures to vectors (N, D).
+        head: vectors to scores of prototypes (N, K).
+        context: vectors of panels to what is added (B, D); None for plain DINO.
+    """
+
+    def __init__(self, backbone: DinoViT, head: DinoHead, context: ContextProjection | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.context = context
+
+    def forward(self, crops: Sequence[torch.Tensor], context: torch.Tensor | None = None) -> torch.Tensor:
+        """Scores of all crops.
+
+        Args:
+            crops: groups of equal size, each (B, crops of this size, 3, H, W).
+            context: (B, C), one row a sample, however many crops it has.
+
+        Returns:
+            (S * B, K), crop-major: row `s * B + b` is crop s of sample b, in the order of the groups.
+        """
+        vectors = torch.cat([self.backbone(crop_major(group)) for group in crops])
+        if self.context is not None:
+            if context is None:
+                raise ValueError("this network was made with a context and is given none")
+            vectors = vectors + per_crop(self.context(context), sum(group.shape[1] for group in crops))
+        scores: torch.Tensor = self.head(vectors)
+        return scores
+
+
+def crop_major(group: torch.Tensor) -> torch.Tensor:
+    """(B, crops, ...) to (crops * B, ...): the first crop of every sample, then the second..."""
+    return group.transpose(0, 1).flatten(0, 1)
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """Move every parameter of the teacher towards the student's: `t <- m t + (1 - m) s` (DINO, section 3.1)."""
+    mine, theirs = ([parameter.detach() for parameter in net.parameters()] for net in (teacher, student))
+    torch._foreach_mul_(mine, momentum)
+    torch._foreach_add_(mine, theirs, alpha=1.0 - momentum)

@@ -1,0 +1,210 @@
+"""The configuration of `train elric`, its presets, and the values that follow from the size of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from comictool.core.errors import UsageError
+from comictool.elric.crops import CropOptions
+from comictool.training.options import TrainingOptions
+
+# Prototypes for less than so many images; more get 65,536 (lightly-train's rule for DINO, documentation of 2025).
+PROTOTYPES = ((20_000, 1024), (50_000, 2048), (100_000, 4096), (200_000, 16_384), (500_000, 32_768))
+MOST_PROTOTYPES = 65_536  # DINO's own, for 1.28 million images
+SMALL_DATA, LARGE_DATA = 20_000, 1_000_000  # images between which temperature and momentum go over
+TEACHER_TEMPERATURES = (0.02, 0.07)
+MOMENTA = (0.99, 0.996)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The networks.
+
+    Attributes:
+        size: tiny, small or base.
+        width, depth, heads: other numbers than those of `size`; 0 takes its own.
+        patch_size: pixels a side.
+        drop_path: of the student's last block, growing evenly up to it; the teacher has none.
+        prototypes: what the head compares with. 0: by the number of images.
+        hidden, bottleneck: widths inside the head.
+        free_lengths: train the prototypes' lengths (DINO's `--norm_last_layer false`).
+        input_resize: how the exported model fits pictures in: pad keeps the whole figure and its aspect.
+    """
+
+    size: Literal["tiny", "small", "base"] = "small"
+    width: int = 0
+    depth: int = 0
+    heads: int = 0
+    patch_size: int = 16
+    drop_path: float = 0.1
+    prototypes: int = 0
+    hidden: int = 2048
+    bottleneck: int = 256
+    free_lengths: bool = False
+    input_resize: Literal["pad", "squash", "crop"] = "pad"
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """The objective and the teacher.
+
+    Attributes:
+        student_temperature: of the student's softmax.
+        teacher_temperature: of the teacher's, after the warm-up. 0: by the number of images.
+        teacher_temperature_first: at the start. 0: the same as after it.
+        teacher_warmup_epochs: of the temperature.
+        momentum: of the teacher at the start, on its way to 1. 0: by the number of images.
+        center_momentum: of the moving mean that the teacher's scores are centred by.
+        centering: mean (DINO) or sinkhorn (DINOv2).
+        freeze_last_layer: epochs in which the prototypes are not trained.
+    """
+
+    student_temperature: float = 0.1
+    teacher_temperature: float = 0.0
+    teacher_temperature_first: float = 0.0
+    teacher_warmup_epochs: float = 0.0
+    momentum: float = 0.0
+    center_momentum: float = 0.9
+    centering: Literal["mean", "sinkhorn"] = "mean"
+    freeze_last_layer: int = 1
+
+
+@dataclass(frozen=True)
+class ContextOptions:
+    """The panel around a character, added before the head.
+
+    Attributes:
+        mode: none (plain DINO), zero, shuffled (another panel's) or asterx (its own panel's).
+        dropout: probability with which a sample goes without, drawn once for the sample.
+        dropout_of: who goes without: both networks, or the student alone.
+        gate: multiply by a trained number that starts at 0.
+        normalise: bring each vector to mean 0 and variance 1 first.
+        missing: what becomes of characters whose panel has no vector: zero (they are trained without context) or drop.
+    """
+
+    mode: Literal["none", "zero", "shuffled", "asterx"] = "none"
+    dropout: float = 0.0
+    dropout_of: Literal["both", "student"] = "both"
+    gate: bool = False
+    normalise: bool = False
+    missing: Literal["zero", "drop"] = "zero"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which characters.
+
+    Attributes:
+        split: trained on: train, val, test or all. A corpus that was never split has only all.
+        validation: split that is validated on; empty for none.
+        min_side: least pixels on the shorter side of a character; smaller ones are left out and counted.
+        min_frequency: least appearances of an identity in its comic; rarer ones are left out and counted.
+        cache: MiB that decoded pictures may take in memory; with more they are decoded each time.
+    """
+
+    split: str = "train"
+    validation: str = "val"
+    min_side: int = 16
+    min_frequency: int = 1
+    cache: int = 1024
+
+
+@dataclass(frozen=True)
+class ElricConfig:
+    """Everything that a run depends on besides its data."""
+
+    training: TrainingOptions = field(
+        default_factory=lambda: TrainingOptions(
+            epochs=100, batch_size=64, learning_rate=5e-4, learning_rate_reference_batch=256,
+            minimum_learning_rate=1e-6, warmup_epochs=10, weight_decay=0.04, weight_decay_end=0.4, clip_norm=3.0, validate_every=5,
+        )
+    )  # fmt: skip
+    model: ModelOptions = field(default_factory=ModelOptions)
+    loss: LossOptions = field(default_factory=LossOptions)
+    context: ContextOptions = field(default_factory=ContextOptions)
+    crops: CropOptions = field(default_factory=CropOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained.
+
+        Raises:
+            UsageError: values out of range, or that do not fit each other.
+        """
+        if not 0 <= self.context.dropout <= 1:
+            raise UsageError(f"context.dropout is {self.context.dropout}: a probability is in 0 .. 1")
+        if not 0 <= self.model.drop_path < 1:
+            raise UsageError(f"model.drop_path is {self.model.drop_path}: it must be at least 0 and below 1")
+        if not 0 <= self.loss.momentum <= 1 or not 0 <= self.loss.center_momentum <= 1:
+            raise UsageError("loss: a momentum is in 0 .. 1")
+        if min(self.loss.teacher_temperature, self.loss.teacher_temperature_first) < 0:
+            raise UsageError("loss: a temperature is above 0 (0: by the number of images)")
+        if self.loss.student_temperature <= 0:
+            raise UsageError(f"loss.student_temperature is {self.loss.student_temperature}: it must be above 0")
+        if self.model.patch_size < 1:
+            raise UsageError(f"model.patch_size is {self.model.patch_size}: it must be at least 1")
+        sizes = [self.crops.global_size] + [self.crops.local_size] * (self.crops.local_count > 0)
+        for size in sizes:
+            if size % self.model.patch_size:
+                raise UsageError(
+                    f"crops of {size} pixels are not whole patches of {self.model.patch_size}",
+                    hint=f"--set crops.global_size={max(1, size // self.model.patch_size) * self.model.patch_size}",
+                )
+
+
+@dataclass(frozen=True)
+class BySize:
+    """What the number of images decides, once the automatic values are filled in."""
+
+    prototypes: int
+    teacher_temperature: float
+    momentum: float
+    teacher_warmup_epochs: float
+
+
+def by_size(images: int, config: ElricConfig) -> BySize:
+    """Fill in the automatic values.
+
+    65,536 prototypes for a few thousand pictures leave nearly all of them unused, and a teacher that averages over ten
+    times as many steps as an epoch has hardly moves. Between 20,000 and 1,000,000 images the values go over evenly to
+    those for large data; the temperature's warm-up takes at most three tenths of the run.
+    """
+    share = min(1.0, max(0.0, (images - SMALL_DATA) / (LARGE_DATA - SMALL_DATA)))
+    prototypes = next((count for below, count in PROTOTYPES if images < below), MOST_PROTOTYPES)
+    loss = config.loss
+    return BySize(
+        config.model.prototypes or prototypes,
+        loss.teacher_temperature or _between(TEACHER_TEMPERATURES, share),
+        loss.momentum or _between(MOMENTA, share),
+        min(loss.teacher_warmup_epochs, 0.3 * config.training.epochs),
+    )
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    return round(ends[0] + (ends[1] - ends[0]) * share, 5)
+
+
+PAPER: Mapping[str, Any] = {
+    "model": {"prototypes": 65_536},
+    "loss": {"teacher_temperature": 0.04, "momentum": 0.996},
+    "context": {"mode": "asterx"},
+    "crops": {"flip": 0.5},
+}
+"""ELRIC's published settings, which are DINO's defaults. They clip each tensor's gradient by itself, here the global
+norm is clipped at the same 3.0; hue is turned in YIQ where the original turns it in HSV."""
+
+TINY: Mapping[str, Any] = {
+    "training": {
+        "epochs": 30, "batch_size": 32, "learning_rate": 1e-3, "learning_rate_reference_batch": 0, "warmup_epochs": 2,
+        "minimum_learning_rate": 1e-5, "weight_decay_end": 0.1, "validate_every": 10,
+    },
+    "model": {"size": "tiny", "width": 96, "depth": 4, "heads": 3, "patch_size": 8, "drop_path": 0.0,
+              "prototypes": 512, "hidden": 256, "bottleneck": 64},
+    "loss": {"teacher_temperature": 0.04, "momentum": 0.99},
+    "crops": {"global_size": 64, "local_size": 32, "local_count": 4, "local_scale": (0.1, 0.4)},
+    "context": {"normalise": True},
+}  # fmt: skip
+"""A few minutes on two processor cores, on a few hundred characters."""
+PRESETS = {"paper": PAPER, "tiny": TINY}

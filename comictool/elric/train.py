@@ -1,0 +1,146 @@
+"""The recipe of ELRIC: from a corpus or packs of characters, and perhaps the vectors of panels, to a task and data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from comictool.core.errors import InputError, UsageError
+from comictool.core.seeds import derive_seed
+from comictool.elric.context_rows import ContextRows, context_rows, read_features
+from comictool.elric.data import ElricData, Pictures, frequent, large_enough
+from comictool.elric.settings import PRESETS, ElricConfig, by_size
+from comictool.elric.sources import ALL, Character, CharacterSource, find_packs, open_source
+from comictool.elric.task import ElricTask, manifest_of, shape_of
+from comictool.elric.validation import Validation
+from comictool.elric.weights import load_original
+from comictool.training.recipe import Prepared, Recipe
+
+NAMED = 5  # examples of what was left out
+
+
+def prepare(config: ElricConfig, sources: Mapping[str, Path], device: torch.device) -> Prepared:
+    """Model and data of a run.
+
+    Args:
+        config: checked.
+        sources: `data`: a corpus, a folder of packs, or one pack. `features`: vectors of panels, for a context.
+            `weights`: a checkpoint to begin from. `validation`: another place for held-out characters.
+        device: unused; the engine moves the task.
+
+    Raises:
+        UsageError: no data, or a context without features.
+        InputError: sources that hold nothing usable, or belong to different corpora.
+    """
+    if "data" not in sources:
+        raise UsageError("there is nothing to train on", hint="comictool train elric CORPUS")
+    source, numbers, left_out = _chosen(config, sources["data"], config.data.split)
+    characters = [source.characters[number] for number in numbers]
+    context = _context(config, sources, characters)
+    facts = _facts(characters, left_out)
+    if context is not None and config.context.mode != "zero":
+        facts["characters without context"] = context.missing
+        if config.context.missing == "drop" and context.missing:
+            present = context.present()
+            numbers = [numbers[row] for row in present]
+            characters = [characters[row] for row in present]
+            context = context.only(present)
+            facts["characters"] = len(characters)
+    sizes = by_size(len(characters), config)
+    facts |= {f"by size: {name}": value for name, value in asdict(sizes).items()}
+    validation, more = _validation(config, sources, {character.comic for character in characters})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.training.seed, "weights"))
+        task = ElricTask(config, sizes, context_width=context.width if context else 0, validation=validation)
+    if "weights" in sources:
+        facts["began from"] = load_original(task, sources["weights"])
+    pictures = Pictures(source, numbers, source_side=config.crops.source_side, cache=config.data.cache)
+    facts["pictures in memory"] = pictures.held
+    return Prepared(task, ElricData(pictures, config.crops, context), facts | more)
+
+
+def _chosen(config: ElricConfig, path: Path, split: str) -> tuple[CharacterSource, list[int], dict[str, list[str]]]:
+    """The characters of a split that are usable, and why the others are not."""
+    source = open_source(path, _split_of(path, split))
+    kept = frequent(source.characters, config.data.min_frequency)
+    rare = len(source.characters) - len(kept)
+    numbers, problems = large_enough(source, kept, config.data.min_side)
+    left_out = {"unusable": source.problems, "small or damaged": problems, "rare": ["identity"] * rare}
+    if not numbers:
+        raise InputError(
+            f"{path} holds {len(source.characters)} characters, but none that data.min_side {config.data.min_side} and "
+            f"data.min_frequency {config.data.min_frequency} leave"
+        )
+    return source, numbers, left_out
+
+
+def _split_of(path: Path, split: str) -> str:
+    """The split itself, or all where there are no splits: a single pack, or a corpus that was never split."""
+    if path.suffix == ".hdf5":
+        return ALL
+    if split != ALL and not find_packs(path, ALL) and not (path / "splits.json").is_file():
+        return ALL
+    return split
+
+
+def _validation(
+    config: ElricConfig, sources: Mapping[str, Path], trained_on: set[str]
+) -> tuple[Validation | None, dict[str, Any]]:
+    """Held-out characters, when there are any: those of the other place, or of the other split of the same place."""
+    path = sources.get("validation")
+    split = config.data.validation
+    if path is None:
+        path = sources["data"]
+        if not split or _split_of(path, split) == ALL or split == config.data.split:
+            return None, {}
+        if not any(file.name.startswith(f"{split}_") for file in find_packs(path, ALL)) and find_packs(path, ALL):
+            return None, {}
+    try:
+        source, numbers, _ = _chosen(config, path, split or ALL)
+    except InputError as error:
+        if "validation" in sources:
+            raise
+        return None, {"validation": f"none: {error.fact}"}
+    characters = [source.characters[number] for number in numbers]
+    shared = trained_on & {character.comic for character in characters}
+    if shared:
+        raise InputError(
+            f"{len(shared)} comics are trained and validated on, such as {min(shared)!r}",
+            hint="comictool data split CORPUS keeps comics together",
+        )
+    pictures = Pictures(source, numbers, source_side=2 * config.crops.global_size, cache=config.data.cache)
+    spec = manifest_of(config, shape_of(config)).input
+    assert spec is not None
+    return Validation(pictures, characters, spec), {"validation": _facts(characters, {})}
+
+
+def _context(config: ElricConfig, sources: Mapping[str, Path], characters: list[Character]) -> ContextRows | None:
+    features = None
+    if config.context.mode != "none" and "features" in sources:
+        features = read_features(sources["features"], sorted({character.comic for character in characters}))
+    return context_rows(config.context.mode, characters, features, seed=config.training.seed)
+
+
+def _facts(characters: list[Character], left_out: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Counts, what was left out with examples, and a hash that tells these characters from others."""
+    names = "\n".join(f"{c.panel_id}_{c.identity}" for c in characters)
+    facts: dict[str, Any] = {
+        "characters": len(characters),
+        "identities": len({character.label for character in characters}),
+        "comics": len({character.comic for character in characters}),
+        "names": sha256(names.encode("utf-8", "backslashreplace")).hexdigest()[:16],
+    }
+    for reason, lines in left_out.items():
+        if lines:
+            facts[f"left out, {reason}"] = len(lines)
+            if reason != "rare":
+                facts[f"left out, {reason}, for example"] = lines[:NAMED]
+    return facts
+
+
+RECIPE = Recipe("elric", ElricConfig, PRESETS, prepare, monitor="knn", monitor_mode="max")
