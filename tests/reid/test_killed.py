@@ -1,0 +1,156 @@
+"""SIGKILL of real processes at drawn moments: resumed the same, undone exactly, one batch repeated at most."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from comictool.reid.embedding import CHUNK
+from comictool.reid.undoing import undo
+from tests.reid.drawings import cast, drawing, save
+from tests.reid.sorting import World, tree
+
+ROOT = Path(__file__).parents[2]
+Told = tuple[str, str, str | None]
+
+
+def _sort(world: World, options: dict[str, str], resume: bool, told: Connection) -> None:
+    for result in world.stream(resume=resume, **options):
+        told.send((result.decision.path, result.filed.action, result.filed.destination))
+
+
+def sort(world: World, options: dict[str, str], *, resume: bool = False, kill_after: int = -1) -> list[Told]:
+    """What a process says that sorts, and is killed when it has said so much."""
+    context = multiprocessing.get_context("fork")  # starting Python anew thirty times takes long
+    ours, theirs = context.Pipe(duplex=False)
+    run = context.Process(target=_sort, args=(world, options, resume, theirs))
+    run.start()
+    theirs.close()
+    said: list[Told] = []
+    try:
+        while True:
+            said.append(ours.recv())
+            if len(said) == kill_after:
+                run.kill()
+    except EOFError:
+        run.join()
+    return said
+
+
+@pytest.mark.parametrize("clash", ["rename", "overwrite"])
+@pytest.mark.parametrize("action", ["copy", "move", "symlink", "hardlink"])
+def test_sigkill_is_resumed_and_undone(world: World, action: str, clash: str) -> None:
+    draw, options = random.Random(f"{action} {clash}"), {"action": action, "on_clash": clash}
+    for number in range(150):  # few names: most clash with another picture of the run
+        world.target(f"many/{number}/{number % 7}.png", f"hero 1 villain .{number:03d}1")
+    for number in range(3):  # and these with what was there before
+        (world.result / "hero").mkdir(parents=True, exist_ok=True)
+        (world.result / f"hero/{number}.png").write_text("mine")
+    before = tree(world.root)
+    texts = {file.read_text() for file in world.targets.rglob("*.png") if file.name != "spoilt.png"}
+    whole = sort(world, options)
+    assert texts <= {f.read_text() for f in world.result.rglob("*.png")}, "no picture of the run took another's place"
+    undo(world.result)
+    assert tree(world.root) == before
+    for place in sorted(draw.sample(range(1, len(whole)), 3)):
+        sort(world, options, resume=True, kill_after=place)
+    assert sort(world, options, resume=True) == whole
+    assert texts <= {f.read_text() for f in world.result.rglob("*.png")}
+    assert undo(world.result).kept == {}
+    assert tree(world.root) == before
+
+
+COUNTING = {
+    "plugin.toml": """
+schema = 1
+id = "counting"
+version = "1"
+title = "Mean colours; notes every picture that it embeds"
+kind = "encoder"
+licence = "MIT"
+minimum_tool = "0.1"
+[architecture]
+name = "python"
+[output]
+dimension = 48
+normalised = true
+metric = "cosine"
+""",
+    "model.py": """
+import hashlib, os, time
+import numpy as np
+
+class Encoder:
+    def embed(self, images):
+        rows = []
+        for image in images:
+            with open(os.environ["COUNTED"], "a") as stream:
+                stream.write(hashlib.sha256(image.tobytes()).hexdigest() + "\\n")
+            time.sleep(0.001)
+            rows.append((image[:48, :48].reshape(4, 12, 4, 12, 3).mean(axis=(1, 3)) - 128).reshape(-1))
+        return np.stack(rows)
+
+def build_encoder(manifest, directory, device):
+    return Encoder()
+""",
+}
+
+
+@pytest.mark.slow
+def test_a_killed_command_repeats_one_batch_at_most(tmp_path: Path) -> None:
+    """Show 5: whatever was in a batch that is finished is never embedded again; records and files end the same."""
+    for name, text in COUNTING.items():
+        (tmp_path / "counting").mkdir(exist_ok=True)
+        (tmp_path / "counting" / name).write_text(text)
+    cast(tmp_path / "refs")
+    count = 5 * CHUNK
+    for number in range(count):
+        save(tmp_path / f"targets/{number % 9}/{number}.png", drawing(("ann", "bob", "cat")[number % 3], number + 9))
+    counted = tmp_path / "counted"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COMICTOOL_")}
+    environment |= {"COUNTED": str(counted), "PYTHONPATH": str(ROOT), "COMICTOOL_CONFIG_DIR": str(tmp_path / "config")}
+
+    def start(result: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "comictool", "reid", "classify", "targets", "--enroll-config", "refs",
+                   "--plugin", "./counting", "--trust-plugin", "--threshold", "0.5", "-o", result, "--cache",
+                   f"cache-{result}", "--format", "jsonl", "-q", *arguments]  # fmt: skip
+        with open(tmp_path / "lines", "wb") as lines:
+            return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=lines)
+
+    def embedded() -> list[str]:
+        return counted.read_text().split() if counted.exists() else []
+
+    assert start("whole").wait() == 0
+    whole = (tmp_path / "lines").read_bytes()
+    assert len(whole.splitlines()) == count
+    assert len(embedded()) == len(set(embedded())), "an undisturbed run embeds nothing twice"
+    counted.unlink()
+    draw = random.Random(5)
+    moments = sorted(draw.sample(range(CHUNK // 2, count), 2))
+    for moment in moments:
+        run = start("killed", "--resume")
+        while len(embedded()) < moment:
+            time.sleep(0.002)
+            assert run.poll() is None
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+        # Nothing was printed that the whole run does not say, in its order; the last line may be cut off.
+        assert whole.startswith((tmp_path / "lines").read_bytes())
+    assert start("killed", "--resume").wait() == 0
+    assert (tmp_path / "lines").read_bytes() == whole
+    repeated = len(embedded()) - len(set(embedded()))
+    assert repeated <= len(moments) * CHUNK
+    assert {p: f[1] for p, f in tree(tmp_path / "killed").items() if ".reid" not in p} == {
+        p: f[1] for p, f in tree(tmp_path / "whole").items() if ".reid" not in p
+    }
+    assert json.loads(whole.splitlines()[0])["action"] == "copy"
