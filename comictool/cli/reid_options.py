@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,8 +40,14 @@ class Vectors:
     jobs: int | None
 
     def spec(self, loading: Loading, gallery: Gallery | None = None) -> EncoderSpec:
-        """The encoder that the user named, else that of the gallery, else the default."""
+        """The encoder that the user named, else that of the gallery, else the default.
+
+        What is read as before is computed as before, in fp32, unless the user names another arithmetic.
+        """
         from comictool.plugins.discovery import is_plugin
+
+        if loading.precision == "auto" and self.reading(gallery)["legacy"]:
+            loading = replace(loading, precision="fp32")
 
         if self.plugin is not None and self.plugin != LEGACY_MODULE:
             return loading.spec(self.plugin)

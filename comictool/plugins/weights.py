@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,11 +97,13 @@ def _read_torch(path: Path) -> Any:
     import pickle
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of an unusual pickle protocol; if it matters, an error follows
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         objects = unsafe_globals(path, str(error))
         if not objects:
-            raise InputError(f"{path} is damaged, or no torch checkpoint", cause=_first_line(error)) from error
+            raise InputError(f"{path} is damaged, or no torch checkpoint", cause=_own_words(path, error)) from error
         raise InputError(
             f"{path} holds more than weights: it would run {', '.join(objects)}",
             cause="such a file can run any code when it is opened, so it was not opened",
@@ -124,6 +127,19 @@ def unsafe_globals(path: Path, message: str = "") -> list[str]:
     except Exception:  # only the zip format can be listed; whatever else is wrong is in `message` already
         return sorted(set(names))
     return sorted(set(names))
+
+
+def _own_words(path: Path, error: Exception) -> str:
+    """Why the weights-only loader stopped, without torch's advice to load the file with all rights."""
+    with path.open("rb") as stream:
+        head = stream.read(64).lstrip()
+    if head.startswith(b"<"):
+        return "it is a web page, perhaps saved in place of a download"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, not the file itself; fetch it with: git lfs pull"
+    lines = [line.strip() for line in str(error).splitlines()]
+    kept = [line for line in lines if line and not re.search(r"weights_only|weights only|torch\.", line, re.IGNORECASE)]
+    return kept[0][:200] if kept else "torch finds no weights in it"
 
 
 def _first_line(error: Exception) -> str:

@@ -48,10 +48,11 @@ def _from_folders(source: Path) -> Config:
 
 def _pairs(source: Path) -> list[tuple[Any, Any]]:
     try:
-        size = source.stat().st_size
-        if size > MAX_BYTES:
-            raise InputError(f"{source} has {size:,} bytes, more than the {MAX_BYTES:,} a configuration may have")
-        text = source.read_bytes().decode("utf-8-sig")  # editors on Windows like to put a mark in front
+        with open(source, "rb") as stream:
+            content = stream.read(MAX_BYTES + 1)  # not the size it claims: a device claims none, and never ends
+        if len(content) > MAX_BYTES:
+            raise InputError(f"{source} has more than the {MAX_BYTES:,} bytes that a configuration may have")
+        text = content.decode("utf-8-sig")  # editors on Windows like to put a mark in front
     except UnicodeDecodeError as error:
         raise InputError(f"{source} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
@@ -96,9 +97,13 @@ def _listed(places: Any) -> list[Any]:
 def _place(place: Any, character: str, source: Path) -> Path:
     if not isinstance(place, str) or not place or "\x00" in place:
         raise InputError(f"{source}: the folder of {character!r} is {place!r:.100}, not a text")
-    path = source.parent / Path(place).expanduser()
     try:
+        path = source.parent / Path(place).expanduser()
         exists = path.exists()
+    except RuntimeError as error:  # `~name` of nobody
+        raise InputError(
+            f"{source}: the folder of {character!r}, {place:.300}, is in nobody's home", cause=str(error)
+        ) from error
     except OSError:  # a component that is too long
         exists = False
     if not exists:

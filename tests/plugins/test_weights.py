@@ -138,6 +138,28 @@ def test_damaged_files_are_sentences(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "absent.pt")
 
 
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        (b"\n<!doctype html><html>log in</html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (b"this is no checkpoint at all", "pop from empty"),
+        (b"k" * 40, "operand 107"),
+        (b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00}.", "149"),
+    ],
+    ids=["web page", "LFS pointer", "text", "letters", "newer pickle"],
+)
+def test_nobody_is_told_to_load_with_all_rights(tmp_path: Path, data: bytes, cause: str) -> None:
+    """Torch's own words advise `weights_only=False` for every file it cannot read, a downloaded web page too."""
+    (tmp_path / "s.html").write_bytes(data)
+    with pytest.raises(InputError, match="damaged, or no torch checkpoint") as refusal:
+        read_checkpoint(tmp_path / "s.html")
+    assert cause in refusal.value.cause
+    told = f"{refusal.value} {refusal.value.cause} {refusal.value.hint}".lower()
+    assert "weights_only" not in told
+    assert "torch.load" not in told
+
+
 def test_no_damage_makes_reading_raise_anything_else(tmp_path: Path) -> None:
     random.seed(4)
     content = {"a": torch.arange(20.0), "part": {"b": torch.ones(2, 3)}, "epoch": 3}

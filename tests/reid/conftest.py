@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import comictool as comictool  # the program, for tests of a defect as a user meets it
 from tests.reid.sorting import World
 
 
