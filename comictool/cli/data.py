@@ -88,6 +88,7 @@ def draw(
     comic_pages: Annotated[int, typer.Option("--comic-pages", min=1, help="Pages in one comic.")] = 10,
     seed: Seed = 0,
     style: Annotated[str | None, typer.Option("--style", help="Only this style of inking.")] = None,
+    story: Annotated[bool, typer.Option("--story", help="Every comic is a journey from morning to night.")] = False,
     width: Annotated[int, typer.Option("--width", min=300, max=4000, help="Pixels.")] = 1000,
     height: Annotated[int, typer.Option("--height", min=300, max=4000, help="Pixels.")] = 1400,
     jobs: Annotated[int, typer.Option("-j", "--jobs", min=0, help="Workers; 0 is one for each core.")] = 0,
@@ -98,7 +99,8 @@ def draw(
     """Draw procedural comics with exact labels into a corpus.
 
     Panels, characters with identity, faces, poses and feelings, balloons with text and speakers, depth for every
-    pixel, page types and reading direction are all known exactly. The same seed draws the same pages.
+    pixel, page types and reading direction are all known exactly. The same seed draws the same pages. With --story
+    the light and the places of ten pages follow each other, so that the direction of time can be learnt.
 
     Example: comictool data draw -n 100 --seed 7 -o drawn
     """
@@ -107,7 +109,7 @@ def draw(
 
     options = JobOptions(jobs=jobs, shard=parse_shard(shard))
     report = draw_corpus(
-        output, pages, seed=seed, comic_pages=comic_pages, width=width, height=height, style=style,
+        output, pages, seed=seed, comic_pages=comic_pages, width=width, height=height, style=style, story=story,
         options=options, progress=out.progress(),
     )  # fmt: skip
     return tell(out, report, {"corpus": str(output)}, [f"comictool embed {output} -o {output / 'store'}"])

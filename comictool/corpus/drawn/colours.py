@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 Colour: TypeAlias = tuple[int, int, int]
@@ -62,3 +63,21 @@ LIGHTS = {
     "night": Light("night", (24, 30, 68), (62, 78, 132), (44, 56, 116), 0.42, (70, 84, 138)),
     "rain": Light("rain", (126, 140, 154), (184, 194, 200), (130, 146, 160), 0.26, (172, 184, 192)),
 }
+# The day of a story, from its first panel (0) to its last (1).
+_DAY = ((0.0, "morning"), (0.35, "day"), (0.7, "dusk"), (1.0, "night"))
+
+
+def light_at(hour: float) -> Light:
+    """The light between two times of a story's day; 0 is its morning, 1 its night."""
+    hour = min(1.0, max(0.0, hour))
+    (begin, early), (end, late) = next((a, b) for a, b in pairwise(_DAY) if hour <= b[0])
+    share = (hour - begin) / (end - begin)
+    first, second = LIGHTS[early], LIGHTS[late]
+    return Light(
+        (first if share < 0.5 else second).name,  # sun, stars and lamps are those of the nearer time
+        mix(first.sky_top, second.sky_top, share),
+        mix(first.sky_low, second.sky_low, share),
+        mix(first.tint, second.tint, share),
+        first.tint_share + share * (second.tint_share - first.tint_share),
+        mix(first.haze, second.haze, share),
+    )

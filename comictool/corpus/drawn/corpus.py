@@ -33,6 +33,7 @@ class _Order:
     width: int
     height: int
     style: str | None
+    story: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class _Sheet:
 
 def draw_corpus(
     root: Path, pages: int, *, seed: int, comic_pages: int = 10, width: int = WIDTH, height: int = HEIGHT,
-    style: str | None = None, options: JobOptions | None = None, progress: Progress | None = None,
+    style: str | None = None, story: bool = False, options: JobOptions | None = None, progress: Progress | None = None,
 ) -> JobReport:  # fmt: skip
     """Draw comics into a corpus; a killed run continues, and more pages can be added with the same seed.
 
@@ -60,6 +61,8 @@ def draw_corpus(
         comic_pages: pages a comic.
         width, height: of every page in pixels.
         style: draw all comics in one style of `inks.STYLES`.
+        story: every comic is a journey through one day (of ten pages): the light goes from morning to night and the
+            places follow each other in one order, so that the direction of time can be seen in the panels.
         options, progress: of the job; one item is one comic.
 
     Raises:
@@ -74,16 +77,19 @@ def draw_corpus(
     items = []
     for comic in range(1, -(-pages // comic_pages) + 1):
         count = min(comic_pages, pages - (comic - 1) * comic_pages)
-        order = _Order(seed, comic, count, width, height, style)
+        order = _Order(seed, comic, count, width, height, style, story)
         items.append(Item(make_plan(seed, comic, style).name, f"{seed}/{comic}/{count}", order))
+
+    settings = {"drawing": DRAWING, "width": width, "height": height, "style": style or ""}
+    if story:  # corpora drawn before there were stories keep their settings
+        settings["story"] = True
 
     def commit(item: Item, sheets: list[_Sheet]) -> Done:
         return _commit(Corpus.open(root), item, sheets)
 
     return run_job(
-        LEDGER, items, _draw_comic, commit, ledger_folder=root / ".jobs",
-        settings={"drawing": DRAWING, "width": width, "height": height, "style": style or ""},
-        options=options, workers="processes", progress=progress,
+        LEDGER, items, _draw_comic, commit, ledger_folder=root / ".jobs", settings=settings, options=options,
+        workers="processes", progress=progress,
     )  # fmt: skip
 
 
@@ -101,7 +107,10 @@ def encode_page(page: DrawnPage) -> tuple[bytes, str]:
 def _draw_comic(order: _Order) -> list[_Sheet]:
     sheets = []
     for number in range(1, order.pages + 1):
-        page = draw_page(order.seed, order.comic, number, width=order.width, height=order.height, style=order.style)
+        page = draw_page(
+            order.seed, order.comic, number, width=order.width, height=order.height, style=order.style,
+            story=order.story,
+        )  # fmt: skip
         picture, suffix = encode_page(page)
         page.record.image = f"page_images/{page.record.comic}/page-{number}{suffix}"
         depth = f"depth/{page.record.comic}/page-{number}.png"
@@ -117,7 +126,7 @@ def _commit(corpus: Corpus, item: Item, sheets: list[_Sheet]) -> Done:
     for sheet in sheets:
         write_bytes(corpus.root / sheet.record.image, sheet.picture)
         write_bytes(corpus.root / str(sheet.record.extra["depth"]), sheet.depth)
-    corpus.write_comic_facts(item.key, comic_plan(order.seed, order.comic, order.style))
+    corpus.write_comic_facts(item.key, comic_plan(order.seed, order.comic, order.style, order.story))
     corpus.write_pages(item.key, records)
     return Done(
         {

@@ -18,7 +18,7 @@ from comictool.corpus.drawn.matter import Writer, draw_matter
 from comictool.corpus.drawn.panel import PanelArt, draw_panel
 from comictool.corpus.drawn.placement import Placed, Room, Speaker, place_balloon, place_sound
 from comictool.corpus.drawn.plan import ComicPlan, make_plan
-from comictool.corpus.drawn.script import Line, beats_of_page
+from comictool.corpus.drawn.script import Line, beats_of_page, on_journey
 from comictool.corpus.drawn.seeds import stream
 from comictool.corpus.records import Box, PageRecord, Text
 
@@ -39,7 +39,8 @@ class DrawnPage:
 
 
 def draw_page(
-    seed: int, comic: int, page: int, *, width: int = WIDTH, height: int = HEIGHT, style: str | None = None
+    seed: int, comic: int, page: int, *, width: int = WIDTH, height: int = HEIGHT, style: str | None = None,
+    story: bool = False,
 ) -> DrawnPage:  # fmt: skip
     """Draw one page. The same arguments give the same page, in any process and order.
 
@@ -49,6 +50,7 @@ def draw_page(
         page: counts from 1.
         width, height: of the page in pixels, each 300 to 4000.
         style: one of `inks.STYLES` instead of the comic's own.
+        story: the comic is a journey through one day, and each panel has its `hour`.
 
     Raises:
         UsageError: an argument out of range, or no such style.
@@ -57,7 +59,7 @@ def draw_page(
         raise UsageError(f"a page of {width}x{height} pixels cannot be drawn", cause="sides go from 300 to 4000")
     if page < 1:
         raise UsageError(f"pages count from 1, not {page}")
-    plan = make_plan(seed, comic, style)
+    plan = make_plan(seed, comic, style, story)
     kind = page_type(page)
     record = PageRecord(
         comic=plan.name, page=page, image="", width=width, height=height, type=kind, type_confidence=1.0,
@@ -106,10 +108,14 @@ def _story(
     cells = make_layout(rng, family, area, plan.direction, sheet.width)
     record.extra["layout"] = family
     beats = beats_of_page(plan.seed, plan.comic, number, len(cells), plan.episode, len(plan.cast))
+    if plan.story:
+        beats = on_journey(beats, number)
     costume = 1 if number % 7 in (2, 3, 4) else 0  # the cast dresses for the road, and back again at home
-    # An open panel is where its drawing is: nothing to see without anybody in it, nor with black lines on black.
+    # An open panel is where its drawing is: nothing to see without anybody in it, nor with black lines on black; and
+    # it shows no place, which a story is about.
+    framed = plan.dark_paper or plan.story
     cells = [
-        replace(cell, kind="framed") if cell.kind == "open" and (plan.dark_paper or not beat.roles) else cell
+        replace(cell, kind="framed") if cell.kind == "open" and (framed or not beat.roles) else cell
         for cell, beat in zip(cells, beats, strict=True)
     ]
     arts = [
@@ -128,6 +134,8 @@ def _story(
         record.characters += truth.characters
         record.segments += truth.segments
         if truth.panel is not None:
+            if art.beat.hour is not None:
+                truth.panel.extra["hour"] = round(art.beat.hour, 4)
             record.panels.append(truth.panel)
         truths.append(truth)
     writer.folio(page, margin)

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from comictool.corpus.drawn.canvas import FINE, Canvas, Point, Points
-from comictool.corpus.drawn.colours import LIGHTS
+from comictool.corpus.drawn.colours import LIGHTS, light_at
 from comictool.corpus.drawn.figure import Anatomy, Figure, draw_figure
 from comictool.corpus.drawn.frames import HALF, draw_frame, make_outline
 from comictool.corpus.drawn.inks import MARGIN
@@ -120,10 +120,10 @@ def _stage(
     horizon = pad + h * rng.uniform(low, high)
     unit = h * zoom if w / h > 0.55 else w * 1.5 * zoom
     floor = Floor(FAR, near, horizon, pad + h)
-    light = LIGHTS[beat.light]
+    light = LIGHTS[beat.light] if beat.hour is None else light_at(beat.hour)
     camera = Camera(rng.uniform(-0.7, 0.7), unit, horizon, pad + w / 2)
     setting = beat.setting
-    if shot in ("close", "medium") and rng.random() < 0.16:
+    if shot in ("close", "medium") and rng.random() < 0.16 and beat.hour is None:
         setting = "plain"
     places = stream(plan.seed, "place", plan.comic, setting)
     if setting == "plain":

@@ -80,6 +80,7 @@ class ComicPlan:
     duo: tuple[Colour, Colour, Colour]
     shift: tuple[int, int]
     fading: float
+    story: bool = False  # a journey through one day; see `script.on_journey`
 
     @property
     def letter_ink(self) -> Colour:
@@ -110,13 +111,14 @@ def check_style(style: str | None) -> None:
 
 
 @lru_cache(maxsize=32)
-def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
+def make_plan(seed: int, comic: int, style: str | None = None, story: bool = False) -> ComicPlan:
     """The plan of a comic.
 
     Args:
         seed: of the whole drawing.
         comic: counts from 1.
         style: one of `inks.STYLES`; None: the comic's own, going round all styles as comics follow each other.
+        story: a journey through one day.
 
     Raises:
         UsageError: unknown style, or comic below 1.
@@ -177,6 +179,7 @@ def make_plan(seed: int, comic: int, style: str | None = None) -> ComicPlan:
         duo=_duo(rng, hue),
         shift=(rng.choice((-2, -1, 1, 2)), rng.choice((-1, 0, 1))),
         fading=rng.uniform(0.2, 0.9),
+        story=story,
     )  # fmt: skip
 
 
@@ -194,20 +197,21 @@ def _round(seed: int, number: int) -> list[tuple[str, str]]:
     return out
 
 
-def comic_plan(seed: int, comic: int, style: str | None = None) -> dict[str, Any]:
+def comic_plan(seed: int, comic: int, style: str | None = None, story: bool = False) -> dict[str, Any]:
     """The facts of a comic, as they are written beside its records.
 
     Args:
         seed: of the whole drawing.
         comic: counts from 1.
         style: instead of the comic's own.
+        story: as drawn with it.
 
     Returns:
         `name`, `title`, `series`, `number`, `direction`, `style`, `kind`, `gutter`, `frame`, `language`, `source` and
         `cast`: a list of
         `{name, identity, species}`, hero first.
     """
-    plan = make_plan(seed, comic, style)
+    plan = make_plan(seed, comic, style, story)
     return {
         "name": plan.name,
         "title": plan.title,
@@ -221,6 +225,7 @@ def comic_plan(seed: int, comic: int, style: str | None = None) -> dict[str, Any
         "gutter": plan.gutter,
         "frame": plan.frame,
         "cast": [{"name": look.name, "identity": look.identity, "species": look.species} for look in plan.cast],
+        **({"story": True} if story else {}),
     }
 
 

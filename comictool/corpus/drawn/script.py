@@ -8,13 +8,15 @@ a lower-case role thinks instead of speaking, N narrates, ! is a sound.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from comictool.corpus.drawn.characters import Look
 from comictool.corpus.drawn.seeds import stream
 from comictool.corpus.drawn.words import FOODS, ITEMS, PLACES, SOUNDS, TROUBLES
 
 ROLES = "ABC"
+# Where a story passes, one place a page, all under the open sky: the pages of ten have six story pages.
+JOURNEY = ("city", "hills", "forest", "desert", "harbour", "night")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Beat:
     poses: dict[int, str] = field(default_factory=dict)
     turned: bool = False  # somebody may stand with the back to the reader
     shot: str = ""  # how near the camera is; empty: whatever suits the panel
+    hour: float | None = None  # of a story's day, 0 its morning, 1 its night; None: `light` says it
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,20 @@ def beats_of_page(seed: int, comic: int, story_page: int, panels: int, episode: 
         spoken += 1
         beats.append(_beat(rng, exchange, setting, light, episode, cast_size))
     return beats
+
+
+def on_journey(beats: list[Beat], story_page: int) -> list[Beat]:
+    """The same beats on the way of a story: every page another place, and from panel to panel the day goes on.
+
+    Args:
+        beats: of one story page.
+        story_page: counts the story pages of the comic from 0; after the last place a new day begins.
+    """
+    step = story_page % len(JOURNEY)
+    return [
+        replace(beat, setting=JOURNEY[step], hour=(step + (index + 0.5) / len(beats)) / len(JOURNEY))
+        for index, beat in enumerate(beats)
+    ]
 
 
 def _beat(rng: random.Random, exchange: str, setting: str, light: str, episode: Episode, cast_size: int) -> Beat:
