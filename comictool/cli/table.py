@@ -125,6 +125,15 @@ COMMANDS: dict[str, Command | Group] = {
         LIBRARY,
         carried=("--plugin-dir", "--plugin-name", "--plugin", "--gpu"),
     ),
+    "evaluate": Group(
+        "Measure features and trained models, beside chance.",
+        {
+            "features": Command(
+                "evaluate:features", "Measure what a feature pack holds: k-NN, linear probe, retrieval."
+            ),
+        },
+        MODELS,
+    ),
     "plugins": Group(
         "List, inspect, check and trust model plugins.",
         {
