@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -234,6 +235,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.number = 0
+        self.since = 0.0  # time.monotonic() of the signal
 
     def is_set(self) -> bool:
         """Whether a signal came."""
@@ -241,8 +243,13 @@ class StopFlag:
 
 
 @contextmanager
-def stop_signals() -> Iterator[StopFlag]:
-    """Within the block the first SIGINT or SIGTERM only sets the flag; a second one acts as usual."""
+def stop_signals(echo_seconds: float = 0.0) -> Iterator[StopFlag]:
+    """Within the block the first SIGINT or SIGTERM only sets the flag; a second one acts as usual.
+
+    Args:
+        echo_seconds: signals within this time of the first are the same one: Ctrl-C reaches every process of the
+            terminal, and a launcher among them passes it on once more.
+    """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag  # only the main thread may set handlers; it stays in charge
@@ -250,9 +257,12 @@ def stop_signals() -> Iterator[StopFlag]:
     before: dict[int, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
-        flag.number = number
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        if flag.is_set() and time.monotonic() - flag.since > echo_seconds:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+            signal.raise_signal(number)
+        elif not flag.is_set():
+            flag.number, flag.since = number, time.monotonic()
 
     before.update({int(number): signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)})
     try:

@@ -64,7 +64,7 @@ class Ledger:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.path.with_suffix(".lock"), "ab") as lock:
-            if not _lock(lock):
+            if not lock_file(lock):
                 raise InputError(
                     f"another comictool is already working on {self.folder}",
                     hint="wait for it to end; import, panels and embed can share the work with --shard I/N",
@@ -127,7 +127,8 @@ def _read(file: Path) -> list[Entry]:
     return out
 
 
-def _lock(stream: BinaryIO) -> bool:
+def lock_file(stream: BinaryIO) -> bool:
+    """Hold an open file until it is closed; False when another process holds it."""
     try:
         import fcntl
     except ImportError:  # Windows

@@ -111,6 +111,14 @@ def flatten(config: Any, path: str = "") -> dict[str, Any]:
     return found
 
 
+def flatten_tables(tables: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Every value of nested dicts by its dotted key."""
+    found: dict[str, Any] = {}
+    for name, value in tables.items():
+        found.update(flatten_tables(value, f"{path}{name}.") if isinstance(value, Mapping) else {path + name: value})
+    return found
+
+
 def as_tables(config: Any) -> dict[str, Any]:
     """The configuration as nested dicts of plain values (tuples as lists), for TOML, JSON and checkpoints."""
     return {

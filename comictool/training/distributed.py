@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from comictool.core.errors import EnvironmentError_, UsageError
+from comictool.core.errors import ComicError, EnvironmentError_, UsageError
 
 # One process validates or exports while the others wait; a large evaluation must not look like a hang.
 WAIT = timedelta(hours=6)
@@ -111,6 +111,30 @@ def first_host(nodes: str) -> str:
         return head.partition(",")[0]
     numbers, _, tail = rest.partition("]")
     return head + numbers.partition(",")[0].partition("-")[0] + tail.partition(",")[0]
+
+
+class OtherProcessFailed(ComicError):
+    """Another process of this run failed and has told why; this one has nothing to add."""
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """A block that succeeds on every process or fails on every process.
+
+    The first that failed raises its own error, all others `OtherProcessFailed`: one sentence for the user instead of
+    one from each, and nobody waits for a process that is gone.
+    """
+    failed: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        failed = error
+    who = gather_objects(failed is not None)
+    if True in who:
+        first = who.index(True)
+        if failed is not None and rank() == first:
+            raise failed
+        raise OtherProcessFailed(f"process {first} of this run failed") from failed
 
 
 def world_size() -> int:

@@ -25,7 +25,11 @@ class Ticket:
 
 
 class TrainingData(Protocol):
-    """Samples by index. It is sent to worker processes: it pickles, and opens files only when first asked."""
+    """Samples by index. It is sent to worker processes.
+
+    So it pickles at any time, also after `load` was called: files are opened when first asked and left out of the
+    pickled state. Tensors are shared with the workers, arrays are copied.
+    """
 
     def __len__(self) -> int:
         """Number of samples."""

@@ -1,0 +1,336 @@
+"""The engine: one loop for every recipe.
+
+    resolved = resolve(RECIPE.config, RECIPE.presets, preset="tiny")
+    result = train(RECIPE, resolved, {"features": Path("features.hdf5")}, Path("runs/first"))
+
+Run again with the same folder, it goes on where it stopped, to the bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from comictool.core.device import DeviceChoice, PrecisionChoice, choose_device, choose_precision
+from comictool.core.errors import Stopped, UsageError
+from comictool.core.jobs import StopFlag, stop_signals
+from comictool.core.progress import NullProgress, Progress
+from comictool.training import distributed
+from comictool.training.config import Resolved, as_tables, write_config
+from comictool.training.curves import write_curves
+from comictool.training.loading import Batches, to_device
+from comictool.training.metrics_log import MetricsLog
+from comictool.training.optimizing import RecipeError, check_all_trained, clip, parameter_counts, set_schedules
+from comictool.training.recipe import Recipe
+from comictool.training.run import Run, build, join_processes
+from comictool.training.run_folder import RunFolder, check_same_run, started_by
+from comictool.training.validating import export_models, validate, validation_due
+
+MOST_SKIPPED = 20  # steps in a row: beyond this `skip` would only hide that the run is lost
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is carried out; nothing here changes what is computed but device and processes.
+
+    Attributes:
+        device: auto | cpu | cuda | cuda:N | mps.
+        gpu: the other spelling; negative is the CPU.
+        resume: auto | never | must.
+        dry_run: make everything, train nothing, write nothing.
+        command: the command line for command.txt; this process's own when empty.
+        progress: what is shown.
+    """
+
+    device: str = "auto"
+    gpu: int | None = None
+    resume: str = "auto"
+    dry_run: bool = False
+    command: str = ""
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.resume not in ("auto", "never", "must"):
+            raise UsageError(f"resume is auto, never or must, not {self.resume!r}")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        loss: of the last step of this start; None when there was none.
+        best: `value`, `step` and `figures` of the best validation.
+        ended: `patience` when it ended early, else empty.
+        plan: sizes and choices, as in a dry run.
+    """
+
+    run: Path
+    recipe: str
+    step: int
+    total_steps: int
+    epochs: int
+    loss: float | None
+    best: dict[str, Any] | None
+    ended: str
+    model: Path | None
+    skipped: int
+    seconds: float
+    plan: dict[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for JSON."""
+        values = asdict(self)
+        return {**values, "run": str(self.run), "model": str(self.model) if self.model else None}
+
+
+def train(
+    recipe: Recipe,
+    resolved: Resolved[Any],
+    sources: Mapping[str, Path],
+    run_folder: Path,
+    options: RunOptions | None = None,
+) -> RunResult:
+    """Train a recipe into a run folder, or go on with the run that is there.
+
+    Args:
+        recipe: what.
+        resolved: every setting, by `config.resolve`.
+        sources: named inputs of the recipe.
+        run_folder: see `run_folder.py` for what is in it.
+
+    Raises:
+        Stopped: after the first SIGINT or SIGTERM, when the run is saved.
+        UsageError: settings that cannot be, other ones than the run was begun with, or a loss that is no number.
+        InputError: sources that cannot be read, or other data than the run was begun with.
+    """
+    options = options or RunOptions()
+    progress = options.progress or NullProgress()
+    device, precision = choose_place(options, resolved.config.training.precision)
+    with ExitStack() as stack:
+        stack.enter_context(distributed.group(torch.device(device.name)))
+        stop = stack.enter_context(stop_signals(echo_seconds=1.0 if distributed.world_size() > 1 else 0.0))
+        folder = RunFolder(run_folder)
+        first = distributed.rank() == 0
+        with distributed.together():
+            if first and not options.dry_run:
+                stack.enter_context(folder.locked())
+        with distributed.together():
+            saved = folder.checkpoint(options.resume)
+            run = build(recipe, resolved, sources, folder, device, precision)
+            if saved is not None:
+                check_same_run(saved, as_tables(resolved.config), run.prepared.facts, recipe.name)
+                run.load_state_dict(saved)
+        if options.dry_run:
+            return _result(run, None, 0, 0.0)
+        join_processes(run)
+        log = None
+        with distributed.together():
+            if first:
+                log = stack.enter_context(_open_folder(run, options, again=saved is not None))
+        return _train(run, log, stop, progress if first else NullProgress())
+
+
+def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress) -> RunResult:
+    """The loop. Every process runs it; only the first has a log."""
+    state, options, task = run.state, run.options, run.task
+    began, loss, skipped, in_a_row = time.monotonic(), None, 0, 0
+    tickets = run.plan.tickets(state.step, state.rank, state.world_size)
+    batches = Batches(
+        run.prepared.data, tickets, workers=options.workers, device=run.device, on_this_machine=state.world_size
+    )
+    progress.start(run.recipe.name, state.total_steps)
+    progress.advance(state.step)
+    task.train()
+    first_step = True
+    batch = _next(batches, run)
+
+    while True:
+        # At the end of an epoch, and of the run: figures on held-out samples. Best weights are kept as a model.
+        if validation_due(run):
+            validate(run, log, progress)
+
+        # Save at the end of an epoch (unless that was a moment ago), every so many steps, and at the end.
+        every = options.checkpoint_every
+        due = run.finished or (every and state.step % every == 0) or (run.at_epoch_end and run.worth_saving())
+        if due and state.step > run.saved_at:
+            run.save(log.sync() if log else 0)
+        if run.finished:
+            break
+
+        # Every process learns whether any of them was told to stop.
+        signal_number = distributed.any_process(stop.number)
+        if signal_number:
+            if state.step > run.saved_at:
+                run.save(log.sync() if log else 0)
+            if log:
+                write_curves(run.folder.path, run.recipe.name, run.recipe.monitor)
+            raise Stopped(signal_number, done=state.step, total=state.total_steps, noun="steps")
+
+        # Forward and backward, part by part; while the device is busy with a part, the next one is loaded.
+        step_began, waited = time.perf_counter(), batches.waited
+        task.before_batch(state)
+        numbers = set_schedules(run.optimizer, options, state)
+        parts = []
+        for part in range(options.accumulate):
+            with run.accumulating(more=part + 1 < options.accumulate):
+                with run.autocast():
+                    outputs = run.model(batch)
+                run.scaler.scale(outputs["loss"] / options.accumulate).backward()
+            parts.append({name: value.detach() for name, value in outputs.items()})
+            batch = _next(batches, run)
+        if first_step:
+            with distributed.together():
+                check_all_trained(task)
+            first_step = False
+        numbers = {**_means(parts), **numbers}
+        loss = numbers["loss"]
+
+        # A loss that is no number would spoil the weights for good: stop before they change, or leave the step out.
+        if not math.isfinite(loss):
+            in_a_row += 1
+            if options.non_finite == "stop" or in_a_row >= MOST_SKIPPED:
+                raise _lost(run, loss, in_a_row)
+            skipped += 1
+            run.optimizer.zero_grad(set_to_none=True)
+            state.step += 1
+            state.epoch = state.step // state.steps_per_epoch
+            if log:
+                log.write("skipped", state.step, {"loss": loss})
+            progress.advance(1, f"loss {loss}")
+            continue
+        in_a_row = 0
+
+        # Update the weights.
+        run.scaler.unscale_(run.optimizer)
+        task.before_update(state)
+        numbers["gradient_norm"] = float(clip(task.parameters(), options.clip_norm))
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        run.optimizer.zero_grad(set_to_none=True)
+        state.step += 1
+        state.epoch = state.step // state.steps_per_epoch
+        if run.average:
+            run.average.update(state.step)
+        task.after_update(state)
+
+        if log:
+            numbers["epoch"] = state.step / state.steps_per_epoch
+            numbers["seconds"] = round(time.perf_counter() - step_began, 6)
+            numbers["waited"] = round(batches.waited - waited, 6)
+            log.write("step", state.step, numbers)
+        progress.advance(1, f"loss {loss:.4f}")
+
+    batches.close()
+    progress.finish()
+    if log:
+        export_models(run)
+        write_curves(run.folder.path, run.recipe.name, run.recipe.monitor)
+    distributed.from_first(None)  # nobody leaves the group while the first still writes
+    return _result(run, loss, skipped, time.monotonic() - began)
+
+
+def choose_place(options: RunOptions, precision: str) -> tuple[DeviceChoice, PrecisionChoice]:
+    """Device and precision of this process; with several processes on CUDA each has a GPU of its own.
+
+    Raises:
+        UsageError: one GPU named for several processes.
+        EnvironmentError_: a device that is not there.
+    """
+    here = distributed.place()
+    device = choose_device(options.device, options.gpu)
+    if here.world_size > 1 and device.kind == "cuda":
+        if ":" in options.device or options.gpu is not None:
+            raise UsageError(
+                "one GPU is named, but there are several processes", hint="--device cuda gives each its own"
+            )
+        device = choose_device(f"cuda:{here.local_rank}")
+        torch.cuda.set_device(here.local_rank)
+    if here.world_size > 1 and device.kind == "mps":
+        device = DeviceChoice("cpu", "several processes cannot share Apple's GPU")
+    return device, choose_precision(precision, device)
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """Sizes and choices of a run, for a dry run and for env.json."""
+    state = run.state
+    return {
+        "recipe": run.recipe.name,
+        "samples": run.plan.count,
+        "steps_per_epoch": state.steps_per_epoch,
+        "total_steps": state.total_steps,
+        "batch_size": state.batch_size,
+        "processes": state.world_size,
+        "accumulate": run.options.accumulate,
+        "step": state.step,
+        **parameter_counts(run.task),
+        "device": run.device_choice.name,
+        "device_reason": run.device_choice.reason,
+        "precision": run.precision.name,
+        "precision_reason": run.precision.reason,
+        "data": run.prepared.facts,
+    }
+
+
+def _open_folder(run: Run, options: RunOptions, *, again: bool) -> Any:
+    """Write down what this start is; gives the metrics log, open."""
+    from contextlib import closing
+
+    folder = run.folder
+    if not again:
+        for old in (folder.last, folder.best):
+            old.unlink(missing_ok=True)
+        for old in (folder.model, folder.last_model):
+            shutil.rmtree(old, ignore_errors=True)
+    write_config(folder.config, run.resolved, f"comictool train {run.recipe.name}")
+    folder.note_command(options.command or started_by(), again=again)
+    folder.note_environment({**describe(run), "origins": run.resolved.origins})
+    log = MetricsLog(folder.path, keep_bytes=run.metrics_bytes if again else None, step=run.state.step)
+    if again and not run.finished:
+        log.write("resumed", run.state.step, {})
+    return closing(log)
+
+
+def _next(batches: Batches, run: Run) -> Any:
+    batch = next(batches, None)
+    return None if batch is None else to_device(batch, run.device)
+
+
+def _means(parts: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    """The outputs of a step, averaged over its parts and over the processes."""
+    if "loss" not in parts[0]:
+        raise RecipeError("the task's forward gives no `loss`")
+    names = list(parts[0])
+    stacked = torch.stack([torch.stack([part[name].double() for name in names]) for part in parts]).mean(dim=0)
+    return dict(zip(names, distributed.all_reduce_mean(stacked.cpu()).tolist(), strict=True))
+
+
+def _lost(run: Run, loss: float, in_a_row: int) -> UsageError:
+    rate = run.optimizer.param_groups[0]["lr"]
+    again = f" ({in_a_row} steps in a row)" if in_a_row > 1 else ""
+    saved = f"the checkpoint of step {run.saved_at} is unharmed; " if run.saved_at > 0 else ""
+    lower = f"--set training.learning_rate={run.options.learning_rate / 3:.2g}"
+    leave_out = "" if run.options.non_finite == "skip" else "; --set training.non_finite=skip leaves single steps out"
+    fp16 = ", or --precision bf16" if run.precision.name == "fp16" else ""
+    clip_norm = "" if run.options.clip_norm else ", --set training.clip_norm=3"
+    return UsageError(
+        f"the loss of step {run.state.step + 1} is {loss}{again}",
+        cause=f"most often the learning rate is too high: it is {rate:.3g} here",
+        hint=f"{saved}into another -o, {lower}{clip_norm}{fp16}{leave_out}",
+    )
+
+
+def _result(run: Run, loss: float | None, skipped: int, seconds: float) -> RunResult:
+    model = run.folder.model if run.folder.model.is_dir() else None
+    return RunResult(
+        run.folder.path, run.recipe.name, run.state.step, run.state.total_steps, run.state.epoch, loss, run.best,
+        run.ended, model, skipped, round(seconds, 3), describe(run),
+    )  # fmt: skip

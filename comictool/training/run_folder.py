@@ -1,0 +1,146 @@
+"""The folder of a run: what it was started with, what it wrote, and whether a run may go on in it.
+
+RUN/
+  config.toml      every setting with its origin
+  command.txt      the command lines, one for each start
+  env.json         machine, versions, data facts, sizes
+  metrics.jsonl    one row a step and a validation
+  checkpoints/     last.pt (to go on from), best.pt (by the recipe's figure)
+  model/           plugin directory of the best; model-last/ of the end, when that is another
+  sheets/          curves.png, curves.html
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import comictool
+from comictool.core.errors import InputError, UsageError
+from comictool.core.files import write_json, write_text
+from comictool.core.ledger import lock_file
+from comictool.training.checkpoints import load_checkpoint
+from comictool.training.config import flatten_tables
+
+# Settings that may change when a run goes on: they do not touch what is computed.
+NEUTRAL = {"training.workers", "training.checkpoint_every", "training.non_finite"}
+
+
+class RunFolder:
+    """Paths and rules of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.toml"
+        self.command = path / "command.txt"
+        self.environment = path / "env.json"
+        self.last = path / "checkpoints" / "last.pt"
+        self.best = path / "checkpoints" / "best.pt"
+        self.model = path / "model"
+        self.last_model = path / "model-last"
+        self.sheets = path / "sheets"
+
+    def checkpoint(self, resume: str) -> dict[str, Any] | None:
+        """The state to go on from; None to begin.
+
+        Args:
+            resume: auto goes on when there is something, never begins anew, must refuses to begin.
+
+        Raises:
+            UsageError: the folder holds something else than a run.
+            InputError: nothing to resume with `must`, or a damaged checkpoint.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise UsageError(f"{self.path} is a file, not the folder of a run")
+        if self.path.is_dir() and not self.config.exists() and any(p.name[0] != "." for p in self.path.iterdir()):
+            raise UsageError(
+                f"{self.path} holds other things than a run", hint="choose a new folder with -o; nothing is overwritten"
+            )
+        if self.last.exists() and resume != "never":
+            return load_checkpoint(self.last)
+        if resume == "must":
+            raise InputError(f"nothing to resume: {self.last} does not exist", hint="leave --resume out to begin")
+        return None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run: a second process that trains into it would mix two runs.
+
+        Raises:
+            InputError: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "ab") as lock:
+            if not lock_file(lock):
+                raise InputError(
+                    f"another comictool is already training in {self.path}", hint="wait for it, or choose another -o"
+                )
+            yield
+
+    def note_command(self, command: str, *, again: bool) -> None:
+        """Write the command line down; a continued run adds its own below."""
+        before = self.command.read_text("utf-8", errors="replace") if again and self.command.exists() else ""
+        write_text(self.command, f"{before}{command}\n")
+
+    def note_environment(self, facts: Mapping[str, Any]) -> None:
+        """Write env.json: versions of everything that decides a result, and the facts given."""
+        write_json(
+            self.environment,
+            {
+                "comictool": comictool.__version__,
+                "python": platform.python_version(),
+                "torch": torch.__version__,
+                "platform": platform.platform(),
+                "processor": platform.processor() or platform.machine(),
+                "threads": torch.get_num_threads(),
+                **facts,
+            },
+        )
+
+
+def check_same_run(before: Mapping[str, Any], config: Mapping[str, Any], facts: Mapping[str, Any], name: str) -> None:
+    """Refuse to continue a run as another one.
+
+    Args:
+        before: the checkpoint, with `recipe`, `config` and `facts` as they were.
+        config: nested tables of the configuration now.
+        facts: of the data now.
+
+    Raises:
+        UsageError: another recipe or other settings; the differing keys are named with both values.
+        InputError: other data.
+    """
+    if before["recipe"] != name:
+        raise UsageError(f"the run is of the recipe {before['recipe']}, not {name}", hint="choose another -o")
+    old, new = flatten_tables(before["config"]), flatten_tables(config)
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in NEUTRAL]
+    if keys:
+        shown = ", ".join(f"{key} (was {old.get(key)!r}, now {new.get(key)!r})" for key in keys[:8])
+        more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
+        raise UsageError(
+            f"the run was begun with other settings: {shown}{more}",
+            hint="give the same ones (-c RUN/config.toml does), another -o, or --resume never to begin anew",
+        )
+    # Through JSON, as env.json has them: a tuple and a list are the same fact.
+    was, now = (json.loads(json.dumps(dict(value), default=str)) for value in (before["facts"], facts))
+    changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    if changed:
+        shown = ", ".join(f"{key} (was {was.get(key)!r:.60}, now {now.get(key)!r:.60})" for key in changed[:5])
+        raise InputError(
+            f"the data is not what the run was begun with: {shown}",
+            hint="train into another -o, or --resume never to begin anew",
+        )
+
+
+def started_by(arguments: list[str] | None = None) -> str:
+    """This process's command line, as a shell takes it."""
+    import shlex
+
+    return shlex.join(["comictool", *(sys.argv[1:] if arguments is None else arguments)])

@@ -1,0 +1,121 @@
+"""A small recipe for the tests of the engine: an MLP that tells Gaussian clusters apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from comictool.training.collapse import collapse_figures
+from comictool.training.distributed import rank
+from comictool.training.options import TrainingOptions
+from comictool.training.recipe import Prepared, Recipe, StepState, Task, Ticket
+
+CLASSES, DIMENSION = 6, 12
+DEFAULTS = TrainingOptions(epochs=4, batch_size=32, learning_rate=1e-2, warmup_epochs=0.5, precision="fp32", workers=0)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    width: int = 24
+    depth: int = 2
+    dropout: float = 0.0
+    kind: Literal["mlp", "linear"] = "mlp"
+    scales: tuple[float, ...] = (1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    samples: int = 192
+    noise: float = 0.7
+    unused: bool = False
+    explode_at: int = 0
+    kill_at: int = 0  # the process kills itself at this step, as the kernel would
+    load_seconds: float = 0.0
+    model: ModelConfig = ModelConfig()
+    training: TrainingOptions = DEFAULTS
+
+
+class Clusters:
+    """Rows of a fixed cluster each, with noise that comes from the ticket alone."""
+
+    def __init__(self, config: SyntheticConfig, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.centres = torch.randn(CLASSES, DIMENSION, generator=generator)
+        self.config = config
+
+    def __len__(self) -> int:
+        return self.config.samples
+
+    def load(self, tickets: Sequence[Ticket]) -> dict[str, torch.Tensor]:
+        if self.config.load_seconds:
+            time.sleep(self.config.load_seconds)
+        labels = torch.tensor([ticket.index % CLASSES for ticket in tickets])
+        noise = [torch.randn(DIMENSION, generator=torch.Generator().manual_seed(t.seed)) for t in tickets]
+        return {
+            "rows": self.centres[labels] + self.config.noise * torch.stack(noise),
+            "labels": labels,
+            "index": torch.tensor([ticket.index for ticket in tickets]),
+        }
+
+
+class SyntheticTask(Task):
+    def __init__(self, config: SyntheticConfig, data: Clusters) -> None:
+        super().__init__()
+        width, model = config.model.width, config.model
+        layers: list[torch.nn.Module] = [torch.nn.Linear(DIMENSION, width)]
+        for _ in range(model.depth - 1):
+            layers += [torch.nn.GELU(), torch.nn.Dropout(model.dropout), torch.nn.Linear(width, width)]
+        self.body = torch.nn.Sequential(*layers)
+        self.head = torch.nn.Linear(width, CLASSES)
+        if config.unused:
+            self.spare = torch.nn.Linear(3, 3)
+        self.config = config
+        self.held_out = data.load([Ticket(i, 10_000 + i) for i in range(60)])
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, batch: Any) -> dict[str, torch.Tensor]:
+        logits = self.head(self.body(batch["rows"]))
+        loss = torch.nn.functional.cross_entropy(logits.float(), batch["labels"])
+        accuracy = (logits.argmax(dim=1) == batch["labels"]).float().mean()
+        if self.config.explode_at and int(self.calls) + 1 == self.config.explode_at:
+            loss = loss * float("inf")
+        return {"loss": loss, "accuracy": accuracy}
+
+    def before_batch(self, state: StepState) -> None:
+        if self.config.kill_at and state.step == self.config.kill_at and rank() == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def after_update(self, state: StepState) -> None:
+        self.calls += 1
+
+    def validate(self, state: StepState) -> dict[str, float]:
+        torch.rand(3)  # must not move the training's generator
+        features = self.body(self.held_out["rows"])
+        right = self.head(features).argmax(dim=1) == self.held_out["labels"]
+        return {"accuracy": float(right.float().mean()), **collapse_figures(features)}
+
+    def export(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "model.json").write_text(json.dumps({"sum": float(sum(p.double().sum() for p in self.parameters()))}))
+
+
+def prepare(config: SyntheticConfig, sources: Mapping[str, Path], device: torch.device) -> Prepared:
+    data = Clusters(config)
+    return Prepared(SyntheticTask(config, data), data, {"samples": len(data), "classes": CLASSES})
+
+
+RECIPE = Recipe(
+    "synthetic",
+    SyntheticConfig,
+    {"paper": {}, "tiny": {"samples": 96, "training": {"epochs": 2}}},
+    prepare,
+    monitor="accuracy",
+)
