@@ -40,6 +40,7 @@ def in_order(
     *,
     kind: Kind,
     jobs: int,
+    ahead: int = 0,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[tuple[Any, Exception | None], None, None]:
     """Yield `(result, None)` or `(None, error)` for each payload, in order.
@@ -47,6 +48,7 @@ def in_order(
     Args:
         work: the function; for processes a top-level one, with picklable payloads and results.
         jobs: workers; at most one more item than this is in flight or waiting to be taken.
+        ahead: or this many, if it is more: workers then go on while the one that takes the results is busy.
         stopped: asked before each new item; once true, what is in flight is finished and nothing more begun.
     """
     if kind == "inline" or (kind == "processes" and jobs == 1):
@@ -56,7 +58,7 @@ def in_order(
             yield _attempt(work, payload)
         return
     make = (lambda: _processes(jobs, work)) if kind == "processes" else (lambda: ThreadPoolExecutor(jobs))
-    yield from _pooled(make, work, iter(payloads), window=jobs + 1, stopped=stopped)
+    yield from _pooled(make, work, iter(payloads), window=max(jobs + 1, ahead), stopped=stopped)
 
 
 def _attempt(work: Callable[[Any], Any], payload: Any) -> tuple[Any, Exception | None]:

@@ -9,7 +9,7 @@ from comictool.plugins.architectures import find_architecture
 from comictool.plugins.discovery import find_plugin
 from comictool.plugins.encoder import NO_WEIGHTS, identity_of
 from comictool.plugins.load import EncoderSpec
-from comictool.plugins.manifest import read_manifest
+from comictool.plugins.manifest import Manifest, read_manifest
 from comictool.plugins.names import TIMM
 from comictool.plugins.trust import hash_file, require_trust
 
@@ -51,12 +51,19 @@ def known_identity(spec: EncoderSpec) -> str | None:
     return identity_of(manifest, manifest.weights.sha256) if manifest.weights is not None else None
 
 
+def known_manifest(spec: EncoderSpec) -> Manifest | None:
+    """The manifest in the directory that a spec names, without loading; None where only loading makes one.
+
+    Raises:
+        InputError: not found, or a damaged manifest.
+    """
+    if spec.name_or_path.startswith(TIMM):
+        return None
+    place = find_plugin(spec.name_or_path, spec.plugin_dirs)
+    return None if place.legacy else read_manifest(place.directory)
+
+
 def needs_torch(spec: EncoderSpec) -> bool:
     """Whether the encoder computes with torch in the main process; light ones may run in worker processes."""
-    if spec.name_or_path.startswith(TIMM):
-        return True
-    place = find_plugin(spec.name_or_path, spec.plugin_dirs)
-    if place.legacy:
-        return True
-    manifest = read_manifest(place.directory)
-    return manifest.runs_code or find_architecture(manifest.architecture).heavy
+    manifest = known_manifest(spec)
+    return manifest is None or manifest.runs_code or find_architecture(manifest.architecture).heavy

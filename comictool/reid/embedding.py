@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +17,9 @@ from comictool.core.errors import ComicError, InputError
 from comictool.core.progress import NullProgress, Progress
 from comictool.core.workers import WorkerDied, cores, in_order
 from comictool.plugins.encoder import Encoder
-from comictool.plugins.identity import known_identity, needs_torch
+from comictool.plugins.identity import known_identity, known_manifest, needs_torch
 from comictool.plugins.load import EncoderSpec
+from comictool.plugins.manifest import Manifest
 from comictool.reid.cache import EmbeddingCache
 from comictool.reid.reading import (
     Picture,
@@ -32,6 +34,10 @@ from comictool.reid.reading import (
 
 CHUNK = 128  # files planned, committed to the cache and yielded together: what a kill can cost
 FEW = 24  # pictures computed here rather than by workers, whose start takes as long as about this many
+# Pictures, as the model sees them, that threads may be ahead of it: while torch is imported (1.6 s) and the encoder
+# loaded, another core decodes about this many.
+READ_AHEAD = 256
+READ_AHEAD_BYTES = 64 << 20
 READ_TOGETHER = 4  # files a decoding thread takes at once, so that a batch is ready when the last one is computed
 
 
@@ -94,11 +100,11 @@ class LazyEncoder:
                 )
         return self._loaded
 
-    @property
-    def input_size(self) -> tuple[int, int] | None:
-        """(height, width) in pixels that the model sees; None when it wants full pictures."""
-        manifest = self.loaded().manifest
-        return manifest.input.size if manifest.input is not None and self.loaded().heavy else None
+    @cached_property
+    def manifest(self) -> Manifest:
+        """See `comictool.plugins.encoder.Encoder`; read without loading where a plugin has one."""
+        known = known_manifest(self.spec)
+        return known if known is not None else self.loaded().manifest
 
 
 def reading_of(spec: EncoderSpec, *, flip: bool = False, legacy: bool = False) -> Reading:
@@ -205,6 +211,7 @@ class EmbeddingStream:
         self.computed = 0
         self._encoder = LazyEncoder(spec)
         self._spec = spec
+        self._heavy = needs_torch(spec)
         self._cache = cache
         self._reading = reading_of(spec, flip=flip, legacy=legacy)
         self._batch_size = batch_size
@@ -263,8 +270,13 @@ class EmbeddingStream:
                 continue  # it went away; its vector is still that of what was read a moment ago
 
     def _request(self, paths: Sequence[Path], *, embedding: bool = False) -> Request:
-        size = None if embedding else self._encoder.input_size
-        return Request(tuple(paths), self._reading, size, self._spec if embedding else None)
+        if embedding:
+            return Request(tuple(paths), self._reading, spec=self._spec)
+        manifest = self._encoder.manifest
+        if manifest.input is None or not self._heavy:
+            return Request(tuple(paths), self._reading)
+        # Code of a plugin may prepare pictures in its own way, from whatever it is given.
+        return Request(tuple(paths), self._reading, manifest.input.size, None if manifest.runs_code else manifest.input)
 
     def _compute_here(self, chunk: _Chunk, places: Sequence[int]) -> None:
         """Read, decode and embed in this thread, one batch of pictures in memory at a time."""
@@ -301,7 +313,7 @@ class EmbeddingStream:
 
         Each chunk ends with an empty request, so that one in which nothing is missing also comes back in its turn.
         """
-        heavy = needs_torch(self._spec)
+        heavy = self._heavy
         together = READ_TOGETHER if heavy else 1
         sent: deque[tuple[_Chunk, list[int]]] = deque()
 
@@ -316,7 +328,7 @@ class EmbeddingStream:
 
         work, kind = (read_pictures, "threads") if heavy else (embed_requested, "processes")
         waiting: list[tuple[int, Picture]] = []
-        for result, failure in in_order(work, requests(), kind=kind, jobs=self._jobs):  # type: ignore[arg-type]
+        for result, failure in in_order(work, requests(), kind=kind, jobs=self._jobs, ahead=self._ahead()):  # type: ignore[arg-type]
             chunk, places = sent.popleft()
             if isinstance(failure, WorkerDied):
                 result = [Picture(error=failure.fact) for _ in places]
@@ -332,6 +344,14 @@ class EmbeddingStream:
                     waiting.clear()
             if not places:
                 yield chunk
+
+    def _ahead(self) -> int:
+        """Requests that threads may be ahead of the model: as many as are small, since the model sees pictures."""
+        manifest = self._encoder.manifest if self._heavy else None
+        if manifest is None or manifest.input is None or manifest.runs_code:
+            return 0
+        height, width = manifest.input.size
+        return min(READ_AHEAD, READ_AHEAD_BYTES // (3 * height * width)) // READ_TOGETHER
 
     def _batch(self) -> int:
         return max(1, self._batch_size or self._encoder.loaded().preferred_batch)

@@ -16,10 +16,12 @@ from comictool.core.errors import InputError
 from comictool.core.images import MAX_BYTES
 from comictool.plugins.encoder import unit_rows
 from comictool.plugins.load import EncoderSpec
+from comictool.plugins.preparation import prepare_picture
 from comictool.reid.cache import stamp_of
 
 if TYPE_CHECKING:
     from comictool.plugins.encoder import Encoder
+    from comictool.plugins.manifest import InputSpec
 
 DIGEST_BYTES = 20  # chance collisions are out of the question up to 10^20 pictures
 # A picture handed over keeps at least this many times the side that the model sees, so that its own antialiased
@@ -61,12 +63,16 @@ class Picture:
 class Request:
     """Files to read, for a thread or a worker process.
 
-    `size` is what the model sees, (height, width) in pixels; None when it wants full pictures.
+    Attributes:
+        size: what the model sees, (height, width) in pixels; None when it wants full pictures.
+        preparation: how the encoder would bring a picture to `size`, when that may be done here; None: it does so
+            itself, from a picture that is at least `SPARE` times as large.
     """
 
     paths: tuple[Path, ...]
     reading: Reading
     size: tuple[int, int] | None = None
+    preparation: InputSpec | None = None
     spec: EncoderSpec | None = None
 
 
@@ -120,7 +126,8 @@ def _decoded(content: bytes, request: Request) -> np.ndarray:
     enough = SPARE * max(request.size)
     picture = decode(content, at_least=enough)
     factor = min(picture.size) // enough
-    return to_array(picture.reduce(factor) if factor > 1 else picture)
+    smaller = picture.reduce(factor) if factor > 1 else picture
+    return to_array(smaller) if request.preparation is None else prepare_picture(smaller, request.preparation)
 
 
 def _as_before(content: bytes, size: tuple[int, int] | None) -> np.ndarray:
