@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from comictool.core.errors import InputError
+from comictool.corpus.vector_rows import DTYPES
 
-DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 MAX_DIMENSION = 65_536  # far beyond any encoder; a bound on what a damaged header can ask for
 MAX_HEADER_BYTES = 1 << 20
 

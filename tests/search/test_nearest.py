@@ -19,7 +19,7 @@ def stored(folder: Path, rows: np.ndarray, dtype: str = "float16", shard_bytes: 
     """Rows written as a store writes them."""
     with pytest.MonkeyPatch.context() as patch:
         if shard_bytes is not None:
-            patch.setattr("comictool.search.writing.SHARD_BYTES", shard_bytes)
+            patch.setattr("comictool.corpus.vector_rows.SHARD_BYTES", shard_bytes)
         writer = RowWriter(folder, len(rows), rows.shape[1], dtype)
     for start in range(0, len(rows), 7):
         writer.add(rows[start : start + 7])
