@@ -35,7 +35,8 @@ def explain(error: BaseException, *, debug: bool, arguments: Sequence[str] = ())
 
 def _sentences(error: BaseException, arguments: Sequence[str]) -> tuple[list[str], int]:
     if isinstance(error, Stopped):
-        again = shlex.join(["comictool", *arguments])
+        more = [error.option] if error.option and error.option not in arguments else []
+        again = shlex.join(["comictool", *arguments, *more])
         return [error.fact, f"  to go on: {again}"], error.exit_code
     if isinstance(error, ComicError):
         lines = [f"error: {error.fact}"]

@@ -210,7 +210,7 @@ def cluster(
     targets: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures and folders.")],
     method: Annotated[str, typer.Option("--method", metavar="average|hdbscan", help="Of grouping.")] = "average",
     threshold: Annotated[
-        float | None, typer.Option("--threshold", min=-1, max=1, help="Least mean cosine inside; else chosen.")
+        float | None, typer.Option("--threshold", min=-1, max=1, help="Least mean cosine of groups that join.")
     ] = None,
     name_from: Annotated[
         Path | None, typer.Option("--name-from", metavar="GALLERY", help="Name the groups by enrolled characters.")
@@ -227,6 +227,8 @@ def cluster(
     """Group pictures by character, without references.
 
     Crops that `data export characters` cut from one panel never come into one group. Group -1 is what fits nowhere.
+    Groups are chosen by shared neighbours, without numbers; with --threshold they are joined while the cosines of
+    their pictures, which `reid similarity` prints for two, have at least this mean. Higher makes more, smaller groups.
 
     Example: comictool reid cluster character_images --name-from gallery --sheet groups.html
     """

@@ -62,12 +62,18 @@ class EnvironmentError_(ComicError):
 
 
 class Stopped(ComicError):
-    """A signal asked to stop; everything finished so far is on disk."""
+    """A signal asked to stop; everything finished so far is on disk.
 
-    def __init__(self, signal_number: int, *, done: int, total: int | None, noun: str = "items") -> None:
+    `option` is what the same command needs besides in order to go on; mostly nothing.
+    """
+
+    def __init__(
+        self, signal_number: int, *, done: int, total: int | None, noun: str = "items", option: str = ""
+    ) -> None:
         name = {2: "interrupted", 15: "terminated"}.get(signal_number, f"stopped by signal {signal_number}")
         of = f" of {total}" if total is not None else ""
         super().__init__(f"{name}: {done}{of} {noun} are finished and saved")
+        self.option = option
         self.exit_code = ExitCode.TERMINATED if signal_number == 15 else ExitCode.INTERRUPTED
 
 

@@ -147,7 +147,8 @@ class EmbeddingCache:
                 self._base.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", stamps)
                 self._base.execute("COMMIT")
             except BaseException:
-                self._base.execute("ROLLBACK")
+                if self._base.in_transaction:  # a full disk has ended it already
+                    self._base.execute("ROLLBACK")
                 raise
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ from comictool.core.jobs import stop_signals
 from comictool.reid.actions import Filed, Filer, Filing, prepare_root, result_folders
 from comictool.reid.calibration import Thresholds, Verdict, decide
 from comictool.reid.embedding import EmbeddedBatch
-from comictool.reid.journal import Contents, Journal, all_contents, holding, unfinished
+from comictool.reid.journal import Contents, Journal, all_contents, disk_errors_told, holding, unfinished
 from comictool.reid.scoring import Scorer
 from comictool.reid.types import Candidate, Decision, Reference
 from comictool.reid.undoing import settle
@@ -178,7 +179,7 @@ def classify(
     Raises:
         Stopped: SIGINT or SIGTERM came; what was decided is done and in the journal.
         InputError, UsageError: a result folder that cannot be used, or characters that would share a folder.
-        OSError: the disk is full.
+            Also the disk is full or not writable: what was done is in the journal.
     """
     filing = filing or Filing()
     folders = result_folders(sorted({r.character for r in enrolled.references}), filing)
@@ -191,8 +192,10 @@ def classify(
         filer = Filer(root, filing, folders, absolute, all_contents(root))
         yield from _run(_left(targets, filer.ours), enrolled, embed, rules, filer, 0)
         return
-    made = prepare_root(root)
-    with holding(root):
+    with ExitStack() as stack:
+        stack.enter_context(disk_errors_told(root, "the same command with --resume goes on"))
+        made = prepare_root(root)
+        stack.enter_context(holding(root))
         before = unfinished(root, stamp) if resume else None
         finished: set[str] = set()
         if before is not None:
@@ -222,12 +225,13 @@ def _run(
 ) -> Iterator[Result]:
     total = count + len(targets)
     decide_batch = Decider(enrolled, rules)
+    option = "--resume" if filer.journal is not None else ""  # without a journal the cache alone remembers
     with stop_signals() as stop:
         for batch in embed(targets):
             for decision in decide_batch(batch):
                 # Decided by now, and filed at once: a stop never leaves a picture between two places.
                 if stop.is_set():
-                    raise Stopped(stop.number, done=count, total=total)
+                    raise Stopped(stop.number, done=count, total=total, noun="pictures", option=option)
                 count += 1
                 result = Result(decision, Filed("none"), enrolled_as=decide_batch.enrolled_as(decision.digest))
                 result.filed = filer.file(
@@ -235,7 +239,7 @@ def _run(
                 )
                 yield result
         if stop.is_set() and count < total:
-            raise Stopped(stop.number, done=count, total=total)
+            raise Stopped(stop.number, done=count, total=total, noun="pictures", option=option)
 
 
 def _stamp(enrolled: Enrolled, rules: Rules, identity: str, filing: Filing, targets: Sequence[Path]) -> str:

@@ -38,23 +38,27 @@ def cluster(
     Args:
         vectors: (N, D) unit rows.
         method: `average` linkage, or `hdbscan`, which leaves what is dense nowhere as noise.
-        threshold: least mean similarity of two groups that are joined, in terms of `similarities`; None chooses it
-            without labels (see `choose_cut`). Average linkage only.
+        threshold: least mean similarity of two groups that are joined: a cosine, -1..1, unless `similarities` are
+            given. None chooses it without labels (see `choose_cut`). Average linkage only.
         cannot_link: pairs that are never in one group, such as two figures of one panel; never broken by `average`.
             `hdbscan` splits groups that break them.
         must_link: pairs that always are.
-        similarities: (N, N); None takes `group_similarities`.
+        similarities: (N, N); None takes plain cosines with a threshold, which people know from pairs of pictures, and
+            `group_similarities` without one. Cut where it is best (labels known), cosines give ARI .56 and .29 on two
+            test series, at .67 and .71; `group_similarities` .58 and .35, at .41 and .53.
 
     Returns:
         (N,) group numbers, from 0 by first member; -1 is noise.
 
     Raises:
         InputError: links that contradict each other or name no picture.
-        UsageError: an unknown method, too many vectors.
+        UsageError: an unknown method, a threshold for one that has none, too many vectors.
     """
     number = len(vectors)
     if method not in METHODS:
         raise UsageError(f"there is no clustering method {method!r}", near=METHODS)
+    if threshold is not None and method != "average":
+        raise UsageError(f"{method} finds its groups without a threshold", hint="--method average --threshold X")
     if number > MOST_CLUSTERED:
         raise UsageError(
             f"{number} pictures are too many to cluster at once",
@@ -63,7 +67,9 @@ def cluster(
         )
     if number == 0:
         return np.zeros(0, np.int64)
-    alike = (group_similarities(vectors) if similarities is None else similarities).astype(np.float32)
+    if similarities is None:
+        similarities = group_similarities(vectors) if threshold is None else similarity(vectors, vectors)
+    alike = similarities.astype(np.float32)
     groups, forbidden = _links(number, cannot_link, must_link)
     if method == "hdbscan":
         return _numbered(_hdbscan(alike, groups, forbidden))

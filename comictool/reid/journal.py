@@ -10,6 +10,7 @@ text and several times that as objects.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from comictool.core.errors import InputError
-from comictool.core.files import write_bytes
+from comictool.core.files import is_inside, write_bytes
 from comictool.core.ledger import Ledger
 
 FOLDER = ".reid"  # `safe_component` strips leading dots, so no character can be called this
@@ -151,6 +152,36 @@ def holding(root: Path) -> Iterator[None]:
     """
     with Ledger(root / FOLDER, "lock").writing():
         yield
+
+
+_DISK = {
+    errno.ENOSPC: "no space left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "operation not permitted",
+}
+
+
+@contextmanager
+def disk_errors_told(root: Path, hint: str) -> Iterator[None]:
+    """Within the block a disk that cannot be written is an error that names the result folder.
+
+    The system names the file that was read, or none, when a copy does not fit.
+
+    Raises:
+        InputError: the disk is full or may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        named = [str(name) for name in (error.filename2, error.filename) if name]
+        where = next((name for name in named if is_inside(Path(name), root)), str(root))
+        raise InputError(
+            f"{where}: {_DISK[error.errno]}", cause="nothing is lost; it stopped there", hint=hint
+        ) from error
 
 
 def unfinished(root: Path, stamp: str) -> Contents | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from comictool.core.errors import InputError
 from comictool.core.files import is_inside
-from comictool.reid.journal import FOLDER, REPLACED, Contents, Entry, holding, newest, read_journal
+from comictool.reid.journal import FOLDER, REPLACED, Contents, Entry, disk_errors_told, holding, newest, read_journal
 from comictool.reid.moving import content_digest, move_file
 
 
@@ -32,7 +32,8 @@ def undo(place: Path) -> Undone:
     The journal goes when all of it is undone; else it stays, and undo can be called again.
 
     Raises:
-        InputError: no journal, a damaged one, a newer run that has to be undone first, or another process is sorting.
+        InputError: no journal, a damaged one, a newer run that has to be undone first, another process is sorting, or
+            a disk that is full or may not be written.
     """
     path = newest(place)
     if path.parent.name != FOLDER:
@@ -44,7 +45,10 @@ def undo(place: Path) -> Undone:
             cause="later runs may have renamed or replaced what it wrote",
             hint=f"comictool reid undo {root}   (undoes the newest first)",
         )
-    with holding(root):
+    with (
+        disk_errors_told(root, f"comictool reid undo {place}   (again, when it can be written: it goes on)"),
+        holding(root),
+    ):
         contents = read_journal(path)
         report = Undone(path)
         for entry in reversed(contents.entries):

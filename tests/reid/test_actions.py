@@ -107,6 +107,21 @@ def test_a_second_run_files_nothing_twice(world: World) -> None:
     (world.targets / "unknown").unlink()
 
 
+def test_equal_names_do_not_try_each_other_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of `crop.png` from as many folders: the work grows with their number and not with its square."""
+    count = 200
+    for number in range(count):
+        world.target(f"many/{number}/crop.png", f"hero 1 villain .{number:03d}1")
+    write(world.result / "hero/crop (5).png", "mine")
+    asked = []
+    real = os.path.lexists
+    monkeypatch.setattr(os.path, "lexists", lambda path: asked.append(path) or real(path))
+    filed = outcome(world)
+    names = {filed[f"many/{number}/crop.png"][1] for number in range(count)}
+    assert names == {"hero/crop.png"} | {f"hero/crop ({n}).png" for n in range(2, count + 2) if n != 5}
+    assert len(asked) < 10 * count
+
+
 NASTY = [
     "../esc",
     "/etc",

@@ -26,6 +26,25 @@ def test_without_links_it_is_average_linkage(seed, threshold) -> None:
     assert clustering_agreement(theirs.astype(str).tolist(), ours)["ari"] == 1
 
 
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
+def test_a_threshold_is_a_cosine_of_pictures(threshold) -> None:
+    """Groups are means of the cosines that `reid similarity` prints: found again by looking at every pair."""
+    rows, _, _ = characters(1, 6, 7, spread=1.2)
+    cosines = rows @ rows.T
+    groups = cluster(rows, threshold=threshold)
+    parts = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    between = [cosines[np.ix_(a, b)].mean() for a in parts for b in parts if a is not b]
+    assert max(between) < threshold, "nothing is left that should have been joined"
+    assert (groups == cluster(rows, threshold=threshold, similarities=cosines)).all()
+    assert len(np.unique(cluster(rows, threshold=1.0))) == len(rows)
+    assert len(np.unique(cluster(rows, threshold=-1.0))) == 1
+
+
+def test_hdbscan_takes_no_threshold() -> None:
+    with pytest.raises(UsageError, match="without a threshold"):
+        cluster(np.eye(3, dtype=np.float32), method="hdbscan", threshold=0.5)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_cut_chosen_without_labels_finds_clear_characters(seed) -> None:
     rows, names, _ = characters(seed, 8, 9, spread=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from comictool.core.errors import InputError
-from comictool.reid import actions, moving, undoing
+from comictool.reid import actions, journal, moving, undoing
 from comictool.reid.journal import read_journal
 from comictool.reid.reading import digest_of
 from comictool.reid.undoing import undo
@@ -223,6 +224,136 @@ def test_a_failed_action_leaves_no_trace(world: World, monkeypatch: pytest.Monke
     assert (world.result / "unknown/nobody.png").read_text() == "mine"
     assert undo(world.result).kept == {}
     assert tree(world.root) == before
+
+
+def test_a_failed_action_is_noted_and_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(source: Path, destination: Path, staged: Path) -> None:
+        if source.name == "nobody.png":
+            raise PermissionError(13, "Permission denied", str(destination))
+        moving.copy_file(source, destination, staged)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(actions.ACTIONS, "copy", refused)
+        stream = world.stream()
+        results = [next(stream) for _ in range(4)]
+        stream.close()
+    assert [r.filed.action for r in results] == ["copy", "copy", "copy", "failed"]
+    failed = read_journal(world.result / ".reid/journal-0001.jsonl").failed
+    assert list(failed) == [4]
+    assert "Permission denied" in failed[4]
+    again = {os.path.basename(r.decision.path): r for r in world.sort(resume=True)}
+    assert again["nobody.png"].filed.destination == "unknown/nobody.png"
+    assert [r.earlier for r in again.values()] == [True, True, False, False]
+
+
+def test_what_cannot_be_copied_whole_is_not_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(source: Path, staged: Path) -> None:
+        raise OSError(5, "Input/output error", str(staged))
+
+    monkeypatch.setattr(moving.shutil, "copystat", refused)
+    assert {r.filed.action for r in world.sort()} == {"failed", "none"}
+    assert not [path for path, (kind, *_) in tree(world.result).items() if kind == "file" and ".reid" not in path]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_disk_that_cannot_be_written_stops_the_run_and_costs_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    before = tree(world.root)
+
+    def full(source: Path, destination: Path, staged: Path) -> None:
+        if source.name == "two.png":
+            raise OSError(number, os.strerror(number), str(source))
+        moving.copy_file(source, destination, staged)
+
+    monkeypatch.setitem(actions.ACTIONS, "copy", full)
+    stream = world.stream()
+    assert [next(stream).filed.action for _ in range(2)] == ["copy", "copy"]
+    with pytest.raises(InputError) as caught:
+        next(stream)
+    assert str(world.result) in caught.value.fact, "not the file that was read"
+    assert "--resume" in caught.value.hint
+    monkeypatch.undo()
+    assert [r.earlier for r in world.sort(resume=True)] == [True, True, False, False, False]
+    undo(world.result)
+    assert tree(world.root) == before
+
+
+def test_a_disk_that_is_full_at_once_leaves_no_journal_without_a_head(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every later run reads the journals of a folder, so one that is none would spoil the folder for ever."""
+
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_as_line", full)
+        with pytest.raises(InputError, match="no space left"):
+            world.sort()
+    assert len(world.sort()) == 5
+    undo(world.result)
+    assert [p for p in tree(world.result) if not p.startswith(".reid")] == []
+
+
+def test_undo_on_a_disk_that_cannot_be_written_says_so_and_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(world.root)
+    world.sort(action="move")
+
+    def refused(*arguments: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(undoing, "move_file", refused)
+        with pytest.raises(InputError, match="read-only") as caught:
+            undo(world.result)
+    assert "undo" in caught.value.hint
+    undo(world.result)
+    assert tree(world.root) == before
+
+
+def test_a_result_folder_of_the_user_stays(world: World) -> None:
+    world.result.mkdir()
+    world.sort(preserve_tree=True)
+    assert (world.result / "villain/c/deep/er/two.png").exists()
+    undo(world.result)
+    assert list(world.result.iterdir()) == []
+
+
+def test_a_hard_link_that_became_another_file_is_kept(world: World) -> None:
+    world.sort(action="hardlink")
+    place = world.result / "hero/one.png"
+    place.unlink()
+    place.write_text("painted anew")
+    assert undo(world.result).kept == {"hero/one.png": "it was changed since"}
+    assert place.read_text() == "painted anew"
+
+
+def test_a_kill_before_the_old_file_is_put_aside_is_resumed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(world.result / "hero/one.png", "mine")
+    before = tree(world.root)
+
+    def dying(*arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", dying)
+        with pytest.raises(Killed):
+            world.sort(on_clash="overwrite")
+    results = world.sort(on_clash="overwrite", resume=True)
+    assert [r.earlier for r in results] == [False] * 5, "the line was there, and nothing had been done"
+    assert (world.result / "hero/one.png").read_text() == "hero 1 villain .1"
+    undo(world.result)
+    assert tree(world.root) == before
+
+
+def test_records_are_read_only_by_who_asks(world: World) -> None:
+    records = {r.decision.path: r.as_record() for r in world.sort()}
+    read = read_journal(world.result / ".reid/journal-0001.jsonl")
+    assert all(entry.record == {} for entry in read.entries)
+    assert {record["path"]: record for _, record in read.records()} == records
 
 
 def test_undo_that_is_killed_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +68,65 @@ def test_sigkill_is_resumed_and_undone(world: World, action: str, clash: str) ->
         sort(world, options, resume=True, kill_after=place)
     assert sort(world, options, resume=True) == whole
     assert texts <= {f.read_text() for f in world.result.rglob("*.png")}
+    assert undo(world.result).kept == {}
+    assert tree(world.root) == before
+
+
+@pytest.mark.parametrize("action", ["copy", "move"])
+def test_sigkill_amid_copying_leaves_half_a_file_which_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    before = tree(world.root)
+    real = shutil.copyfile
+
+    def dying(source: Path, staged: Path) -> None:
+        if source.name == "two.png":
+            Path(staged).write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(source, staged)
+
+    def other_disk(source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        os.replace(source, target)
+
+    options = {"action": action}
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", dying)
+        patch.setattr(os, "rename", other_disk)
+        assert len(sort(world, options)) == 2
+    assert [file.name for file in world.result.rglob("*.partial")] == [".comictool-3.partial"]
+    again = sort(world, options, resume=True)
+    assert len(again) == 5
+    assert not list(world.result.rglob("*.partial"))
+    undo(world.result)
+    assert tree(world.root) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", dying)
+        patch.setattr(os, "rename", other_disk)
+        sort(world, options)
+    undo(world.result)
+    assert tree(world.root) == before
+
+
+def test_sigkill_between_copying_to_another_disk_and_removing_moves_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(world.root)
+
+    def other_disk(source: Path, target: Path) -> None:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        os.replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", other_disk)
+        patch.setattr(Path, "unlink", lambda self, missing_ok=False: os.kill(os.getpid(), signal.SIGKILL))
+        assert sort(world, {"action": "move"}) == []
+    assert (world.targets / "a/one.png").exists()
+    assert (world.result / "hero/one.png").exists()
+    assert len(sort(world, {"action": "move"}, resume=True)) == 5
+    assert not (world.targets / "a/one.png").exists()
     assert undo(world.result).kept == {}
     assert tree(world.root) == before
 
