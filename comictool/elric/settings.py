@@ -118,7 +118,8 @@ class ElricConfig:
     training: TrainingOptions = field(
         default_factory=lambda: TrainingOptions(
             epochs=100, batch_size=64, learning_rate=5e-4, learning_rate_reference_batch=256,
-            minimum_learning_rate=1e-6, warmup_epochs=10, weight_decay=0.04, weight_decay_end=0.4, clip_norm=3.0, validate_every=5,
+            minimum_learning_rate=1e-6, warmup_epochs=10, weight_decay=0.04, weight_decay_end=0.4,
+            clip_norm=3.0, validate_every=5,
         )
     )  # fmt: skip
     model: ModelOptions = field(default_factory=ModelOptions)

@@ -12,6 +12,7 @@ from comictool.elric.figures import knn_within_comics
 from comictool.elric.sources import Character
 from comictool.plugins.manifest import InputSpec
 from comictool.plugins.preparation import prepare_batch
+from comictool.training.collapse import collapse_figures
 
 BATCH = 64
 NEIGHBOURS = 5
@@ -35,20 +36,12 @@ class Validation:
         self._spec = spec
 
     def figures(self, backbone: torch.nn.Module) -> dict[str, float]:
-        """`knn`: share of characters whose 5 nearest of other pages of their comic name them.
-
-        And what shows a collapse: `feature_std`, the mean deviation of the coordinates of unit vectors times the root
-        of their number (1 for evenly spread ones, 0 for all alike), and `effective_rank` (Roy and Vetterli 2007).
+        """`knn`: share of characters whose 5 nearest of other pages of their comic name them; with it the figures that
+        show a collapse (`training.collapse`).
         """
-        from comictool.training.collapse import effective_rank, feature_std
-
         vectors = self.vectors(backbone)
-        found = {
-            "knn": knn_within_comics(vectors, self._characters, NEIGHBOURS).accuracy,
-            "feature_std": feature_std(torch.from_numpy(vectors)),
-            "effective_rank": effective_rank(torch.from_numpy(vectors)),
-        }
-        return {name: float(value) for name, value in found.items() if np.isfinite(value)}
+        accuracy = knn_within_comics(vectors, self._characters, NEIGHBOURS).accuracy
+        return {"knn": accuracy, **collapse_figures(torch.from_numpy(vectors))} if np.isfinite(accuracy) else {}
 
     def vectors(self, backbone: torch.nn.Module) -> np.ndarray:
         """(N, D) float32."""

@@ -1,0 +1,139 @@
+"""The loss against lightly's, against a loop over pairs of crops, and its schedules."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from comictool.elric.objective import DinoLoss, momentum_at, sinkhorn, teacher_temperature_at
+
+SAMPLES, PROTOTYPES, LARGE, ALL = 5, 12, 2, 6
+
+
+@pytest.fixture
+def scores() -> tuple[torch.Tensor, torch.Tensor]:
+    """Student's (6 crops) and teacher's (2 crops) scores of five samples, crop-major."""
+    torch.manual_seed(0)
+    return torch.randn(ALL * SAMPLES, PROTOTYPES, requires_grad=True), 3 * torch.randn(LARGE * SAMPLES, PROTOTYPES)
+
+
+def loop_over_pairs(
+    student: torch.Tensor, teacher: torch.Tensor, center: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """The loss by its definition: every pair of different crops of the same sample, one at a time."""
+    terms = []
+    for sample in range(SAMPLES):
+        for t in range(LARGE):
+            q = ((teacher[t * SAMPLES + sample] - center[0]) / temperature).exp()
+            q = q / q.sum()
+            for s in range(ALL):
+                if s != t:
+                    p = (student[s * SAMPLES + sample] / 0.1).exp()
+                    terms.append(-(q * (p / p.sum()).log()).sum())
+    return torch.stack(terms).mean()
+
+
+def test_value_and_gradient_are_those_of_a_loop_over_pairs(scores: tuple[torch.Tensor, torch.Tensor]) -> None:
+    student, teacher = (part.detach().double() for part in scores)
+    loss = DinoLoss(PROTOTYPES).double()
+    loss.center.normal_()
+    ours, theirs = student.clone().requires_grad_(), student.clone().requires_grad_()
+    value = loss(ours, teacher, samples=SAMPLES, teacher_temperature=0.5)
+    slow = loop_over_pairs(theirs, teacher, loss.center, 0.5)
+    value.backward()
+    slow.backward()
+    torch.testing.assert_close(value.double(), slow, atol=1e-6, rtol=1e-6)
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_value_gradient_and_centre_are_lightlys(scores: tuple[torch.Tensor, torch.Tensor]) -> None:
+    lightly = pytest.importorskip("lightly.loss")
+    student, teacher = scores
+    ours, theirs = DinoLoss(PROTOTYPES), lightly.DINOLoss(PROTOTYPES, teacher_temp=0.04)
+    for step in range(3):  # the centre of one step enters the next
+        mine, other = student.detach().clone().requires_grad_(), student.detach().clone().requires_grad_()
+        value = ours(mine, teacher + step, samples=SAMPLES, teacher_temperature=0.04)
+        ours.update_center()
+        expected = theirs(
+            list((teacher + step).view(LARGE, SAMPLES, -1)), list(other.view(ALL, SAMPLES, -1)), teacher_temp=0.04
+        )
+        value.backward()
+        expected.backward()
+        torch.testing.assert_close(value, expected)
+        assert mine.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(mine.grad, other.grad)
+        torch.testing.assert_close(ours.center, theirs.center.view(1, -1))
+    assert float(ours.center.abs().max()) > 0.1
+
+
+def test_parts_of_an_accumulated_batch_are_centred_alike_and_move_the_centre_once() -> None:
+    torch.manual_seed(1)
+    student, teacher = torch.randn(2, 4, 2, 8), torch.randn(2, 2, 2, 8)  # part, crop, sample, prototype
+    whole, parts = DinoLoss(8), DinoLoss(8)
+    for part in range(2):
+        parts(student[part].flatten(0, 1), teacher[part].flatten(0, 1), samples=2, teacher_temperature=0.1)
+        assert not parts.center.any()
+    parts.update_center()
+    together = [torch.cat([x[0], x[1]], dim=1).flatten(0, 1) for x in (student, teacher)]
+    whole(*together, samples=4, teacher_temperature=0.1)
+    whole.update_center()
+    torch.testing.assert_close(parts.center, whole.center)
+    before = parts.center.clone()
+    parts.update_center()
+    assert torch.equal(parts.center, before)  # nothing new was seen
+
+
+def test_validation_leaves_the_centre_alone(scores: tuple[torch.Tensor, torch.Tensor]) -> None:
+    loss = DinoLoss(PROTOTYPES).eval()
+    loss(*scores, samples=SAMPLES, teacher_temperature=0.04)
+    loss.update_center()
+    assert not loss.center.any()
+
+
+def test_one_crop_makes_no_pair() -> None:
+    with pytest.raises(ValueError, match="no pair"):
+        DinoLoss(4)(torch.randn(3, 4), torch.randn(3, 4), samples=3, teacher_temperature=0.1)
+
+
+def test_sinkhorn_uses_all_prototypes_and_is_the_loop_of_its_definition() -> None:
+    torch.manual_seed(2)
+    scores = torch.randn(16, 4).double() + torch.tensor([3.0, 0, 0, 0])  # nearly all would go to the first
+    found = sinkhorn(scores, 0.5, rounds=50)
+    torch.testing.assert_close(found.sum(1), torch.ones(16).double())
+    torch.testing.assert_close(found.sum(0), torch.full((4,), 4.0).double(), atol=1e-3, rtol=1e-3)
+    q = (scores / 0.5).exp().T
+    q = q / q.sum()
+    for _ in range(3):
+        for row in range(4):
+            q[row] /= q[row].sum() * 4
+        for column in range(16):
+            q[:, column] /= q[:, column].sum() * 16
+    torch.testing.assert_close(sinkhorn(scores, 0.5), (q * 16).T)
+    assert torch.isfinite(sinkhorn(torch.tensor([[1e4, 0.0], [1e4, 0.0]]), 0.02)).all()
+
+
+def test_sinkhorn_is_an_option_of_the_loss(scores: tuple[torch.Tensor, torch.Tensor]) -> None:
+    student, teacher = scores
+    plain = DinoLoss(PROTOTYPES)(student, teacher, samples=SAMPLES, teacher_temperature=0.04)
+    even = DinoLoss(PROTOTYPES, centering="sinkhorn")(student, teacher, samples=SAMPLES, teacher_temperature=0.04)
+    assert not torch.allclose(plain, even)
+    with pytest.raises(ValueError, match="none of mean"):
+        DinoLoss(4, centering="median")
+
+
+def test_schedules_begin_and_end_where_they_say() -> None:
+    assert [teacher_temperature_at(e, first=0.04, last=0.07, warmup_epochs=30) for e in (0, 30, 99)] == [
+        0.04,
+        0.07,
+        0.07,
+    ]
+    assert math.isclose(teacher_temperature_at(15, first=0.04, last=0.07, warmup_epochs=30), 0.055)
+    assert teacher_temperature_at(0, first=0.02, last=0.04, warmup_epochs=0) == 0.04
+    assert momentum_at(0.0, 0.996) == pytest.approx(0.996)
+    assert momentum_at(0.5, 0.996) == pytest.approx(0.998)
+    assert momentum_at(1.0, 0.996) == momentum_at(1.1, 0.996) == 1.0
