@@ -12,7 +12,7 @@ import typer
 
 from comictool.cli.complete import plugin_names
 from comictool.cli.options import BUNDLES, Loading
-from comictool.core.errors import UsageError
+from comictool.core.errors import UsageError, near_matches
 
 if TYPE_CHECKING:
     from comictool.plugins.load import EncoderSpec
@@ -60,8 +60,18 @@ class Vectors:
         return loading.spec(LEGACY_PLUGIN if self.legacy else DEFAULT_PLUGIN)
 
     def reading(self, gallery: Gallery | None = None) -> dict[str, bool]:
-        """`flip` and `legacy`; a gallery with references decides them."""
+        """`flip` and `legacy`; a gallery with references decides them.
+
+        Raises:
+            UsageError: the user asks for what the references of the gallery were not read with.
+        """
         if gallery is not None and gallery.identity:
+            for option, asked, has in (("--flip", self.flip, gallery.flip), ("--legacy", self.legacy, gallery.legacy)):
+                if asked and not has:
+                    raise UsageError(
+                        f"{gallery.folder} was enrolled without {option}",
+                        hint=f"enroll the references with {option} into another gallery",
+                    )
             return {"flip": gallery.flip, "legacy": gallery.legacy}
         return {"flip": self.flip, "legacy": self.legacy}
 
@@ -109,14 +119,27 @@ def vectors(
 BUNDLES[Vectors] = vectors
 
 
-def parse_threshold(text: str | None, *, legacy: bool) -> float | str:
-    """`auto`, `none`, or a number. Not given, it is `auto`, or `none` with --legacy, which knew no threshold.
+def parse_threshold(text: str | None, *, legacy: bool, refine: str = "none", far: float | None = None) -> float | str:
+    """`auto`, `none`, or a number.
+
+    Not given, it is `auto`, or `none` with --legacy, which knew no threshold, and with --refine, for which none can be
+    fitted.
 
     Raises:
-        UsageError: something else.
+        UsageError: something else, or `auto` or `far` with a refinement.
     """
+    from comictool.reid.refining import REFINEMENTS
+
+    if refine not in REFINEMENTS:
+        raise UsageError(f"--refine {refine!r}: it is {', '.join(REFINEMENTS)}", near=near_matches(refine, REFINEMENTS))
+    if refine != "none" and (far is not None or (text or "").lower() == "auto"):
+        raise UsageError(
+            f"with --refine {refine} no threshold can be fitted",
+            cause="what is taken from enrolled characters makes strangers look enrolled",
+            hint="--threshold X, or leave --refine out",
+        )
     if text is None:
-        return "none" if legacy else "auto"
+        return "none" if legacy or refine != "none" else "auto"
     if text.lower() in ("auto", "none"):
         return text.lower()
     try:

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from comictool.core.errors import InputError, Stopped
+from comictool.core.errors import InputError, Stopped, UsageError
 from comictool.core.jobs import stop_signals
 from comictool.reid.actions import Filed, Filer, Filing, prepare_root, result_folders
 from comictool.reid.calibration import Thresholds, Verdict, decide
 from comictool.reid.embedding import EmbeddedBatch
 from comictool.reid.journal import Contents, Journal, all_contents, disk_errors_told, holding, unfinished
+from comictool.reid.refining import Refinement
 from comictool.reid.scoring import Scorer
 from comictool.reid.types import Candidate, Decision, Reference
 from comictool.reid.undoing import settle
@@ -50,6 +51,7 @@ class Rules:
         margin: a winner that leads by less is ambiguous.
         top: candidates listed for each picture.
         own_references: let a picture that is a reference itself match itself.
+        refine: none, whiten or join; see `comictool.reid.refining`. Thresholds that were fitted need none.
     """
 
     mode: str = "max"
@@ -58,12 +60,21 @@ class Rules:
     margin: float = 0.0
     top: int = 5
     own_references: bool = False
+    refine: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.refine != "none" and isinstance(self.threshold, Thresholds):
+            raise UsageError(
+                f"there is no threshold for vectors refined by {self.refine}",
+                cause="thresholds are fitted to plain cosines, and would not keep the false acceptance rate",
+                hint="--threshold X or none with --refine, or auto without it",
+            )
 
     def stamp(self) -> dict[str, Any]:
         """Plain values that decide the result."""
         threshold = self.threshold.to_json() if isinstance(self.threshold, Thresholds) else self.threshold
         return {"mode": self.mode, "metric": self.metric, "threshold": threshold, "margin": self.margin,
-                "top": self.top, "own": self.own_references}  # fmt: skip
+                "top": self.top, "own": self.own_references, "refine": self.refine}  # fmt: skip
 
 
 class Decider:
@@ -78,10 +89,12 @@ class Decider:
         self._references = enrolled.references
         self._rules = rules
         labels = [reference.character for reference in enrolled.references]
-        self._score = Scorer(enrolled.vectors, labels, rules.mode, metric=rules.metric)
+        digests = [reference.digest for reference in enrolled.references]
+        self._refine = Refinement(rules.refine, enrolled.vectors, digests)
+        self._score = Scorer(self._refine.references, labels, rules.mode, metric=rules.metric)
         self._places: dict[str, list[int]] = {}
-        for place, reference in enumerate(enrolled.references):
-            self._places.setdefault(reference.digest, []).append(place)
+        for place, digest in enumerate(digests):
+            self._places.setdefault(digest, []).append(place)
 
     def __call__(self, batch: EmbeddedBatch) -> list[Decision]:
         """One decision a picture, in their order.
@@ -92,7 +105,8 @@ class Decider:
         readable = [at for at, path in enumerate(batch.paths) if path not in batch.errors]
         verdicts: dict[int, Verdict] = {}
         if readable:
-            scores = self._score(batch.vectors[readable], excluded=self._own([batch.digests[at] for at in readable]))
+            digests = [batch.digests[at] for at in readable]
+            scores = self._score(self._refine(batch.vectors[readable], digests), excluded=self._own(digests))
             found = decide(scores, self._rules.threshold, margin=self._rules.margin, top=self._rules.top)
             verdicts = dict(zip(readable, found, strict=True))
         return [

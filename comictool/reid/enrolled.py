@@ -65,7 +65,7 @@ def from_config(
 
 def rules_for(
     ready: Ready, *, mode: str, metric: str, threshold: float | str, far: float | None, margin: float, top: int,
-    own_references: bool,
+    own_references: bool, refine: str = "none",
 ) -> tuple[Rules, list[str]]:  # fmt: skip
     """Rules for a run, and what the user should know of them.
 
@@ -73,6 +73,10 @@ def rules_for(
         mode: of scoring, or `auto`: nearest or prototype, whichever names more references right with each left out.
         threshold: a number, `none`, or `auto`: those of the gallery when they were fitted for this mode, else fitted
             now with the false acceptance rate `far`.
+        refine: see `comictool.reid.refining`; mode `auto` is chosen without it.
+
+    Raises:
+        UsageError: thresholds asked for that cannot be fitted, or an unknown refinement.
     """
     found, notes = ready.found, []
     labels = found.labels.astype(str)
@@ -95,4 +99,4 @@ def rules_for(
                 if far is not None:
                     raise
                 notes.append(f"no threshold: {error.fact}")
-    return Rules(mode, metric, fitted, margin, top, own_references), notes
+    return Rules(mode, metric, fitted, margin, top, own_references, refine), notes

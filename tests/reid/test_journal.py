@@ -344,6 +344,7 @@ def test_a_kill_before_the_old_file_is_put_aside_is_resumed(world: World, monkey
             world.sort(on_clash="overwrite")
     results = world.sort(on_clash="overwrite", resume=True)
     assert [r.earlier for r in results] == [False] * 5, "the line was there, and nothing had been done"
+    assert list(read_journal(world.result / ".reid/journal-0001.jsonl").failed) == [1], "later runs do not believe it"
     assert (world.result / "hero/one.png").read_text() == "hero 1 villain .1"
     undo(world.result)
     assert tree(world.root) == before
