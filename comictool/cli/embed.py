@@ -66,12 +66,17 @@ def merge(
 ) -> int:
     """Join the stores that `embed --shard` wrote.
 
-    The result is the same as that of one run over the whole corpus.
+    The result is the same as that of one run over the whole corpus. Shards that are not among the parts are named,
+    with exit code 1; `comictool embed CORPUS -o STORE` computes what is missing.
 
     Example: comictool merge part-1 part-2 part-3 -o store
     """
     from comictool.search.merge import merge_stores
 
-    published = merge_stores(parts, output)
-    out.record({"store": str(output), "parts": len(parts), "pages": published.pages, "panels": published.panels})
-    return ExitCode.DONE
+    merged = merge_stores(parts, output)
+    missing = [f"{index}/{count}" for index, count in merged.missing]
+    out.record({"store": str(output), "parts": len(parts), "pages": merged.published.pages,
+                "panels": merged.published.panels, "missing_shards": missing})  # fmt: skip
+    if missing:
+        out.warn(f"the store lacks the pages of shard {', '.join(missing)}")
+    return ExitCode.FINDINGS if missing else ExitCode.DONE

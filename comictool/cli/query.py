@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +13,18 @@ from comictool.cli.options import Device, PluginFolders, Weights, check_device, 
 from comictool.cli.output import Output
 from comictool.core.errors import ExitCode, UsageError
 
+if TYPE_CHECKING:
+    from comictool.search.query import Hit
+
 
 @command
 def query(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A store, or a library with one inside.")],
     image: Annotated[Path | None, typer.Option("--image", help="Look for this picture.")] = None,
     id: Annotated[str | None, typer.Option("--id", help="Look for what is like comic/page[/panel].")] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="Look for these words in the text; \"a phrase\", begin*.")
+    ] = None,
     k: Annotated[int, typer.Option("-k", "--count", min=1, help="How many answers.")] = 10,
     level: Annotated[
         str | None, typer.Option("--level", metavar="panel|page", help="Search among panels or pages.")
@@ -46,33 +53,46 @@ def query(
     *,
     out: Output,
 ) -> int:  # fmt: skip
-    """Find the panels or pages most like a picture or an id.
+    """Find the panels or pages most like a picture or an id, or that say some words.
 
-    Answers come best first with their cosine; a picture is embedded by the plugin that made the store, an id needs
-    no model at all. Exit code 1 when nothing is found.
+    Answers come best first with their cosine, or with BM25 for words; a picture is embedded by the plugin that made
+    the store, an id and words need no model at all. Exit code 1 when nothing is found.
 
     Example: comictool query library --id science_comics_001/12/3 -k 5 --sheet similar.html
     """
-    from comictool.search.query import query_store
-
     check_device(device)
-    encoder = None
-    if plugin is not None and image is not None:
-        from comictool.plugins.load import load_plugin
+    hits: Sequence[Hit]
+    if text is not None:
+        from comictool.search.text_query import query_text
 
-        encoder = load_plugin(plugin, plugin_dirs=plugin_dir or (), trust=trust_plugin, device=device, weights=weights)
-    elif plugin is None and (plugin_dir or weights):
-        raise UsageError("--plugin-dir and --weights say where to find a plugin", hint="name it with --plugin")
-    hits = query_store(
-        store, image=image, id=id, k=k, level=level, comic_glob=comic, exclude_same_comic=exclude_same_comic,
-        group_by=group_by, encoder=encoder, trust=trust_plugin, device=device,
-    )  # fmt: skip
+        if image or id or exclude_same_comic:
+            raise UsageError("--text is a question by itself", hint="it goes with -k, --level, --comic, --group-by")
+        hits = query_text(store, text, k=k, level=level, comic_glob=comic, group_by=group_by)
+    else:
+        from comictool.search.query import query_store
+
+        encoder = None
+        if plugin is not None and image is not None:
+            from comictool.plugins.load import load_plugin
+
+            encoder = load_plugin(
+                plugin, plugin_dirs=plugin_dir or (), trust=trust_plugin, device=device, weights=weights
+            )
+        elif plugin is None and (plugin_dir or weights):
+            raise UsageError("--plugin-dir and --weights say where to find a plugin", hint="name it with --plugin")
+        hits = query_store(
+            store, image=image, id=id, k=k, level=level, comic_glob=comic, exclude_same_comic=exclude_same_comic,
+            group_by=group_by, encoder=encoder, trust=trust_plugin, device=device,
+        )  # fmt: skip
     if sheet is not None:
-        from comictool.library.sheets import write_query_sheet
+        from comictool.library.sheets import pictures_from, write_query_sheet
 
-        missing = write_query_sheet(sheet, store, hits, image=image, id=id)
+        if (folder := pictures_from(store)) is not None:
+            out.note(f"pictures are read from {folder}, where the store says that its corpus is")
+        missing = write_query_sheet(sheet, store, hits, image=image, id=id, text=text or "")
         if missing:
             out.warn(f"{missing} pictures could not be shown on the sheet")
         out.note(f"sheet: {sheet}")
-    out.rows([hit.as_dict() for hit in hits], ["rank", "score", "id", "type", "image"])
+    columns = ["rank", "score", "id", "text" if text is not None else "type", "image"]
+    out.rows([hit.as_dict() for hit in hits], columns)
     return ExitCode.DONE if hits else ExitCode.FINDINGS

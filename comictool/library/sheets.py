@@ -19,23 +19,38 @@ if TYPE_CHECKING:
 
 def hit_tile(hit: Hit) -> Tile:
     """How one answer is shown."""
-    return Tile(hit.image, hit.box, id=hit.id, score=hit.score, lines=[hit.type] if hit.type != "unknown" else [])
+    lines = [line for line in (hit.type if hit.type != "unknown" else "", getattr(hit, "text", "")) if line]
+    return Tile(hit.image, hit.box, id=hit.id, score=hit.score, lines=lines)
 
 
-def write_query_sheet(path: Path, root: Path, hits: Sequence[Hit], *, image: Path | None, id: str | None) -> int:
+def write_query_sheet(
+    path: Path, root: Path, hits: Sequence[Hit], *, image: Path | None = None, id: str | None = None, text: str = ""
+) -> int:
     """Write the sheet of a query and its answers; returns how many pictures could not be shown.
 
     Raises:
-        InputError: `id` is not in the store, or `path` is a folder or a file that is no web page.
+        InputError: `id` is not in the store, the store names a folder that is no corpus, or `path` is a folder or a
+            file that is no web page.
     """
     _refuse_strangers(path)
+    pictures_from(root)
+    query = None
     if image is not None:
         query = Tile(image, id=image.name)
-    else:
-        assert id is not None, "a query has a picture or an id"
+    elif id is not None:
         query = _stored_tile(root, id)
-    title = f"Most like {query.id}"
+    title = f"Most like {query.id}" if query is not None else f"Pages that say {text}"
     return write_sheet(path, title=title, tiles=[hit_tile(hit) for hit in hits], query=query)
+
+
+def pictures_from(root: Path) -> Path | None:
+    """The folder that pictures of a store are read from, when it is one that only the store names.
+
+    Raises:
+        InputError: it is no corpus; nothing is read there.
+    """
+    with Store.open(find_store(root)) as store:
+        return store.foreign_corpus()
 
 
 def _refuse_strangers(path: Path) -> None:
@@ -51,7 +66,7 @@ def _refuse_strangers(path: Path) -> None:
 def _stored_tile(root: Path, id: str) -> Tile:
     with Store.open(find_store(root)) as store:
         page, panel = find_item(store.metadata, id)
-        return Tile(store.corpus_folder() / page.image, panel.box if panel else None, id=id)
+        return Tile(store.picture(page.image), panel.box if panel else None, id=id)
 
 
 def write_duplicate_sheet(path: Path, corpus: CorpusView, report: DuplicateReport) -> int:

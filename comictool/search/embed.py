@@ -111,6 +111,7 @@ def embed_corpus(
         plugin=choice.remembered(),
         corpus=str(corpus.root.resolve()),
         corpus_nearby=_relative(corpus.root, root),
+        shard=options.shard,
     )
     check_fits(root, settings)
     decoders = min(MOST_DECODERS, options.workers) if encoder.heavy else 0
@@ -139,14 +140,15 @@ def check_fits(root: Path, settings: StoreSettings) -> None:
     """Refuse a folder whose vectors do not go together with the settings.
 
     Raises:
-        InputError: not a store, or a store of another encoder, with other settings, or of another corpus.
+        InputError: not a store, or a store of another encoder, with other settings, of another corpus or share of it.
     """
     if not (root / "zarr.json").exists():
         strangers = [p.name for p in root.iterdir() if not p.name.startswith(".")] if root.is_dir() else []
         if strangers or root.is_file():
             raise InputError(f"{root} exists and is not a store", hint="choose another -o, it will be made")
         return
-    old = read_head(root).settings
+    head = read_head(root)
+    old = head.settings
     if old.identity != settings.identity:
         raise InputError(
             f"{root} holds vectors of {old.identity}, not of {settings.identity}",
@@ -160,6 +162,12 @@ def check_fits(root: Path, settings: StoreSettings) -> None:
                 cause=f"{str(old.deciding()[name])[:80]}, now {str(value)[:80]}",
                 hint="choose another -o, or delete the store to replace it",
             )
+    if settings.shard not in ((1, 1), old.shard) and head.current:
+        share = "the whole corpus" if old.shard == (1, 1) else f"shard {old.shard[0]}/{old.shard[1]}"
+        raise InputError(
+            f"{root} holds {share}, which shard {settings.shard[0]}/{settings.shard[1]} would replace",
+            hint="give each shard a folder of its own with -o, then: comictool merge PART... -o STORE",
+        )
     before = [place for place in (Path(old.corpus), root / old.corpus_nearby) if old.corpus and place.is_dir()]
     if before and all(place.resolve() != Path(settings.corpus) for place in before):
         raise InputError(
@@ -174,7 +182,7 @@ def _begin(root: Path, settings: StoreSettings) -> StoreHead:
     if not (root / "zarr.json").exists():
         write_head(root, StoreHead(settings))
     old = read_head(root)
-    return replace(old, settings=settings)
+    return replace(old, settings=settings)  # its share too: what a run publishes is what it was asked for
 
 
 def _run(

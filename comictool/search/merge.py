@@ -6,7 +6,7 @@ import heapq
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from comictool.core.errors import InputError, UsageError
@@ -19,7 +19,15 @@ from comictool.search.sources import StoreSource
 from comictool.search.store import Store, StoreHead, StoreSettings, write_head
 
 
-def merge_stores(parts: Sequence[Path], root: Path) -> Published:
+@dataclass(frozen=True)
+class Merged:
+    """What a merge published, and the shards `(i, n)` of the corpus that were not among the parts."""
+
+    published: Published
+    missing: list[tuple[int, int]]
+
+
+def merge_stores(parts: Sequence[Path], root: Path) -> Merged:
     """Join stores of the same encoder and corpus; what `root` held before is replaced.
 
     Raises:
@@ -39,7 +47,17 @@ def merge_stores(parts: Sequence[Path], root: Path) -> Published:
             if not (root / "zarr.json").exists():
                 write_head(root, StoreHead(settings))
             sources = [StoreSource(store) for store in stores]
-            return publish(root, StoreHead(settings), _joined(stores), lambda name: sources[int(name)])
+            published = publish(root, StoreHead(settings), _joined(stores), lambda name: sources[int(name)])
+        return Merged(published, missing_shards([store.settings.shard for store in stores]))
+
+
+def missing_shards(present: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is missing to a whole: nothing when any one division `n` is complete, else the rest of the fullest."""
+    indices: dict[int, set[int]] = {}
+    for index, count in present:
+        indices.setdefault(count, set()).add(index)
+    rest = {count: [(i, count) for i in range(1, count + 1) if i not in have] for count, have in indices.items()}
+    return min(rest.values(), key=lambda missing: len(missing) / missing[0][1] if missing else 0.0)
 
 
 def _common(stores: Sequence[Store], root: Path) -> StoreSettings:
@@ -62,7 +80,7 @@ def _common(stores: Sequence[Store], root: Path) -> StoreSettings:
         nearby = os.path.relpath(corpus, root.resolve())
     except ValueError:  # different drives
         nearby = ""
-    return replace(first.settings, corpus=str(corpus), corpus_nearby=nearby)
+    return replace(first.settings, corpus=str(corpus), corpus_nearby=nearby, shard=(1, 1))
 
 
 def _joined(stores: Sequence[Store]) -> Iterator[Located]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -256,6 +257,36 @@ class Metadata:
             for comic, page, panel, page_row, x0, y0, x1, y1 in self._connection.execute(sql):
                 yield f"{comic}/{page}/{panel}", page_row, (x0, y0, x1, y1)
 
+    def has_text(self) -> bool:
+        """Whether any page has text."""
+        return bool(self._all("SELECT 1 FROM page_text LIMIT 1"))
+
+    def rows_matching(self, level: str, expression: str) -> Iterator[tuple[int, float, str]]:
+        """Rows whose text matches an expression of FTS5, best first: row, BM25 (higher is better), the text around.
+
+        Raises:
+            InputError: the store is damaged, or the expression is none.
+        """
+        table = _TEXT[level]
+        sql = (
+            f"SELECT rowid, -rank, snippet({table}, 0, '', '', '…', 24) FROM {table}"
+            f" WHERE {table} MATCH ? ORDER BY rank, rowid"
+        )
+        with self._readable():
+            for row, score, text in self._connection.execute(sql, (expression,)):
+                yield row, round(float(score), 6), _one_line(str(text))
+
+    def rows_containing(self, level: str, terms: Sequence[str]) -> Iterator[tuple[int, float, str]]:
+        """Rows whose text contains every term, wherever; those first in which they occur most often, as the score."""
+        found = []
+        with self._readable():
+            for row, text in self._connection.execute(f"SELECT rowid, text FROM {_TEXT[level]} ORDER BY rowid"):
+                whole = unicodedata.normalize("NFKC", str(text)).casefold()
+                counts = [whole.count(unicodedata.normalize("NFKC", term).casefold()) for term in terms]
+                if all(counts):
+                    found.append((row, float(sum(counts)), _one_line(str(text))[:200]))
+        yield from sorted(found, key=lambda answer: (-answer[1], answer[0]))
+
     def _all(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:
         with self._readable():
             return self._connection.execute(sql, tuple(values)).fetchall()
@@ -270,6 +301,7 @@ class Metadata:
             raise InputError(f"the store is damaged: {self._file}: {error}") from error
 
 
+_TEXT = {"panel": "panel_text", "page": "page_text"}
 _PAGES = "SELECT row, comic, page, fingerprint, image, width, height, type, direction, first_panel, panels FROM pages"
 
 
@@ -278,6 +310,10 @@ def _page(row: tuple, panels: tuple[PanelEntry, ...] = (), text: str = "") -> Pa
     # str(): SQLite keeps whatever type somebody put into a column
     names = (str(comic), page, str(mark), str(image), width, height, str(kind), str(direction))
     return PageEntry(*names, text, panels, row=number, first_panel=first, panel_count=count)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _panel(row: tuple, text: str = "") -> PanelEntry:

@@ -86,7 +86,9 @@ def query_store(
         InputError: no such identifier (with near ones) or comic, an unreadable picture, a damaged or foreign store.
     """
     if (image is None) == (id is None):
-        raise UsageError("a query needs one of a picture and an id", hint="--image FILE, or --id comic/page[/panel]")
+        raise UsageError(
+            "a query needs one of a picture and an id", hint="--image FILE, --id comic/page[/panel], or --text WORDS"
+        )
     if k < 1:
         raise UsageError(f"{k} answers: ask for 1 or more")
     if level is not None and level not in LEVELS:
@@ -185,21 +187,30 @@ def _answer(
 ) -> list[Hit]:
     if level not in store.vectors:
         raise InputError(f"{store.root} has no vectors of {level}s", hint=f"comictool embed --level {level}")
-    comics = store.metadata.comics(glob)
-    if glob is not None and not comics:
-        names = [found.comic for found in store.metadata.comics()]
-        raise InputError(f"no comic in {store.root} matches {glob!r}", near=near_matches(glob, names))
     found = nearest(
         store.vectors[level],
         question.vectors,
         k,
-        ranges=_joined([c.range(level) for c in comics if not (other_comics and c.comic == question.comic)]),
+        ranges=chosen_ranges(store, level, glob, without=question.comic if other_comics else None),
         without=[question.row] if question.level == level else [],
         views=len(store.settings.views) if level == "page" else 1,
         combine=nearest_view if level == "page" else None,
         groups=_starts(store, level) if grouped else None,
     )
-    return _hits(store, level, found)
+    return located_hits(store, level, found)
+
+
+def chosen_ranges(store: Store, level: str, glob: str | None, *, without: str | None = None) -> list[tuple[int, int]]:
+    """Half-open ranges of rows of the comics that match a shell pattern, one comic left out.
+
+    Raises:
+        InputError: no comic matches; with near names.
+    """
+    comics = store.metadata.comics(glob)
+    if glob is not None and not comics:
+        names = [found.comic for found in store.metadata.comics()]
+        raise InputError(f"no comic in {store.root} matches {glob!r}", near=near_matches(glob, names))
+    return _joined([comic.range(level) for comic in comics if comic.comic != without])
 
 
 def _starts(store: Store, level: str) -> np.ndarray:
@@ -219,12 +230,12 @@ def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return out
 
 
-def _hits(store: Store, level: str, found: Sequence[tuple[int, float]]) -> list[Hit]:
+def located_hits(store: Store, level: str, found: Sequence[tuple[int, float]]) -> list[Hit]:
+    """Answers of (row, score), in their order, with all that the store knows of them."""
     rows = [row for row, _ in found]
     panels = store.metadata.panels(rows) if level == "panel" else {}
     page_of = {row: panels[row][0] if level == "panel" else row for row in rows}
     pages = store.metadata.pages(list(page_of.values()))
-    folder = store.corpus_folder()
     hits = []
     for rank, (row, score) in enumerate(found, start=1):
         page = pages[page_of[row]]
@@ -238,7 +249,7 @@ def _hits(store: Store, level: str, found: Sequence[tuple[int, float]]) -> list[
                 page=page.page,
                 panel=None if panel is None else panel.panel,
                 box=None if panel is None else panel.box,
-                image=folder / page.image,
+                image=store.picture(page.image),
                 type=page.type,
             )
         )

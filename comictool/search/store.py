@@ -23,12 +23,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from comictool import __version__
 from comictool.core.errors import InputError
-from comictool.core.files import write_json
+from comictool.core.files import is_inside, write_json
 from comictool.search.metadata import Metadata
 from comictool.search.shards import DTYPES, MAX_DIMENSION, RowArray, read_header
 
@@ -53,6 +54,7 @@ class StoreSettings:
         plugin: how to find the encoder again, as plain values (see `comictool.search.encoders`).
         corpus: absolute folder of the corpus when the store was written.
         corpus_nearby: the same relative to the store, so that a library can be moved as a whole.
+        shard: which share of the corpus the store holds, `(i, n)`; `(1, 1)` is all of it.
     """
 
     identity: str
@@ -63,6 +65,7 @@ class StoreSettings:
     plugin: Mapping[str, Any] = field(default_factory=dict)
     corpus: str = ""
     corpus_nearby: str = ""
+    shard: tuple[int, int] = (1, 1)
 
     def deciding(self) -> dict[str, Any]:
         """The settings that decide the numbers; vectors that differ in one of them do not go together."""
@@ -111,6 +114,7 @@ def read_head(root: Path) -> StoreHead:
             plugin=dict(encoder["plugin"]),
             corpus=_text(attributes["corpus"]),
             corpus_nearby=_text(attributes["corpus_nearby"]),
+            shard=_shard(attributes.get("shard", [1, 1])),
         )
         head = StoreHead(settings, _text(attributes["current"]), _text(attributes["digest"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -137,6 +141,7 @@ def write_head(root: Path, head: StoreHead) -> None:
         "modalities": {MODALITY: encoder},
         "corpus": settings.corpus,
         "corpus_nearby": settings.corpus_nearby,
+        "shard": list(settings.shard),
     }
     header = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     write_json(root / "zarr.json", header, durable=True)
@@ -195,9 +200,40 @@ class Store:
         self.metadata.close()
 
     def corpus_folder(self) -> Path:
-        """Where the corpus lies now: beside the store as it was, else where it was."""
-        nearby = self.root / self.settings.corpus_nearby
-        return nearby.resolve() if self.settings.corpus_nearby and nearby.is_dir() else Path(self.settings.corpus)
+        """Where the corpus lies now: beside the store as it was, else where it was, or was said to be."""
+        return self._corpus
+
+    @cached_property
+    def _corpus(self) -> Path:
+        told, nearby = Path(self.settings.corpus), self.root / self.settings.corpus_nearby
+        places = [nearby.resolve(), told] if self.settings.corpus_nearby else [told]
+        return next((place for place in places if is_corpus(place)), told)
+
+    def picture(self, image: str) -> Path:
+        """Where the picture of a page lies, which its entry names relative to the corpus; it may be gone by now.
+
+        Raises:
+            InputError: outside the corpus, which a store made by this program never says.
+        """
+        folder = self.corpus_folder()
+        if not is_inside(folder / image, folder):
+            raise InputError(f"the store is damaged: its picture {image!r:.200} lies outside the corpus {folder}")
+        return folder / image
+
+    def foreign_corpus(self) -> Path | None:
+        """The corpus when the store does not lie in it: a folder that only the store names, not the user.
+
+        Raises:
+            InputError: what it names is there and is no corpus, so nothing in it is any of our business.
+        """
+        folder = self.corpus_folder()
+        if folder.exists() and not is_corpus(folder):
+            raise InputError(
+                f"{self.root} says that its corpus is {folder}, which is none",
+                cause="no picture is read from there",
+                hint=f"comictool embed CORPUS -o {self.root}",
+            )
+        return None if is_inside(self.root, folder) else folder
 
     def _open(self, level: str) -> RowArray:
         array = RowArray(self.contents / FOLDERS[level] / MODALITY)
@@ -221,6 +257,18 @@ def remove_other_contents(root: Path, current: str) -> None:
 
 def _is_contents(name: str) -> bool:
     return name.startswith(CONTENTS) and name[len(CONTENTS) :].isascii() and name[len(CONTENTS) :].isdigit()
+
+
+def is_corpus(folder: Path) -> bool:
+    """Whether a folder holds a corpus."""
+    return (folder / "corpus.toml").is_file()
+
+
+def _shard(value: Any) -> tuple[int, int]:
+    index, count = value
+    if type(index) is not int or type(count) is not int or not 1 <= index <= count:
+        raise ValueError(f"impossible shard {value!r:.40}")
+    return index, count
 
 
 def _text(value: Any) -> str:

@@ -249,14 +249,14 @@ def test_the_order_of_the_configuration_decides_nothing(
 def test_decoding_is_shared_batches_are_as_asked_and_nothing_piles_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Number 15: pictures are decoded by several threads, not the main one; 300 of them are never all at hand."""
+    """Number 15: pictures are decoded by several threads, not the main one; 640 of them are never all at hand."""
     pytest.importorskip("torch")
     from comictool.plugins.export import export_plugin
     from comictool.plugins.torch_encoder import TorchEncoder
     from tests.plugins.makers import manifest, tiny_state
 
     export_plugin(tmp_path / "tiny", manifest(), tiny_state())
-    paths = find_pictures([cast(tmp_path / "in", tuple("abcdef"), 50)])
+    paths = [save(tmp_path / "in" / f"{number}.png", drawing("ann", number, 16)) for number in range(640)]
     threads: list[int] = []
     batches: list[int] = []
     opened, embedded = images.open_picture, TorchEncoder.embed

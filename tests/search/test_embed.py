@@ -20,7 +20,7 @@ from comictool.core.ledger import Ledger
 from comictool.corpus.corpus import Corpus
 from comictool.search import embed as module
 from comictool.search.embed import embed_corpus
-from comictool.search.merge import merge_stores
+from comictool.search.merge import merge_stores, missing_shards
 from comictool.search.parts import parts_folder, work_folder
 from comictool.search.store import Store, read_head
 from comictool.search.views import FEW_VIEWS, VIEWS, page_views
@@ -103,6 +103,48 @@ def test_three_shards_merged_are_one_run(corpus: Corpus, tmp_path: Path) -> None
     assert contents(tmp_path / "merged") == contents(tmp_path / "one")
     assert embed_corpus(corpus, FakeChoice(), tmp_path / "merged", options=INLINE).failed == 0
     assert contents(tmp_path / "merged") == contents(tmp_path / "one")
+
+
+def test_missing_shards_are_named(corpus: Corpus, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        part = tmp_path / f"part-{number}"
+        embed_corpus(corpus, FakeChoice(), part, options=JobOptions(jobs=1, shard=(number, 3)))
+    assert merge_stores([tmp_path / "part-2"], tmp_path / "m").missing == [(1, 3), (3, 3)]
+    assert merge_stores([tmp_path / f"part-{n}" for n in (3, 1, 2)], tmp_path / "m").missing == []
+    merge_stores([tmp_path / "part-2"], tmp_path / "m")
+    embed_corpus(corpus, FakeChoice(), tmp_path / "m", options=INLINE)  # a merged store is no shard: the rest comes
+    embed_corpus(corpus, FakeChoice(), tmp_path / "one", options=INLINE)
+    assert contents(tmp_path / "m") == contents(tmp_path / "one")
+    assert merge_stores([tmp_path / "part-1", tmp_path / "one"], tmp_path / "n").missing == []
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [
+        ([(1, 1)], []),
+        ([(1, 2), (2, 2), (1, 3)], []),
+        ([(1, 2), (1, 3), (3, 3)], [(2, 3)]),
+        ([(4, 4), (4, 4)], [(1, 4), (2, 4), (3, 4)]),
+    ],
+)
+def test_what_is_missing_to_a_whole(present: list[tuple[int, int]], missing: list[tuple[int, int]]) -> None:
+    assert missing_shards(present) == missing
+
+
+@pytest.mark.parametrize("first", [(1, 3), (1, 1)])
+def test_a_shard_does_not_replace_another(corpus: Corpus, tmp_path: Path, first: tuple[int, int]) -> None:
+    """Without its own folder, the second shard would throw the vectors of the first away, hours of work."""
+    root = tmp_path / "s"
+    embed_corpus(corpus, FakeChoice(), root, options=JobOptions(jobs=1, shard=first))
+    before = contents(root)
+    for resume in ("auto", "never"):
+        with pytest.raises(InputError, match="which shard 2/3 would replace"):
+            embed_corpus(corpus, FakeChoice(), root, options=JobOptions(jobs=1, shard=(2, 3), resume=resume))
+    assert contents(root) == before
+    embed_corpus(corpus, FakeChoice(), root, options=JobOptions(jobs=1, shard=first))
+    embed_corpus(corpus, FakeChoice(), root, options=INLINE)
+    embed_corpus(corpus, FakeChoice(), tmp_path / "one", options=INLINE)
+    assert contents(root) == contents(tmp_path / "one")
 
 
 def test_merge_refusals(corpus: Corpus, tmp_path: Path) -> None:

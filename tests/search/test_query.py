@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from comictool.core.errors import ComicError, InputError, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
+from comictool.library.sheets import write_query_sheet
 from comictool.search.embed import embed_corpus
 from comictool.search.encoders import SpecChoice, recall
 from comictool.search.metadata import MetadataWriter, PageEntry
@@ -233,6 +235,35 @@ def _change(root: Path, *path: str, value: object) -> None:
 def test_damaged_roots(copied: Path, path: tuple[str, ...], value: object) -> None:
     _change(copied, *path, value=value)
     with pytest.raises(InputError):
+        query_store(copied, id="b/1")
+
+
+def test_a_store_does_not_decide_what_is_read(copied: Path, tmp_path: Path) -> None:
+    """A store from somewhere else names /etc, or a picture above its corpus: nothing is read there for a sheet."""
+    private = make_page(Corpus.create(tmp_path / "private"), "b", 1, 0)
+    (tmp_path / "private" / "corpus.toml").unlink()
+    for nearby, corpus in (("../private", ""), ("", str(tmp_path / "private")), ("../../../../../../../etc", "/etc")):
+        _change(copied, "corpus_nearby", value=nearby)
+        _change(copied, "corpus", value=corpus or str(tmp_path / "private"))
+        hits = query_store(copied, id="b/1")
+        with pytest.raises(InputError, match="says that its corpus is") as refusal:
+            write_query_sheet(tmp_path / "sheet.html", copied, hits, id="b/1")
+        assert refusal.value.cause == "no picture is read from there"
+        assert not (tmp_path / "sheet.html").exists()
+    assert private.image
+
+
+@pytest.mark.parametrize("image", ["../private.png", "/etc/private.png", "link.png"])
+def test_a_picture_outside_of_the_corpus_is_refused(copied: Path, tmp_path: Path, image: str) -> None:
+    corpus = make_corpus(tmp_path / "corpus", {"b": 2})
+    (tmp_path / "private.png").write_bytes(corpus.image_path(corpus.pages("b")[0]).read_bytes())
+    (corpus.root / "link.png").symlink_to(tmp_path / "private.png")
+    _change(copied, "corpus", value=str(corpus.root))
+    _change(copied, "corpus_nearby", value="")
+    file = copied / read_head(copied).current / "metadata.sqlite"
+    with sqlite3.connect(file) as base:
+        base.execute("UPDATE pages SET image = ?", (image,))
+    with pytest.raises(InputError, match="outside the corpus"):
         query_store(copied, id="b/1")
 
 
