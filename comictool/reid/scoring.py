@@ -164,7 +164,9 @@ class Scorer:
 def similarity(queries: np.ndarray, references: np.ndarray, metric: str = "cosine") -> np.ndarray:
     """(Q, R) scores of every pair, rounded to six decimals; float32 for cosine, float64 for legacy."""
     if metric == "cosine":
-        return np.round(queries.astype(np.float32, copy=False) @ references.astype(np.float32, copy=False).T, DECIMALS)
+        alike = np.round(queries.astype(np.float32, copy=False) @ references.astype(np.float32, copy=False).T, DECIMALS)
+        # Lengths in float32 are 1 to seven digits: some processors make 1.000001 of a picture with itself.
+        return np.clip(alike, -1, 1, out=alike)
     # float32 would leave an error of 3e-4 where the distance is near 0; the lengths are not exactly 1 either.
     left, right = queries.astype(np.float64), references.astype(np.float64)
     squared = (left * left).sum(1)[:, None] + (right * right).sum(1)[None, :] - 2 * (left @ right.T)

@@ -9,7 +9,7 @@ import pytest
 
 from comictool.core.errors import UsageError
 from comictool.reid import scoring
-from comictool.reid.scoring import Scorer, parse_mode, same_group, score_characters
+from comictool.reid.scoring import Scorer, parse_mode, same_group, score_characters, similarity
 
 LABELS = ["saffron", "pepper", "carrot", "pepper", "saffron", "pepper", "carrot", "pepper"]
 
@@ -141,3 +141,10 @@ def test_no_queries_give_no_scores(rng) -> None:
     found = score_characters(np.zeros((0, 4), np.float32), unit(rng.normal(size=(2, 4))), ["a", "b"])
     assert found.scores.shape == (0, 2)
     assert found.order().shape == (0, 2)
+
+
+def test_a_cosine_is_never_above_one() -> None:
+    """Lengths are 1 only to the digits of float32, and people compare what is printed."""
+    rows = np.full((3, 16), 0.2500002, np.float32)
+    assert similarity(rows, rows).max() == 1
+    assert similarity(rows, -rows).min() == -1
