@@ -93,7 +93,9 @@ COMMANDS: dict[str, Command | Group] = {
     ),
     "embed": Command("embed:embed", "Turn panels and pages of a corpus into vectors.", LIBRARY),
     "merge": Command("embed:merge", "Join the stores that `embed --shard` wrote.", LIBRARY),
-    "query": Command("query:query", "Find the panels or pages most like a picture or an id.", LIBRARY),
+    "query": Command(
+        "query:query", "Find the panels or pages most like a picture or an id, or that say some words.", LIBRARY
+    ),
     "reid": Group(
         "Tell which character is drawn, by reference pictures.",
         {
@@ -125,12 +127,22 @@ COMMANDS: dict[str, Command | Group] = {
         LIBRARY,
         carried=("--plugin-dir", "--plugin-name", "--plugin", "--gpu"),
     ),
+    "features": Group(
+        "Turn panels and characters into the vectors that methods train on.",
+        {
+            "backbone": Command(
+                "features:backbone", "Turn every panel or character into the vector of a frozen encoder."
+            ),
+        },
+        MODELS,
+    ),
     "evaluate": Group(
         "Measure features and trained models, beside chance.",
         {
             "features": Command(
                 "evaluate:features", "Measure what a feature pack holds: k-NN, linear probe, retrieval."
             ),
+            "elric": Command("evaluate:elric", "Measure character vectors: identity, valence, arousal."),
         },
         MODELS,
     ),

@@ -65,11 +65,14 @@ class TorchEncoder:
 
     def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Unit vectors (N, D) float32 of N pictures (height, width, 3) uint8, in batches of `preferred_batch`."""
+        return unit_rows(self.embed_raw(images), self.manifest.id)
+
+    def embed_raw(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """The same before they are scaled to length 1: (N, D) float32 as the model gives them."""
         if len(images) == 0:
             return np.zeros((0, self.dimension), dtype=np.float32)
         steps = range(0, len(images), self.preferred_batch)
-        raw = [self._forward(images[start : start + self.preferred_batch]) for start in steps]
-        return unit_rows(np.concatenate(raw), self.manifest.id)
+        return np.concatenate([self._forward(images[start : start + self.preferred_batch]) for start in steps])
 
     def _forward(self, images: Sequence[np.ndarray]) -> np.ndarray:
         torch = import_torch()

@@ -95,7 +95,7 @@ def export_characters(
     dry_run = options is not None and options.dry_run
     if not dry_run:
         finish_pending(view.root)
-    plans = plan_pages(view, lambda record, problems: _plan(view, record, problems, chosen))
+    plans = plan_pages(view, lambda record, problems: plan_page(view, record, problems, chosen))
     name = job_name(chosen.part)
     report = export_pages(
         name, plans, root / FOLDERS[chosen.part], describe=_describe, settings=asdict(chosen),
@@ -111,7 +111,8 @@ def export_characters(
     return report
 
 
-def _plan(view: CorpusView, record: PageRecord, problems: list[str], chosen: CharacterOptions) -> PagePlan:
+def plan_page(view: CorpusView, record: PageRecord, problems: list[str], chosen: CharacterOptions) -> PagePlan:
+    """The characters of a page as crops, by panel; what is wrong with them is added to `problems`."""
     placed, nameless = [], 0
     for character in sorted(record.characters, key=lambda character: character.id):
         box = _part_box(character, chosen.part)

@@ -110,7 +110,7 @@ def export_pages(
         return Done({"files": len(result.files), **facts}, [*plan.problems, *result.problems])
 
     by_key = {f"{plan.comic}/{plan.page}": plan for plan in plans}
-    items = (Item(f"{plan.comic}/{plan.page}", _fingerprint(plan), plan.order) for plan in plans)
+    items = (Item(f"{plan.comic}/{plan.page}", page_fingerprint(plan), plan.order) for plan in plans)
     # Pillow lets go of the interpreter while it decodes and encodes: threads scale as processes do, without pickling.
     report = run_job(
         name, items, cut_page, commit, ledger_folder=jobs_folder(root), settings=settings,
@@ -143,7 +143,7 @@ def finished_pages(name: str, plans: Iterable[PagePlan], root: Path) -> dict[str
     return {key: entries[key] for key in keys if key in entries and entries[key].status == "done"}
 
 
-def _fingerprint(plan: PagePlan) -> str:
+def page_fingerprint(plan: PagePlan) -> str:
     """Changes with the picture file and with everything that decides its crops; not with the comic's name."""
     try:
         picture = state_of(plan.order.image.stat())

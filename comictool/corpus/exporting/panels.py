@@ -45,7 +45,7 @@ def export_panels(
     dry_run = options is not None and options.dry_run
     if not dry_run:
         finish_pending(view.root)
-    plans = plan_pages(view, lambda record, problems: _plan(view, record, problems, crops))
+    plans = plan_pages(view, lambda record, problems: plan_page(view, record, problems, crops))
     report = export_pages(
         JOB, plans, root / FOLDER, describe=lambda _, result: {"panels": len(result.files)},
         settings=asdict(crops), options=options, progress=progress,
@@ -55,7 +55,8 @@ def export_panels(
     return report
 
 
-def _plan(view: CorpusView, record: PageRecord, problems: list[str], options: CropOptions) -> PagePlan:
+def plan_page(view: CorpusView, record: PageRecord, problems: list[str], options: CropOptions) -> PagePlan:
+    """The panels of a page as crops, in reading order; what is wrong with them is added to `problems`."""
     panels = sorted(record.panels, key=lambda panel: panel.id)
     stems = number_copies(f"{record.page}_{panel.id}" for panel in panels)
     for panel, stem in zip(panels, stems, strict=True):

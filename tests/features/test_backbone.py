@@ -1,0 +1,299 @@
+"""`features backbone` as a library: right rows under right names, resumable, honest about what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from comictool.core.errors import InputError, UsageError
+from comictool.core.images import decode_array
+from comictool.core.jobs import JobOptions
+from comictool.corpus.corpus import Corpus
+from comictool.corpus.exporting import CharacterOptions, CropOptions, export_characters, export_panels
+from comictool.corpus.packs import pack_folder
+from comictool.corpus.packs.feature_parts import FeatureParts, by_comic
+from comictool.corpus.packs.features import FeaturePack
+from comictool.corpus.records import Character, PageRecord, Panel
+from comictool.features.job import BackboneOptions, backbone_features, grouped
+from comictool.features.sources import Picture, open_source
+from comictool.plugins.load import EncoderSpec, load_encoder
+
+CLASSIC = EncoderSpec("classic")
+ONE = JobOptions(jobs=1)
+
+
+@pytest.fixture(scope="module")
+def corpus_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three comics of 2, 3 and 2 pages; eleven panels on one page, so that 10 must come after 9."""
+    root = tmp_path_factory.mktemp("features") / "corpus"
+    corpus = Corpus.create(root)
+    rng = np.random.default_rng(1)
+    for comic, pages in (("alpha", 2), ("beta", 3), ("gamma ä", 2)):
+        records = []
+        for number in range(1, pages + 1):
+            count = 11 if (comic, number) == ("beta", 2) else 2
+            blocks = rng.integers(0, 255, (count, 3), dtype=np.uint8)
+            page = np.repeat(blocks, 40, axis=0)[:, None, :].repeat(120, axis=1).astype(np.uint8)
+            page[:, :60] ^= rng.integers(0, 64, (count * 40, 60, 3), dtype=np.uint8)
+            file = root / "page_images" / comic / f"page-{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(page).save(file)
+            panels = [Panel(i + 1, (0, 40 * i, 120, 40 * i + 40), i + 1) for i in range(count)]
+            people = [Character(1, (5, 5, 60, 35), panel=1, identity="Ann"), Character(2, (70, 2, 110, 38), panel=1)]
+            people.append(Character(3, (10, 45, 60, 75), panel=2, identity="Bo"))
+            image = f"page_images/{comic}/page-{number}.png"
+            records.append(PageRecord(comic, number, image, 120, 40 * count, panels=panels, characters=people))
+        corpus.write_pages(comic, records)
+    return root
+
+
+@pytest.fixture
+def corpus(corpus_folder: Path, tmp_path: Path) -> Corpus:
+    return Corpus.open(Path(shutil.copytree(corpus_folder, tmp_path / "corpus")))
+
+
+def slow_loop(corpus: Corpus) -> dict[tuple[str, str], np.ndarray]:
+    """Every panel by itself: its page opened anew, cut, and given to the encoder alone."""
+    encoder = load_encoder(CLASSIC)
+    expected = {}
+    for record in corpus.all_pages():
+        for panel in record.panels:
+            x0, y0, x1, y1 = panel.box
+            crop = decode_array(corpus.image_path(record))[y0:y1, x0:x1]
+            expected[record.comic, f"{record.page}_{panel.id}"] = encoder.embed([np.ascontiguousarray(crop)])[0]
+    return expected
+
+
+def vectors(pack: FeaturePack) -> dict[tuple[str, str], np.ndarray]:
+    return {
+        (comic, name): row
+        for comic in pack.comics()
+        for name, row in zip(pack.names(comic), pack.matrix(comic), strict=True)
+    }
+
+
+def test_every_panel_has_its_own_vector_under_its_own_name(corpus: Corpus, tmp_path: Path) -> None:
+    report = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    assert (report.job.problems, report.job.totals["vectors"]) == ([], 23)
+    (file,) = report.packs
+    assert file.name == "all_features.hdf5"
+    pack = FeaturePack(file)
+    assert pack.comics() == ["alpha", "beta", "gamma ä"]
+    assert pack.names("beta") == ["1_1", "1_2", *(f"2_{n}" for n in range(1, 12)), "3_1", "3_2"]
+    expected, found = slow_loop(corpus), vectors(pack)
+    assert found.keys() == expected.keys()
+    for key, row in found.items():
+        assert float(row @ expected[key]) > 0.999, key
+        others = [other for other in expected if other != key]
+        assert all(float(row @ expected[other]) < float(row @ expected[key]) for other in others)
+    assert pack.attributes["normalised"] is True
+    assert pack.attributes["level"] == "panel"
+    assert pack.attributes["identity"] == load_encoder(CLASSIC).identity
+    assert json.loads((tmp_path / "f" / "features.json").read_text())["plugin"] == "classic"
+
+
+def test_names_are_those_of_data_hdf5(corpus: Corpus, tmp_path: Path) -> None:
+    """Corpus, exported crops and their pack give the same names, and from lossless crops the same vectors."""
+    png = CropOptions("png")
+    export_panels(corpus, crops=png)
+    export_characters(corpus, characters=CharacterOptions(crops=png, unidentified=True))
+    cutting = CharacterOptions(unidentified=True)
+    for level, folder in (("panel", "panel_images"), ("character", "character_images")):
+        own = BackboneOptions(level=level, cutting=cutting)
+        pack_folder(corpus.root / folder)
+        packs = []
+        for number, source in enumerate((corpus.root, corpus.root / folder, corpus.root / f"{folder}.hdf5")):
+            report = backbone_features(source, CLASSIC, tmp_path / f"{level}-{number}", backbone=own, options=ONE)
+            assert report.job.problems == []
+            packs.append(FeaturePack(report.packs[0]))
+        first, *others = packs
+        assert len(first) == (23 if level == "panel" else 21)
+        for other in others:
+            assert [(c, first.names(c)) for c in first.comics()] == [(c, other.names(c)) for c in other.comics()]
+            cosines = (first.stacked().vectors * other.stacked().vectors).sum(axis=1)
+            assert cosines.min() > 0.999
+    assert "1_1_Ann" in first.names("alpha")
+
+
+def test_a_file_for_each_split(corpus: Corpus, tmp_path: Path) -> None:
+    splits = {"train": ["gamma ä", "alpha"], "val": ["beta"], "test": []}
+    manifest = {"splits": splits, "levels": ["panels"], "link": "copy", "by": "comic"}
+    (corpus.root / "splits.json").write_text(json.dumps(manifest))
+    report = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    assert [file.name for file in report.packs] == ["train_features.hdf5", "val_features.hdf5"]
+    assert FeaturePack(report.packs[0]).comics() == ["gamma ä", "alpha"]
+    assert FeaturePack(report.packs[0]).group == "train_features"
+    assert FeaturePack(report.packs[1]).comics() == ["beta"]
+    # one split, then the other, in the same folder: neither disturbs the other
+    for split, done in (("val", 0), ("train", 0)):
+        again = backbone_features(
+            corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(split=split), options=ONE
+        )
+        assert again.job.done == done
+        assert [file.name for file in again.packs] == [f"{split}_features.hdf5"]
+    whole = backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(split="all"), options=ONE)
+    assert len(FeaturePack(whole.packs[0])) == 23
+    with pytest.raises(InputError, match="no panels in test"):
+        backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(split="test"))
+    manifest |= {"by": "page", "splits": {"train": ["alpha/1", "beta/2"], "val": ["alpha/2"], "test": []}}
+    (corpus.root / "splits.json").write_text(json.dumps(manifest))
+    train, val = backbone_features(corpus.root, CLASSIC, tmp_path / "g", options=ONE).packs
+    assert FeaturePack(train).names("alpha") == ["1_1", "1_2"]
+    assert FeaturePack(val).names("alpha") == ["2_1", "2_2"]
+
+
+def test_nothing_new_is_nothing_done_and_a_change_is_noticed(corpus: Corpus, tmp_path: Path) -> None:
+    first = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    before = first.packs[0].stat()
+    again = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    assert (again.job.done, again.job.skipped) == (0, first.job.done)
+    assert again.packs[0].stat().st_mtime_ns == before.st_mtime_ns  # not even written anew
+    records = corpus.pages("alpha")
+    records[0].panels = records[0].panels[:1]
+    corpus.write_pages("alpha", records)
+    changed = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    assert FeaturePack(changed.packs[0]).names("alpha") == ["1_1", "2_1", "2_2"]
+
+
+def test_lost_vectors_and_packs_are_made_again(corpus: Corpus, tmp_path: Path) -> None:
+    first = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    content = first.packs[0].read_bytes()
+    for lose in (
+        lambda: shutil.rmtree(tmp_path / "f" / ".work" / "parts"),
+        lambda: first.packs[0].unlink(),
+        lambda: (tmp_path / "f" / "all_features_indexing.json").unlink(),
+        lambda: first.packs[0].write_bytes(b"damaged"),
+        lambda: shutil.rmtree(tmp_path / "f" / ".work"),
+    ):
+        lose()
+        again = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+        assert again.packs[0].read_bytes() == content
+        assert len(FeaturePack(again.packs[0])) == 23
+
+
+def test_unreadable_pages_are_named_with_what_they_cost(corpus: Corpus, tmp_path: Path) -> None:
+    (corpus.root / "page_images/alpha/page-2.png").write_bytes(b"no picture")
+    (corpus.root / "page_images/beta/page-2.png").unlink()
+    (corpus.root / "annotations/pages/gamma ä.jsonl").write_text("{damaged\n")
+    records = corpus.pages("beta")
+    records[2].panels.append(Panel(3, (500, 500, 600, 600), 3))
+    corpus.write_pages("beta", records)
+    report = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    problems = [problem.message for problem in report.job.problems]
+    assert any("alpha/2" in line and "2 without a vector" in line for line in problems)
+    assert any("beta/2" in line and "missing" in line and "11 without a vector" in line for line in problems)
+    assert any("panel 3" in line and "no vector" in line for line in problems)
+    assert any("not JSON" in line for line in problems)
+    pack = FeaturePack(report.packs[0])
+    assert {comic: pack.names(comic) for comic in pack.comics()} == {
+        "alpha": ["1_1", "1_2"], "beta": ["1_1", "1_2", "3_1", "3_2"],
+    }  # fmt: skip
+    assert report.job.exit_code == 1
+
+
+def test_shards_together_are_one_run(corpus: Corpus, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("comictool.features.job.ITEM_ROWS", 4)
+    whole = backbone_features(corpus.root, CLASSIC, tmp_path / "whole", options=ONE)
+    assert whole.job.total > 3
+    for shard in ((1, 3), (3, 3), (2, 3)):
+        part = backbone_features(corpus.root, CLASSIC, tmp_path / "parts", options=JobOptions(jobs=1, shard=shard))
+        assert bool(part.packs) == (shard == (2, 3))
+        assert bool(part.waiting) == (shard != (2, 3))
+    assert part.packs[0].read_bytes() == whole.packs[0].read_bytes()
+    again = backbone_features(corpus.root, CLASSIC, tmp_path / "parts", options=ONE)
+    assert again.job.done == 0  # a run without shards finds what the shards did
+
+
+def test_a_folder_holds_one_kind_of_features(corpus: Corpus, tmp_path: Path) -> None:
+    backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
+    with pytest.raises(InputError, match="level panel, not character"):
+        backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(level="character"))
+    with pytest.raises(InputError, match="identity classic@"):
+        backbone_features(corpus.root, EncoderSpec("classic_character"), tmp_path / "f")
+    (tmp_path / "f" / "features.json").unlink()
+    with pytest.raises(InputError, match="not written by this command"):
+        backbone_features(corpus.root, CLASSIC, tmp_path / "f")
+    with pytest.raises(UsageError, match="no raw output"):
+        backbone_features(corpus.root, CLASSIC, tmp_path / "g", backbone=BackboneOptions(raw=True))
+    for wrong in ({"layout": "csv"}, {"storage": "int8"}):
+        with pytest.raises(UsageError):
+            BackboneOptions(**wrong)
+    with pytest.raises(UsageError, match="panels"):
+        open_source(corpus.root, level="panels")
+    with pytest.raises(UsageError, match="valid"):
+        open_source(corpus.root, split="valid")
+    with pytest.raises(InputError, match="never split"):
+        open_source(corpus.root, split="val")
+    with pytest.raises(InputError, match="does not exist"):
+        open_source(tmp_path / "nowhere")
+
+
+def test_zarr_holds_the_same(corpus: Corpus, tmp_path: Path) -> None:
+    import zarr
+
+    both = BackboneOptions(layout="both", storage="float16")
+    report = backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=both, options=ONE)
+    pack, group = FeaturePack(report.packs[0]), zarr.open_group(report.packs[1], mode="r")
+    stacked = pack.stacked("float16")
+    assert group["vectors"].dtype == np.float16
+    np.testing.assert_array_equal(group["vectors"][:], stacked.vectors)
+    assert group["comics"][:].tolist() == stacked.comics
+    assert group["offsets"][:].tolist() == stacked.offsets.tolist()
+    owners = [stacked.comics[c] for c in stacked.comic_of_row()]
+    assert group["ids"][:].tolist() == [f"{c}/{n}" for c, n in zip(owners, stacked.names, strict=True)]
+    assert group.attrs["normalised"] is True
+    assert group.attrs["identity"] == pack.attributes["identity"]
+    shutil.rmtree(report.packs[1] / "ids")
+    (report.packs[1] / "zarr.json").unlink()
+    again = backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=both, options=ONE)
+    assert again.job.done == 0
+    assert zarr.open_group(again.packs[1], mode="r")["ids"].shape == (23,)
+    assert sorted(p.name for p in (tmp_path / "f").iterdir() if p.name != ".work") == [
+        "all_features.hdf5", "all_features.zarr", "all_features_indexing.json", "features.json",
+    ]  # fmt: skip
+
+
+def test_items_cross_comics_and_keep_pictures_whole() -> None:
+    def picture(comic: str, page: int, rows: int) -> Picture:
+        return Picture(comic, f"{comic}/{page}", tuple(f"{page}_{n}" for n in range(rows)), "m")
+
+    short = [picture(f"c{n}", 1, 6) for n in range(60)]
+    sizes = [sum(p.rows for p in group) for group in grouped(short)]
+    assert sum(sizes) == 360
+    assert max(sizes) <= 256
+    assert min(sizes[:-1]) >= 128  # batches are filled across comics
+    huge = [picture("a", 1, 400), picture("a", 2, 1)]
+    assert [[p.rows for p in group] for group in grouped(huge)] == [[400], [1]]
+    long = [picture("a", n, 5) for n in range(40)] + [picture("b", n, 5) for n in range(40)]
+    more = [picture("a", n, 5) for n in range(41)] + [picture("b", n, 5) for n in range(40)]
+    tails = [[p.label for group in list(grouped(x)) for p in group if p.comic == "b"] for x in (long, more)]
+    assert tails[0] == tails[1]
+    assert list(grouped(long))[-1] == list(grouped(more))[-1]  # a change in one comic moves nothing in the next
+
+
+def test_parts_belong_to_their_input(tmp_path: Path) -> None:
+    parts = FeatureParts(tmp_path / "parts")
+    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
+    parts.write("k/ü", "one", [("a", ["1_1"], rows[:1]), ("b", ["1_1", "1_2"], rows[1:])])
+    assert parts.read("k/ü", "two") is None
+    assert parts.read("other", "one") is None
+    assert parts.has("k/ü", "one")
+    assert not parts.has("k/ü", "two")
+    (first, second) = parts.read("k/ü", "one") or []
+    assert first[0] == "a"
+    np.testing.assert_array_equal(second[2], rows[1:])
+    parts.write("l", "one", [("b", ["2_1"], rows[:1])])
+    joined = dict(by_comic(piece for key in ("k/ü", "l") for piece in parts.read(key, "one") or ()))
+    assert joined["b"][0] == ["1_1", "1_2", "2_1"]
+    np.testing.assert_array_equal(joined["b"][1], rows[[1, 2, 0]])
+    parts.file("l").write_bytes(b"damaged")
+    assert not parts.has("l", "one")
+    with pytest.raises(InputError, match="damaged"):
+        parts.read("l", "one")
+    parts.keep_only(["k/ü"])
+    assert [p.name for p in parts.folder.iterdir()] == [parts.file("k/ü").name]
