@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from comictool.cli.options import Seed, command
+from comictool.cli.options import Loading, Seed, command
 from comictool.cli.output import Format, Output
-from comictool.core.errors import ExitCode
+from comictool.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from comictool.measure.figures import Figure
@@ -92,3 +92,61 @@ def features(
         bank, queries, labels=labels, apart=apart, ks=ks, linear=linear, most=most, token=token, seed=seed
     )
     return tell_figures(out, figures, facts, file)
+
+
+@command
+def elric(
+    data: Annotated[
+        Path, typer.Argument(metavar="CORPUS", help="A corpus, a folder of character packs, or one pack.")
+    ],
+    plugin: Annotated[
+        list[str] | None, typer.Option("--plugin", help="Model to measure: runs/x/model, or any encoder (repeatable).")
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", metavar="PLUGIN", help="Measured beside it (repeatable) [classic_character]."),
+    ] = None,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Only what would stand beside a model.")] = False,
+    untrained: Annotated[
+        bool, typer.Option("--untrained/--no-untrained", help="Beside each model, the same without training.")
+    ] = True,
+    split: Annotated[str, typer.Option("--split", metavar="train|val|test|all", help="Who is asked about.")] = "test",
+    bank: Annotated[
+        str, typer.Option("--bank", metavar="SPLIT", help="Whom answers come from, where identities recur; '' is none.")
+    ] = "train",
+    neighbours: Annotated[int, typer.Option("-k", "--neighbours", min=1, help="Of k-NN.")] = 5,
+    linear: Annotated[bool, typer.Option("--linear/--no-linear", help="Also a linear probe.")] = True,
+    min_side: Annotated[int, typer.Option("--min-side", min=1, help="Least pixels on the shorter side.")] = 16,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first characters.")] = None,
+    seed: Seed = 0,
+    file: FiguresFile = None,
+    *,
+    loading: Loading,
+    out: Output,
+) -> int:  # fmt: skip
+    """Measure character vectors: identity, valence, arousal.
+
+    Each character is asked about among those of its own comic on other pages, never among itself: k-NN, retrieval and
+    a linear probe. Where a split by page lets identities recur, also from the bank alone. Valence and arousal are
+    asked about within each identity. The untrained model and a plugin without weights stand beside.
+
+    Example: comictool evaluate elric corpus --plugin runs/characters/model --split test
+    """
+    from comictool.elric.evaluate import EvaluationOptions, evaluate_characters, gather, load_models
+    from comictool.elric.sources import ALL, has_split
+
+    if not plugin and not no_model:
+        raise UsageError("there is no model to measure", hint="--plugin runs/first/model, or --no-model")
+    encoders = load_models(
+        [] if no_model else [loading.spec(name) for name in plugin or []],
+        [loading.spec(name) for name in (["classic_character"] if beside is None else beside)],
+        untrained=untrained,
+    )
+    chosen = split if has_split(data, split) else ALL
+    queries = gather(data, chosen, min_side, limit)
+    wanted = chosen != ALL and bank not in ("", chosen) and has_split(data, bank)
+    options = EvaluationOptions(neighbours, linear, True, min_side, seed)
+    figures, facts = evaluate_characters(
+        encoders, queries, gather(data, bank, min_side, limit) if wanted else None, options
+    )
+    return tell_figures(out, figures, {"corpus": str(data), "split": chosen, **facts, "seed": seed}, file)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from comictool.elric.sources import Character
+from comictool.measure.chance import random_precision, random_rank
 from comictool.measure.figures import Figure, share, statistic
-from comictool.measure.points import Points
-from comictool.measure.probes import knn
-from comictool.measure.retrieval import macro
-
-Labels = Callable[[Character], str]
+from comictool.measure.points import Answers, Points
+from comictool.measure.probes import knn, linear_probe_folds, unit
+from comictool.measure.retrieval import macro, retrieval
 
 
 @dataclass
@@ -33,6 +32,14 @@ class Pooled:
     groups: list[str] = field(default_factory=list)
     chance: list[float] = field(default_factory=list)
     macro_chance: list[float] = field(default_factory=list)
+
+    def add(self, answers: Answers, pages: np.ndarray) -> None:
+        """Add what was answered in one comic, whose characters stand on these pages."""
+        self.right += [bool(right) for right in answers.truth == answers.answers]
+        self.truth += [answers.classes[code] for code in answers.truth]
+        self.groups += [str(page) for page in pages[answers.asked]]
+        self.chance += [answers.chance.accuracy] * len(answers.asked)
+        self.macro_chance += [answers.chance.macro] * len(answers.asked)
 
     @property
     def accuracy(self) -> float:
@@ -66,19 +73,54 @@ def pages_of(characters: Sequence[Character]) -> np.ndarray:
     return np.array([f"{character.comic}/{character.page}" for character in characters], dtype=str)
 
 
+def points_by_comic(vectors: np.ndarray, characters: Sequence[Character]) -> list[Points]:
+    """The characters of each comic, labelled by identity, grouped by page."""
+    labels, pages = np.array([character.label for character in characters], dtype=str), pages_of(characters)
+    return [Points(vectors[rows], labels[rows], pages[rows]) for rows in by_comic(characters).values()]
+
+
 def knn_within_comics(vectors: np.ndarray, characters: Sequence[Character], k: int) -> Pooled:
     """k-NN identification: each character asks those of its own comic on other pages.
 
     Against all comics at once the task is easier than it seems: the style of a comic gives its characters away.
     """
     pooled = Pooled()
-    labels, pages = np.array([character.label for character in characters], dtype=str), pages_of(characters)
-    for rows in by_comic(characters).values():
-        points = Points(vectors[rows], labels[rows], pages[rows])
-        answers = knn(points, points, (k,))[k]
-        pooled.right += [bool(right) for right in answers.truth == answers.answers]
-        pooled.truth += [answers.classes[code] for code in answers.truth]
-        pooled.groups += [str(pages[rows[asked]]) for asked in answers.asked]
-        pooled.chance += [answers.chance.accuracy] * len(answers.asked)
-        pooled.macro_chance += [answers.chance.macro] * len(answers.asked)
+    for points in points_by_comic(vectors, characters):
+        assert points.groups is not None
+        pooled.add(knn(points, points, (k,))[k], points.groups)
     return pooled
+
+
+def linear_within_comics(vectors: np.ndarray, characters: Sequence[Character], *, folds: int, seed: int) -> Pooled:
+    """Identification by a linear probe for each comic, fitted on some of its pages and asked about the others."""
+    pooled = Pooled()
+    for points in points_by_comic(vectors, characters):
+        assert points.groups is not None
+        if len(np.unique(points.groups)) > 1 and len(np.unique(points.labels)) > 1:
+            pooled.add(linear_probe_folds(points, folds, seed), points.groups)
+    return pooled
+
+
+def retrieval_within_comics(vectors: np.ndarray, characters: Sequence[Character], name: str) -> list[Figure]:
+    """mAP and rank-1 of finding the same character on other pages of its comic, beside a random ranking."""
+    precision, first, groups = [], [], []
+    candidates, right = [], []
+    for points in points_by_comic(vectors, characters):
+        assert points.groups is not None
+        rows = unit(points.vectors)
+        excluded = points.groups[:, None] == points.groups[None, :]
+        same = (points.labels[:, None] == points.labels[None, :]) & ~excluded
+        found = retrieval(rows @ rows.T, points.labels, points.labels, excluded)
+        precision += found.precision.tolist()
+        first += (found.place == 1).tolist()
+        groups += points.groups[found.answered].tolist()
+        candidates += (~excluded).sum(axis=1)[found.answered].tolist()
+        right += same.sum(axis=1)[found.answered].tolist()
+    values, hits = np.array(precision), np.array(first, bool)
+    n, r = np.array(candidates, np.int64), np.array(right, np.int64)
+    guess = float(random_precision(n, r).mean()) if len(n) else float("nan")
+    once = float(random_rank(n, r, 1).mean()) if len(n) else float("nan")
+    return [
+        statistic(f"{name} mAP", len(values), lambda rows: float(values[rows].mean()), guess, groups=groups),
+        share(f"{name} rank-1", hits, once, groups=groups),
+    ]

@@ -123,6 +123,16 @@ def open_source(path: Path, split: str = ALL) -> CharacterSource:
     return checked(cut_pages(open_any(path), split), path)
 
 
+def has_split(path: Path, split: str) -> bool:
+    """Whether a place is divided into splits, of which this is one; a single pack and an unsplit corpus are not."""
+    if path.suffix == ".hdf5" or split in ("", ALL):
+        return False
+    packs = find_packs(path, ALL)
+    if packs:
+        return f"{split}_images.hdf5" in {pack.name for pack in packs}
+    return split in SPLITS and read_manifest(path) is not None
+
+
 def checked(source: CharacterSource, path: Path) -> CharacterSource:
     """The source itself.
 

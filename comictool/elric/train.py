@@ -15,7 +15,7 @@ from comictool.core.seeds import derive_seed
 from comictool.elric.context_rows import ContextRows, context_rows, read_features
 from comictool.elric.data import ElricData, Pictures, frequent, large_enough
 from comictool.elric.settings import PRESETS, ElricConfig, by_size
-from comictool.elric.sources import ALL, Character, CharacterSource, find_packs, open_source
+from comictool.elric.sources import ALL, Character, CharacterSource, has_split, open_source
 from comictool.elric.task import ElricTask, manifest_of, shape_of
 from comictool.elric.validation import Validation
 from comictool.elric.weights import load_original
@@ -66,7 +66,7 @@ def prepare(config: ElricConfig, sources: Mapping[str, Path], device: torch.devi
 
 def _chosen(config: ElricConfig, path: Path, split: str) -> tuple[CharacterSource, list[int], dict[str, list[str]]]:
     """The characters of a split that are usable, and why the others are not."""
-    source = open_source(path, _split_of(path, split))
+    source = open_source(path, split if has_split(path, split) else ALL)
     kept = frequent(source.characters, config.data.min_frequency)
     rare = len(source.characters) - len(kept)
     numbers, problems = large_enough(source, kept, config.data.min_side)
@@ -79,33 +79,21 @@ def _chosen(config: ElricConfig, path: Path, split: str) -> tuple[CharacterSourc
     return source, numbers, left_out
 
 
-def _split_of(path: Path, split: str) -> str:
-    """The split itself, or all where there are no splits: a single pack, or a corpus that was never split."""
-    if path.suffix == ".hdf5":
-        return ALL
-    if split != ALL and not find_packs(path, ALL) and not (path / "splits.json").is_file():
-        return ALL
-    return split
-
-
 def _validation(
     config: ElricConfig, sources: Mapping[str, Path], trained_on: set[str]
 ) -> tuple[Validation | None, dict[str, Any]]:
     """Held-out characters, when there are any: those of the other place, or of the other split of the same place."""
-    path = sources.get("validation")
-    split = config.data.validation
+    path, split = sources.get("validation"), config.data.validation
     if path is None:
         path = sources["data"]
-        if not split or _split_of(path, split) == ALL or split == config.data.split:
-            return None, {}
-        if not any(file.name.startswith(f"{split}_") for file in find_packs(path, ALL)) and find_packs(path, ALL):
-            return None, {}
+        if split == config.data.split or not has_split(path, split):
+            return None, {"validation": "none: " + (f"no split {split!r}" if split else "not asked for")}
     try:
         source, numbers, _ = _chosen(config, path, split or ALL)
-    except InputError as error:
+    except InputError:
         if "validation" in sources:
             raise
-        return None, {"validation": f"none: {error.fact}"}
+        return None, {"validation": f"none: the split {split!r} holds no usable character"}
     characters = [source.characters[number] for number in numbers]
     shared = trained_on & {character.comic for character in characters}
     if shared:
