@@ -51,13 +51,10 @@ def import_(
 
     Example: comictool data import ~/Comics -o corpus
     """
-    from comictool.corpus.archives import find_comics
-    from comictool.corpus.corpus import Corpus
-    from comictool.corpus.importing import import_comics
+    from comictool.corpus.importing import corpus_for, import_comics
 
     check_direction(direction)
-    find_comics(paths)  # a path that is not there is an error before a folder is made for it
-    corpus = Corpus.create(output, dry_run=job.dry_run)
+    corpus = corpus_for(paths, output, dry_run=job.dry_run)
     report = import_comics(
         paths, corpus, direction=direction, password=password, options=job, progress=out.progress()
     )  # fmt: skip

@@ -13,9 +13,8 @@ from typing import Any
 from comictool.core.errors import ExitCode, UsageError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.core.progress import NullProgress, Progress
-from comictool.corpus.archives import find_comics
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing import import_comics
+from comictool.corpus.importing import corpus_for, import_comics
 from comictool.corpus.panels import detect_corpus
 from comictool.search.embed import EncoderChoice, embed_corpus
 from comictool.search.encoders import loaded
@@ -114,7 +113,7 @@ def build_library(
         encoder: which model makes the vectors.
 
     Raises:
-        UsageError: a shard was asked for.
+        UsageError: a shard was asked for, or the library would be the folder of the comics.
         Stopped: after a signal; the same call goes on from there.
         InputError: a path that does not exist, or a store made by another encoder.
     """
@@ -127,8 +126,7 @@ def build_library(
     if not options.dry_run:
         loaded(encoder)  # a wrong plugin is known now, not after hours of import; the last step uses this same one
     steps = NumberedSteps(progress or NullProgress(), 3)
-    find_comics(paths)  # a path that is not there is an error before a folder is made for it
-    corpus = Corpus.create(root, dry_run=options.dry_run)
+    corpus = corpus_for(paths, root, dry_run=options.dry_run)
     imported = import_comics(paths, corpus, direction=direction, password=password, options=options, progress=steps)
     if options.dry_run:
         return LibraryReport(imported)

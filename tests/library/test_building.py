@@ -75,3 +75,17 @@ def test_the_example_queries_are_of_things_in_the_library(comics: Path, tmp_path
             assert query_store(root, id=arguments[arguments.index("--id") + 1])
         else:
             assert query_store(root, image=Path(arguments[arguments.index("--image") + 1]))
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_folder_of_the_comics_does_not_become_the_library(comics: Path, tmp_path: Path, inside: bool) -> None:
+    """`index X -o X` made X a corpus: comics and pages in one heap, and `index X` was refused ever after."""
+    shelf = tmp_path / "shelf"
+    shutil.copytree(comics, shelf)
+    before = sorted(shelf.rglob("*"))
+    with pytest.raises(UsageError, match="needs one of its own") as refused:
+        build(sorted(shelf.glob("*.cbz")) if inside else [shelf], shelf)
+    assert str(shelf / "library") in refused.value.hint
+    assert sorted(shelf.rglob("*")) == before
+    for _ in range(2):  # a library below the comics is no source of the next run
+        assert build([shelf], shelf / "library").summary(shelf)["comics"] == 3

@@ -21,11 +21,13 @@ from comictool.corpus.archives.finding import ComicSource, find_comics
 from comictool.corpus.archives.limits import Limits
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.comic_names import fingerprint_of, name_comics, source_id
+from comictool.corpus.importing.kept_pictures import pictures_are_sound, pictures_state
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
 from comictool.corpus.journal import remove_left
 from comictool.corpus.records import DIRECTIONS, PageRecord
 
 JOB = "data import"
+STATE = "pictures"  # in the ledger: what tells that nobody touched them since
 VERSION = 1  # of the rules for what is stored how; a new one imports everything again
 
 
@@ -63,7 +65,8 @@ def import_comics(
     names = name_comics(sources, corpus)
     staging = corpus.jobs_folder() / f"staging-{options.shard[0]}-of-{options.shard[1]}"
     if not options.dry_run:
-        _clear_up(corpus, staging, options)
+        mine = names[options.shard[0] - 1 :: options.shard[1]][: options.limit]
+        _clear_up(corpus, staging, options, mine)
     items = []
     for name, source in zip(names, sources, strict=True):
         task = ImportTask(
@@ -97,8 +100,12 @@ def _fingerprint(source: ComicSource) -> str:
         return f"unreadable: {error.strerror}"  # the worker will report it; the item never counts as finished
 
 
-def _clear_up(corpus: Corpus, staging: Path, options: JobOptions) -> None:
-    """Remove what a killed import left behind, and forget finished comics whose records are gone."""
+def _clear_up(corpus: Corpus, staging: Path, options: JobOptions, mine: Sequence[str]) -> None:
+    """Remove what a killed import left behind, and forget finished comics whose records or pictures are gone.
+
+    Pictures of the comics at hand are looked at without being read: only where names, sizes or times of change are
+    not those after the import are contents compared with the records, once.
+    """
     ledger = Ledger(corpus.jobs_folder(), JOB, options.shard)
     with ledger.writing():  # nobody else works on this shard
         if staging.is_dir():
@@ -107,6 +114,17 @@ def _clear_up(corpus: Corpus, staging: Path, options: JobOptions) -> None:
         for key, entry in list(ledger.entries.items()):
             if entry.status == "done" and key not in present:
                 ledger.forget(key)
+        for comic in mine:
+            known = ledger.entries.get(comic)
+            if known is None or known.status != "done" or options.resume == "never":
+                continue
+            state = pictures_state(corpus.root / "page_images" / comic)
+            if known.summary.get(STATE) == state:
+                continue
+            if pictures_are_sound(corpus, comic):
+                ledger.append(replace(known, summary={**known.summary, STATE: state}))
+            else:
+                ledger.forget(comic)
 
 
 def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: str | None) -> Done:
@@ -136,6 +154,7 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
         "pages": len(result.pages),
         "bad_pages": result.member_count - len(result.pages),
         "new_pages": sum(page.staged for page in result.pages),
+        STATE: pictures_state(folder),
     }
     return Done(summary, result.problems)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from comictool.corpus.archives.members import printable
 from comictool.corpus.archives.opening import ComicArchive, open_comic
 from comictool.corpus.comicinfo import ComicInfo
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.importing.kept_pictures import picture_digest
 from comictool.corpus.importing.page_files import page_file
 
 MOST_PROBLEMS = 200  # lines kept for one comic; a damaged archive of 5,000 pages says the same 5,000 times
@@ -116,17 +116,13 @@ def _staged_page(
     # The number is the place among all pages, so a bad page leaves a hole and the others keep their names.
     number = index + 1
     name = f"page-{number}.{stored.ending}"
-    digest = _digest(stored.data)
+    digest = picture_digest(stored.data)
     # The file itself is asked as well: an import that was killed may have left another picture under the old record.
-    fresh = before.get(name) != digest or _digest((task.pictures / name).read_bytes()) != digest
+    fresh = before.get(name) != digest or picture_digest((task.pictures / name).read_bytes()) != digest
     if fresh:
         write_bytes(task.staging / name, stored.data)
     page = StagedPage(number, name, stored.width, stored.height, digest, printable(member.name), kind, fresh)
     return page, stored.note
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _nothing_readable(reasons: list[tuple[str, str]]) -> str:

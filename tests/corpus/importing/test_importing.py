@@ -13,7 +13,7 @@ import pytest
 from comictool.core.errors import ExitCode, InputError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing import import_comics, staging
+from comictool.corpus.importing import import_comics, job, staging
 from comictool.corpus.records import Panel
 from tests.corpus.comic_files import make_tar, make_zip, opened, pages, picture, tree
 
@@ -180,6 +180,51 @@ def test_deleted_comic_comes_back(corpus: Corpus, shelf: Path) -> None:
     (corpus.root / "annotations" / "pages" / "a.jsonl").unlink()
     assert run(corpus, shelf / "a.cbz").done == 1
     assert tree(corpus.root) == before
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def _garble(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[50] ^= 255
+    path.write_bytes(data)
+    os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, _cut, _garble], ids=["gone", "cut off", "same size"])
+def test_damaged_pictures_are_fetched_again(corpus: Corpus, shelf: Path, damage: Callable[[Path], None]) -> None:
+    path = make_zip(shelf / "a.cbz", pages(4))
+    other = make_zip(shelf / "b.cbz", pages(2))
+    run(corpus, path, other)
+    good = stored(corpus, "a")
+    records = corpus.pages("a")
+    records[2].panels = [Panel(1, (0, 0, 20, 20), source="manual")]
+    corpus.write_pages("a", records)
+    damage(corpus.root / "page_images" / "a" / "page-2.jpg")
+    report = run(corpus, path, other)
+    assert (report.done, report.skipped, report.new["new_pages"]) == (1, 1, 1)
+    assert stored(corpus, "a") == good
+    assert corpus.pages("a")[2].panels[0].source == "manual"
+    assert run(corpus, path, other).skipped == 2
+
+
+def test_touched_and_copied_pictures_are_read_once_and_kept(
+    corpus: Corpus, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A corpus that was copied without its times: the contents are compared, and next time nothing is read."""
+    path = make_zip(shelf / "a.cbz", pages(3))
+    run(corpus, path)
+    for file in (corpus.root / "page_images" / "a").iterdir():
+        os.utime(file, ns=(5, 5))
+    (corpus.root / "page_images" / "a" / "notes.txt").touch()
+    read: list[str] = []
+    whole = job.pictures_are_sound
+    monkeypatch.setattr(job, "pictures_are_sound", lambda c, name: read.append(name) or whole(c, name))
+    assert run(corpus, path).skipped == 1
+    assert run(corpus, path).skipped == 1
+    assert read == ["a"]
 
 
 def test_names_are_unique_stable_and_say_what_differs(corpus: Corpus, shelf: Path) -> None:

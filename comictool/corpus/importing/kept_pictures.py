@@ -1,0 +1,47 @@
+"""Whether the pictures of an imported comic are still what was imported, without reading them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from hashlib import blake2b
+from pathlib import Path
+
+from comictool.core.errors import InputError
+from comictool.core.files import state_of
+from comictool.corpus.corpus import Corpus
+
+DIGEST_BYTES = 16
+
+
+def picture_digest(data: bytes) -> str:
+    """What a page record remembers of its picture's content."""
+    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def pictures_state(folder: Path) -> str:
+    """A hash of the names, sizes and times of change of the page pictures in a comic's folder; `""` without any."""
+    try:
+        with os.scandir(folder) as scan:
+            states = sorted(
+                f"{entry.name}\0{state_of(entry.stat())}" for entry in scan if entry.name.startswith("page-")
+            )
+    except OSError:
+        return ""  # whatever is wrong with it, it is not as it was
+    text = "\n".join(states).encode("utf-8", "surrogateescape")
+    return blake2b(text, digest_size=12).hexdigest() if states else ""
+
+
+def pictures_are_sound(corpus: Corpus, comic: str) -> bool:
+    """Whether every picture that the records of a comic name has the content that was imported; reads them all."""
+    try:
+        for record in corpus.pages(comic):
+            path = corpus.image_path(record)
+            known = record.extra.get("digest")
+            if known is not None and picture_digest(path.read_bytes()) != known:
+                return False
+            if known is None and not path.is_file():
+                return False
+    except (InputError, OSError):
+        return False
+    return True
