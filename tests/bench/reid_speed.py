@@ -1,12 +1,11 @@
 """What re-identification costs: 500 targets against 500 references with ResNet-18, process start included.
 
-    python -m tests.bench.reid_speed [--count 500] [--many 0]
+    python -m tests.bench.reid_speed [--count 500]
 
 The rival is the older program's way, written plainly: every reference and target decoded by Pillow, squashed to 224,
 ResNet-18 in fp32 in batches of 100, everything again on each run. Ours: a process that enrolls and embeds (cold), one
 whose references are cached, one whose targets are cached too (warm). Pictures are drawn, 300 to 900 pixels a side, as
-JPEG and PNG. With --many N: the cache and the scores of N targets against N/10 references, by vectors that are made up,
-and the largest memory of the process.
+JPEG and PNG. Very many pictures: `reid_scale`.
 """
 
 from __future__ import annotations
@@ -122,71 +121,13 @@ def compare(count: int) -> None:
                 print(f"{plugin + ', ' + label:44}{seconds:9.2f}{gain}{said.split()[1]:>9}")
 
 
-MANY = """
-import resource, sys, time
-from pathlib import Path
-import numpy as np
-from comictool.plugins.identity import known_identity
-from comictool.plugins.load import EncoderSpec
-from comictool.reid import cache as cache_module
-from comictool.reid.cache import EmbeddingCache, stamp_of
-from comictool.reid.embedding import iter_embedded
-from comictool.reid.pictures import find_pictures
-if __name__ == "__main__":
-    cache_module.SETTLED_SECONDS = -3600.0
-    folder, file, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    spec = EncoderSpec("classic_character")
-    random = np.random.default_rng(0)
-    def unit(n):
-        rows = random.normal(size=(n, 713)).astype(np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    references = unit(count // 10)
-    with EmbeddingCache(file) as cache:
-        if sys.argv[4] == "fill":
-            paths = find_pictures([folder])
-            for first in range(0, count, 1000):
-                rows = unit(len(paths[first:first + 1000]))
-                names = [f"{first + n:040x}" for n in range(len(rows))]
-                cache.keep(known_identity(spec), dict(zip(names, rows)),
-                           {p: (stamp_of(p), d) for p, d in zip(paths[first:first + 1000], names)})
-            sys.exit()
-        began = time.perf_counter()
-        paths = find_pictures([folder])
-        listed = time.perf_counter() - began
-        total = sum(len((batch.vectors @ references.T).argmax(axis=1))
-                    for batch in iter_embedded(paths, spec, cache=cache))
-    print(total, listed, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
-
-
-def many(count: int) -> None:
-    """Print what a large run costs beside the embedding itself."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name, "targets")
-        for part in range(0, count, 1000):
-            (folder / str(part)).mkdir(parents=True)
-            for number in range(part, min(part + 1000, count)):
-                (folder / str(part) / f"{number}.png").touch()
-        cache = Path(name) / "c.sqlite"
-        timed(MANY, folder, cache, count, "fill")
-        seconds, _, said = timed(MANY, folder, cache, count, "run")
-        total, listed, inside, peak = said.split()
-        print(
-            f"{total} cached targets against {count // 10} references: {seconds:.1f} s in all ({float(listed):.1f} s to"
-        )
-        print(f"list, {count / float(inside):,.0f}/s), {peak} MB at most, cache {os.path.getsize(cache) / 1e6:,.0f} MB")
-
-
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--many", type=int, default=0)
     options = parser.parse_args()
     if options.count:
         compare(options.count)
-    if options.many:
-        many(options.many)
 
 
 if __name__ == "__main__":
