@@ -207,7 +207,7 @@ def classify(
         yield from _run(_left(targets, filer.ours), enrolled, embed, rules, filer, 0)
         return
     with ExitStack() as stack:
-        stack.enter_context(disk_errors_told(root, "the same command with --resume goes on"))
+        stack.enter_context(disk_errors_told(root, "the same command with --resume"))
         made = prepare_root(root)
         stack.enter_context(holding(root))
         before = unfinished(root, stamp) if resume else None

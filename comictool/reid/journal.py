@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from comictool.core.errors import InputError
-from comictool.core.files import is_inside, write_bytes
+from comictool.core.files import TEMPORARY_SUFFIX, is_inside, write_bytes
 from comictool.core.ledger import Ledger
 
 FOLDER = ".reid"  # `safe_component` strips leading dots, so no character can be called this
@@ -155,19 +155,19 @@ def holding(root: Path) -> Iterator[None]:
 
 
 _DISK = {
-    errno.ENOSPC: "no space left on the device",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "operation not permitted",
+    errno.ENOSPC: ("no space left on the device", "make room"),
+    errno.EDQUOT: ("the disk quota is used up", "make room"),
+    errno.EROFS: ("the file system is read-only", "make it writable"),
+    errno.EACCES: ("permission denied", "change its permissions"),
+    errno.EPERM: ("operation not permitted", "change its permissions"),
 }
 
 
 @contextmanager
-def disk_errors_told(root: Path, hint: str) -> Iterator[None]:
-    """Within the block a disk that cannot be written is an error that names the result folder.
+def disk_errors_told(root: Path, then: str) -> Iterator[None]:
+    """Within the block a disk that cannot be written is an error that names the result folder, or the place in it.
 
-    The system names the file that was read, or none, when a copy does not fit.
+    The system names the file that was read, a temporary one, or none, when a copy does not fit. `then` is what goes on.
 
     Raises:
         InputError: the disk is full or may not be written.
@@ -177,11 +177,12 @@ def disk_errors_told(root: Path, hint: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        named = [str(name) for name in (error.filename2, error.filename) if name]
-        where = next((name for name in named if is_inside(Path(name), root)), str(root))
-        raise InputError(
-            f"{where}: {_DISK[error.errno]}", cause="nothing is lost; it stopped there", hint=hint
-        ) from error
+        fact, step = _DISK[error.errno]
+        named = [Path(str(name)) for name in (error.filename2, error.filename) if name]
+        where = next((place for place in named if is_inside(place, root)), root)
+        where = where.parent if where.suffix == TEMPORARY_SUFFIX else where
+        hint = f"{step}; then {then}, which goes on"
+        raise InputError(f"{where}: {fact}", cause="it stopped there, and nothing is lost", hint=hint) from error
 
 
 def unfinished(root: Path, stamp: str) -> Contents | None:

@@ -45,10 +45,7 @@ def undo(place: Path) -> Undone:
             cause="later runs may have renamed or replaced what it wrote",
             hint=f"comictool reid undo {root}   (undoes the newest first)",
         )
-    with (
-        disk_errors_told(root, f"comictool reid undo {place}   (again, when it can be written: it goes on)"),
-        holding(root),
-    ):
+    with disk_errors_told(root, f"comictool reid undo {place}"), holding(root):
         contents = read_journal(path)
         report = Undone(path)
         for entry in reversed(contents.entries):
