@@ -12,6 +12,7 @@ from torch import Tensor
 from comictool.core.errors import UsageError
 
 SIMILARITIES = ("euclidean", "cosine")
+NEAR = 1e-6
 
 
 def order_losses(logits: Tensor, is_next: Tensor) -> Tensor:
@@ -38,13 +39,26 @@ def candidate_scores(
     with torch.autocast(prediction.device.type, enabled=False):
         query, answers = prediction.float(), candidates.float()
         if similarity == "cosine":
-            query, answers = functional.normalize(query, dim=-1), functional.normalize(answers, dim=-1)
-            scores = query @ answers.T if answers.dim() == 2 else torch.bmm(answers, query[..., None])[..., 0]
-        elif answers.dim() == 2:
-            scores = -torch.cdist(query, answers)
+            scores = _products(functional.normalize(query, dim=-1), functional.normalize(answers, dim=-1))
         else:
-            scores = -torch.linalg.vector_norm(answers - query[:, None], dim=-1)
+            scores = -_distances(query, answers)
         return (scores / temperature).masked_fill(~real, -torch.inf)
+
+
+def _products(query: Tensor, answers: Tensor) -> Tensor:
+    """Inner products, (B, C): of (B, D) with (B, C, D), or with (C, D) shared by all rows."""
+    return query @ answers.T if answers.dim() == 2 else torch.bmm(answers, query[..., None])[..., 0]
+
+
+def _distances(query: Tensor, answers: Tensor) -> Tensor:
+    """Euclidean distances, shapes as for `_products`.
+
+    From lengths and products: the differences themselves would be a table of B x C x D numbers, and another one in the
+    backward pass. Below `NEAR` of the squared lengths, where float32 no longer knows them, distances have no gradient.
+    """
+    lengths = query.pow(2).sum(dim=-1, keepdim=True) + answers.pow(2).sum(dim=-1)
+    least = NEAR * lengths.detach() + torch.finfo(torch.float32).tiny
+    return torch.maximum(lengths - 2 * _products(query, answers), least).sqrt()
 
 
 def retrieval_losses(scores: Tensor, target: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,20 +71,30 @@ class AsterxTask(Task):
         return mean_over(order_losses(output.order, is_next), counted, total), mean_over(right, counted, total)
 
     def _retrieval(self, output: SequenceOutput, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        objective = self.config.objective
-        if "allowed" in batch:
-            candidates, real, target = self._noisy(self._matrix, candidates=True), batch["allowed"], batch["rows"]
-        else:
-            candidates, real = self._panels(batch["candidates"], candidates=True), batch["candidates_real"]
-            target = torch.zeros_like(batch["rows"])
-        scores = candidate_scores(
-            output.prediction, candidates, real, similarity=objective.similarity, temperature=objective.temperature
-        )
+        scores, real, target = self._scores(output.prediction, batch)
         # A hidden panel without a single negative would be found by whoever looks.
         counted = batch["hide"] & (real.sum(dim=1) > 1)
         total = _over_processes(counted)
         first = (ranks(scores.detach(), target) == 1).float()
         return mean_over(retrieval_losses(scores, target), counted, total), mean_over(first, counted, total)
+
+    def _scores(self, prediction: Tensor, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (B, C), which candidates there are, and the column of the hidden panel."""
+        objective = self.config.objective
+        settings: dict[str, Any] = {"similarity": objective.similarity, "temperature": objective.temperature}
+        if "allowed" in batch:
+            vectors, real = self._noisy(self._matrix, candidates=True), batch["allowed"]
+            return candidate_scores(prediction, vectors, real, **settings), real, batch["rows"]
+        candidates, real = batch["candidates"], batch["candidates_real"]
+        if len(self._matrix) <= candidates.numel():
+            # Fewer panels than candidates of the batch: each is scored once, and the scores are gathered.
+            vectors = self._noisy(self._matrix, candidates=True)
+            every = torch.ones(1, len(vectors), dtype=torch.bool, device=vectors.device)
+            scores = candidate_scores(prediction, vectors, every, **settings).gather(1, candidates)
+            scores = scores.masked_fill(~real, -torch.inf)
+        else:
+            scores = candidate_scores(prediction, self._panels(candidates, candidates=True), real, **settings)
+        return scores, real, torch.zeros_like(batch["rows"])
 
     def _panels(self, rows: Tensor, *, candidates: bool = False) -> Tensor:
         # Whole rows copied one after another: several times the speed of indexing with a table of rows.
@@ -204,3 +215,8 @@ def _over_processes(counted: Tensor) -> Tensor:
 
 
 RECIPE = Recipe("asterx", AsterxConfig, PRESETS, prepare, monitor="top5")
+
+
+def recipe_for(config: AsterxConfig) -> Recipe:
+    """The recipe as a configuration needs it judged: by top-5 retrieval, or by order where that alone is learnt."""
+    return RECIPE if config.objective.retrieval else replace(RECIPE, monitor="order")
