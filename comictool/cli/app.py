@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import typer
@@ -106,7 +108,20 @@ def load_command(name: str, entry: Command) -> Any:
         if hasattr(parameter.type, "readable"):
             # The parser's own check would call a file that may not be read wrong usage: it is bad input.
             parameter.type.readable = False
+        if parameter._custom_shell_complete is None and (values := fixed_choices(parameter.metavar)):
+            parameter._custom_shell_complete = partial(_beginning, values)
     return parser
+
+
+def fixed_choices(metavar: str | None) -> list[str]:
+    """The values that a metavar such as `auto|never|must` names; of `cuda[:N]` and `knn:K` what stands before."""
+    if not metavar or "|" not in metavar:
+        return []
+    return [word for part in metavar.split("|") if (word := re.split(r"[\[:]", part)[0]) and word == word.lower()]
+
+
+def _beginning(values: Sequence[str], ctx: Any, parameter: Any, incomplete: str) -> list[str]:
+    return [value for value in values if value.startswith(incomplete)]
 
 
 def build() -> LazyGroup:

@@ -75,6 +75,13 @@ def test_completion_loads_nothing_heavy(typed: str) -> None:
         ("comictool embed --plugin cl", {"classic"}),
         ("comictool query --form", {"--format"}),
         ("comictool query x --format js", {"json", "jsonl"}),
+        ("comictool embed c --resume ", {"auto", "never", "must"}),
+        ("comictool query x --level pa", {"panel", "page"}),
+        ("comictool embed c --level page --level pa", {"panel", "page"}),
+        ("comictool reid classify d --mode ", {"max", "avg", "centroid", "knn", "auto"}),
+        ("comictool reid classify d --action m", {"move"}),
+        ("comictool embed c --device c", {"cpu", "cuda"}),
+        ("comictool data import c --direction r", {"rtl"}),
     ],
 )
 def test_tab_offers(comictool: Run, typed: str, expected: set[str]) -> None:

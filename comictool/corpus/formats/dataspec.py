@@ -21,11 +21,11 @@ from comictool.core.errors import InputError
 from comictool.core.files import write_json
 from comictool.corpus.formats.boxes import Points, bounds, box_of_xywh, extent, host_of, place, xywh
 from comictool.corpus.formats.coco import outlines
-from comictool.corpus.formats.drafts import Draft, RoughPanel, build_pages, checked_size, number_panels
+from comictool.corpus.formats.drafts import Draft, RoughPanel, checked_size, number_panels, view_of_titles
 from comictool.corpus.formats.keeping import Holds
-from comictool.corpus.formats.pictures import PICTURE_FOLDERS, PictureFinder, comic_names, components, page_number
+from comictool.corpus.formats.pictures import PICTURE_FOLDERS, components, page_number
 from comictool.corpus.formats.values import integer_of, list_of, number_of, object_of, read_json, share_of, text_of
-from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
+from comictool.corpus.formats.view import ForeignCorpus, Problems
 from comictool.corpus.formats.written import WrittenComic, first_bytes, json_files, suffix_of
 from comictool.corpus.records import DIRECTIONS, PAGE_TYPES, TEXT_KINDS, Box, Character, PageRecord, Panel, Text
 
@@ -118,17 +118,7 @@ def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
             titles.setdefault(_title(page, path), []).append({**page, "": path.stem})
     if not titles:
         raise InputError(f"{source} holds no DataSpec page (a JSON object with page_image_path and panels)")
-    names = comic_names(titles)
-    entries = {name: titles[title] for title, name in names.items()}
-    finder = PictureFinder(pictures or root)
-
-    def build(comic: str) -> ComicPages:
-        return build_pages(comic, [_draft(page) for page in entries[comic]], finder)
-
-    return ForeignCorpus(
-        root, format=NAME, comics=entries, build=build, pictures=pictures, problems=problems.lines(),
-        annotation_files=files,
-    )  # fmt: skip
+    return view_of_titles(root, titles, _draft, format=NAME, pictures=pictures, problems=problems, files=files)
 
 
 def picture_place(record: PageRecord) -> str:

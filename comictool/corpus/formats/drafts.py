@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from comictool.core.errors import InputError
 from comictool.corpus.formats.boxes import Points, bounds, is_outline_of, place, place_outline
-from comictool.corpus.formats.pictures import PictureFinder, components, picture_size
-from comictool.corpus.formats.view import ComicPages, Problems
+from comictool.corpus.formats.pictures import PictureFinder, comic_names, components, picture_size
+from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
 from comictool.corpus.order import order_boxes
 from comictool.corpus.records import Box, PageRecord, Panel
 
@@ -69,6 +71,30 @@ def build_pages(comic: str, drafts: Sequence[Draft], finder: PictureFinder) -> C
         draft.fill(record, problems)
         pages.append(record)
     return ComicPages(sorted(pages, key=lambda record: record.page), problems.lines())
+
+
+def view_of_titles(
+    root: Path,
+    titles: Mapping[str, list[dict[str, Any]]],
+    draft: Callable[[dict[str, Any]], Draft],
+    *,
+    format: str,
+    pictures: Path | None,
+    problems: Problems,
+    files: Iterable[Path],
+) -> ForeignCorpus:
+    """The view of a format whose files list pages by the title of their comic: each entry becomes a draft of a page."""
+    names = comic_names(titles)
+    entries = {name: titles[title] for title, name in names.items()}
+    finder = PictureFinder(pictures or root)
+
+    def build(comic: str) -> ComicPages:
+        return build_pages(comic, [draft(entry) for entry in entries[comic]], finder)
+
+    return ForeignCorpus(
+        root, format=format, comics=entries, build=build, pictures=pictures, problems=problems.lines(),
+        annotation_files=files,
+    )  # fmt: skip
 
 
 def number_panels(

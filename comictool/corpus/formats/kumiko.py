@@ -10,11 +10,11 @@ from typing import Any
 from comictool.core.errors import InputError
 from comictool.core.files import atomic_text
 from comictool.corpus.formats.boxes import bounds, box_of_xywh, extent, xywh
-from comictool.corpus.formats.drafts import Draft, RoughPanel, build_pages, checked_size, number_panels
+from comictool.corpus.formats.drafts import Draft, RoughPanel, checked_size, number_panels, view_of_titles
 from comictool.corpus.formats.keeping import Holds
-from comictool.corpus.formats.pictures import PICTURE_FOLDERS, PictureFinder, comic_names, components, page_number
+from comictool.corpus.formats.pictures import PICTURE_FOLDERS, components, page_number
 from comictool.corpus.formats.values import integer_of, list_of, object_of, read_json, text_of
-from comictool.corpus.formats.view import ComicPages, ForeignCorpus, Problems
+from comictool.corpus.formats.view import ForeignCorpus, Problems
 from comictool.corpus.formats.written import JsonList, WrittenComic, first_bytes, json_files, suffix_of
 from comictool.corpus.records import PageRecord
 
@@ -52,17 +52,7 @@ def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
             parts = components(text_of(entry["filename"]) or "")
             folder = parts[-2].strip() if len(parts) > 1 and parts[-2] not in PICTURE_FOLDERS else ""
             titles.setdefault(folder or path.stem, []).append(entry)
-    names = comic_names(titles)
-    entries = {name: titles[title] for title, name in names.items()}
-    finder = PictureFinder(pictures or root)
-
-    def build(comic: str) -> ComicPages:
-        return build_pages(comic, [_draft(entry) for entry in entries[comic]], finder)
-
-    return ForeignCorpus(
-        root, format=NAME, comics=entries, build=build, pictures=pictures, problems=problems.lines(),
-        annotation_files=files,
-    )  # fmt: skip
+    return view_of_titles(root, titles, _draft, format=NAME, pictures=pictures, problems=problems, files=files)
 
 
 def picture_place(record: PageRecord) -> str:
