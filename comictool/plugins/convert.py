@@ -114,8 +114,10 @@ def _read_inert(source: Path) -> tuple[Any, tuple[str, ...]]:
 class Inert:
     """Stands in for an object of a class that was not looked up; takes whatever a pickle does to it."""
 
+    state: Any = None  # of an object that is pickled without any, such as an empty Namespace
+
     def __init__(self, *_: Any, **__: Any) -> None:
-        self.state: Any = None
+        """Whatever it is made with is dropped."""
 
     def __new__(cls, *_: Any, **__: Any) -> Inert:
         return super().__new__(cls)

@@ -17,12 +17,12 @@ SAMPLES = 3
 
 
 def make_config(
-    context: ContextOptions | None = None, *, loss: LossOptions | None = None, width: int = 12
+    context: ContextOptions | None = None, *, loss: LossOptions | None = None, width: int = 12, heads: int = 3
 ) -> ElricConfig:
     """A very small network on crops of 16 and 8 pixels."""
     return ElricConfig(
         model=ModelOptions(
-            width=width, depth=1, heads=3, patch_size=8, drop_path=0.0, prototypes=16, hidden=20, bottleneck=8
+            width=width, depth=1, heads=heads, patch_size=8, drop_path=0.0, prototypes=16, hidden=20, bottleneck=8
         ),
         loss=loss or LossOptions(teacher_temperature=0.04, momentum=0.9),
         context=context or ContextOptions(),

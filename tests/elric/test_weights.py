@@ -1,0 +1,142 @@
+"""Checkpoints in the original layout: they load by name, and nothing that is pickled in them runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from comictool.core.errors import InputError
+from comictool.elric.weights import load_original, original_backbone, read_original
+from comictool.plugins.completing import complete_plugin
+from comictool.plugins.convert import convert_checkpoint
+from comictool.plugins.dino_vit import DinoViT, ViTShape
+from comictool.plugins.export import export_plugin
+from comictool.plugins.load import load_plugin
+from comictool.plugins.manifest import InputSpec, Manifest, OutputSpec
+from tests.elric.test_model import make_config, make_task
+
+SHAPE = ViTShape(64, 1, 1, 8, 16)
+
+
+def original(seed: int = 0, *, width: int = 64) -> dict[str, Any]:
+    """What ELRIC's trainer saves: wrapped student, plain teacher, a projection that was never trained, the centre."""
+    torch.manual_seed(seed)
+    parts: dict[str, Any] = {}
+    for name, wrapper in (("student", "module."), ("teacher", "")):
+        backbone = DinoViT(ViTShape(width, 1, max(1, width // 64), 8, 16))
+        last = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(8, 16, bias=False))
+        head = {
+            **{f"mlp.{i}.weight": torch.randn(*size) for i, size in ((0, (20, width)), (2, (20, 20)), (4, (8, 20)))},
+            **{f"mlp.{i}.bias": torch.randn(size) for i, size in ((0, 20), (2, 20), (4, 8))},
+            "last_layer.weight_g": torch.ones(16, 1),
+            "last_layer.weight_v": last.parametrizations.weight.original1.detach(),
+            "context_projection.weight": torch.randn(768, width),
+        }
+        parts[name] = {f"{wrapper}backbone.{key}": value for key, value in backbone.state_dict().items()}
+        parts[name] |= {f"{wrapper}head.{key}": value for key, value in head.items()}
+    moments = {0: {"exp_avg": torch.zeros(3), "step": 7}}
+    return {**parts, "optimizer": {"state": moments, "param_groups": [{"lr": 0.1}]}, "epoch": 3,
+            "dino_loss": {"center": torch.randn(1, 16)}}  # fmt: skip
+
+
+class Hostile:
+    """Runs a command when it is unpickled freely."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.proof}",)
+
+
+def test_student_and_teacher_load_with_and_without_wrappers(tmp_path: Path) -> None:
+    content = original()
+    torch.save(content, tmp_path / "checkpoint.pth")
+    found = read_original(tmp_path / "checkpoint.pth")
+    assert found.teacher is not None
+    assert found.student is not None
+    assert found.teacher.shape == SHAPE
+    assert found.center is not None
+    images = torch.randn(2, 3, 24, 24)
+    for name, wrapper in (("student", "module."), ("teacher", "")):
+        expected = DinoViT(SHAPE).eval()
+        expected.load_state_dict(
+            {
+                key.removeprefix(f"{wrapper}backbone."): value
+                for key, value in content[name].items()
+                if key.startswith(f"{wrapper}backbone.")
+            }
+        )
+        with torch.no_grad():
+            torch.testing.assert_close(original_backbone(found, name)(images), expected(images))
+
+
+def test_a_backbone_alone_loads(tmp_path: Path) -> None:
+    torch.save(DinoViT(SHAPE).state_dict(), tmp_path / "dino.pth")
+    assert read_original(tmp_path / "dino.pth").teacher is not None
+    torch.save({"something": torch.ones(1)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match="no network in the layout"):
+        read_original(tmp_path / "other.pth")
+
+
+def test_the_pickled_options_are_named_and_stripped_by_a_command(tmp_path: Path) -> None:
+    torch.save({**original(), "args": argparse.Namespace(arch="vit_small")}, tmp_path / "checkpoint.pth")
+    with pytest.raises(InputError, match=r"argparse\.Namespace") as caught:
+        read_original(tmp_path / "checkpoint.pth")
+    assert "comictool plugins convert" in caught.value.hint
+    done = convert_checkpoint(tmp_path / "checkpoint.pth")
+    assert done.left_behind == ("argparse.Namespace",)
+    found = read_original(done.output)
+    assert found.student is not None
+    assert found.teacher is not None
+    assert found.center is not None
+    assert torch.equal(found.teacher.head["last_layer.weight_v"], original()["teacher"]["head.last_layer.weight_v"])
+
+
+def test_a_hostile_checkpoint_does_not_run(tmp_path: Path) -> None:
+    proof = tmp_path / "it-ran"
+    torch.save({**original(), "args": Hostile(proof)}, tmp_path / "checkpoint.pth")
+    with pytest.raises(InputError, match="system"):
+        read_original(tmp_path / "checkpoint.pth")
+    done = convert_checkpoint(tmp_path / "checkpoint.pth")
+    assert read_original(done.output).teacher is not None
+    assert not proof.exists()
+    torch.load(tmp_path / "checkpoint.pth", weights_only=False)  # the file is what it claims to be
+    assert proof.exists()
+
+
+def test_a_run_begins_from_a_checkpoint(tmp_path: Path) -> None:
+    content = original(5)
+    torch.save(content, tmp_path / "checkpoint.pth")
+    task = make_task(make_config(width=64, heads=1))
+    taken = load_original(task, tmp_path / "checkpoint.pth")
+    assert taken == "backbones, heads, centre"
+    assert torch.equal(task.teacher.backbone.cls_token, content["teacher"]["backbone.cls_token"])
+    assert torch.equal(task.student.head.last_layer.weight_v, content["student"]["module.head.last_layer.weight_v"])
+    assert torch.equal(task.loss.center, content["dino_loss"]["center"])
+
+
+def test_a_backbone_of_another_size_is_refused_with_both_shapes(tmp_path: Path) -> None:
+    torch.save(original(), tmp_path / "checkpoint.pth")
+    with pytest.raises(InputError) as caught:
+        load_original(make_task(make_config(width=12)), tmp_path / "checkpoint.pth")
+    assert "[1, 1, 64] for [1, 1, 12]" in caught.value.cause
+
+
+def test_plugins_convert_makes_a_plugin_of_the_teacher(tmp_path: Path) -> None:
+    torch.save({**original(), "args": argparse.Namespace()}, tmp_path / "checkpoint.pth")
+    manifest = Manifest(
+        id="small", version="1", title="small", kind="encoder", licence="MIT", architecture="dino_vit",
+        arguments={"width": 64, "depth": 1, "heads": 1, "patch_size": 8, "image_size": 16},
+        input=InputSpec(size=(16, 16)), output=OutputSpec(64, normalised=False),
+    )  # fmt: skip
+    export_plugin(tmp_path / "like", manifest, DinoViT(SHAPE).state_dict())
+    complete_plugin(tmp_path / "checkpoint.pth", str(tmp_path / "like"), tmp_path / "made", key="teacher")
+    assert load_plugin(str(tmp_path / "made"), device="cpu").dimension == 64
+    with pytest.raises(InputError, match="2 different sets of weights"):
+        complete_plugin(tmp_path / "checkpoint.pth", str(tmp_path / "like"), tmp_path / "both")
