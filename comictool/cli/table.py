@@ -136,6 +136,23 @@ COMMANDS: dict[str, Command | Group] = {
         },
         MODELS,
     ),
+    "train": Group(
+        "Train a model; a stopped run goes on by itself.",
+        {
+            "asterx": Command("train:asterx", "Train ASTERX: what a panel means, from its neighbours."),
+            "elric": Command("train:elric", "Train ELRIC: character vectors, with the context of their panels."),
+        },
+        MODELS,
+    ),
+    "config": Group(
+        "Look at settings.",
+        {
+            "show": Command(
+                "config:show", "Show every setting of a recipe or of a run, and where its value comes from."
+            ),
+        },
+        MODELS,
+    ),
     "evaluate": Group(
         "Measure features and trained models, beside chance.",
         {

@@ -26,6 +26,7 @@ from comictool.core.progress import NullProgress, Progress
 from comictool.training import distributed
 from comictool.training.config import Resolved, as_tables, write_config
 from comictool.training.curves import write_curves
+from comictool.training.launch import stop_requested
 from comictool.training.loading import Batches, to_device
 from comictool.training.metrics_log import MetricsLog
 from comictool.training.optimizing import RecipeError, check_all_trained, clip, parameter_counts, set_schedules
@@ -167,7 +168,7 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
             break
 
         # Every process learns whether any of them was told to stop.
-        signal_number = distributed.any_process(stop.number)
+        signal_number = distributed.any_process(stop.number or stop_requested())
         if signal_number:
             if state.step > run.saved_at:
                 run.save(log.sync() if log else 0)

@@ -1,0 +1,117 @@
+"""`--devices N`: the same command line again in N processes, started by torchrun.
+
+The processes are a session of their own, so that Ctrl-C reaches the launcher alone. It asks the first process to stop by
+a file, which all of them then agree on; torchrun itself would pass the signal on a second time, and its own report of a
+stopped process is a page of text. Exit codes come back in a file for the same reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from comictool.core.errors import ComicError, ExitCode
+from comictool.core.files import write_text
+from comictool.core.jobs import stop_signals
+from comictool.core.workers import cores
+
+FOLDER = "COMICTOOL_LAUNCH_FOLDER"
+PROCESS = "COMICTOOL_LAUNCH_PROCESS"
+LOOK_SECONDS = 0.2
+
+
+class ProcessDied(ComicError):
+    """A process ended without saying why: killed by the kernel (memory) or from outside."""
+
+    exit_code = ExitCode.BUG
+
+
+def run_processes(count: int, arguments: Sequence[str]) -> int:
+    """Run this program's command line in `count` processes on this machine; gives the exit code of the first.
+
+    The first SIGINT or SIGTERM stops the run at its next step; a second one kills it.
+
+    Raises:
+        ProcessDied: a process ended without an answer; what is saved is on disk.
+    """
+    with tempfile.TemporaryDirectory(prefix="comictool-launch-") as folder:
+        environment = {**os.environ, FOLDER: folder, PROCESS: str(os.getpid())}
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}",
+            "-m", _program(), *arguments,
+        ]  # fmt: skip
+        with stop_signals() as stop:
+            started = subprocess.Popen(command, env=environment, start_new_session=True)
+            try:
+                while started.poll() is None:
+                    if stop.is_set():
+                        write_text(Path(folder) / "stop", str(stop.number))
+                    try:
+                        started.wait(LOOK_SECONDS)
+                    except subprocess.TimeoutExpired:
+                        continue
+            except BaseException:  # a second signal
+                _kill(started.pid)
+                raise
+        # Written by the first process; any other one only says that it failed before or alone.
+        codes = {file.name: int(file.read_text()) for file in Path(folder).glob("code-*")}
+    if len(codes) == count:
+        return codes["code-0"] or max(codes.values())
+    told = [code for code in codes.values() if code]
+    if told:
+        return max(told)
+    raise ProcessDied(
+        f"one of the {count} processes of this run was killed",
+        cause="most often there was not enough memory for all of them",
+        hint="the same command goes on from the last checkpoint; fewer --devices or a smaller batch need less memory",
+    )
+
+
+def launched() -> bool:
+    """Whether this process is one of those that `run_processes` started."""
+    return FOLDER in os.environ
+
+
+def stop_requested() -> int:
+    """The signal that the launcher got, 0 while it got none; SIGTERM's when the launcher itself is gone."""
+    if not launched():
+        return 0
+    file = Path(os.environ[FOLDER]) / "stop"
+    if file.exists():
+        return int(file.read_text())
+    return 0 if _alive(int(os.environ[PROCESS])) else int(signal.SIGTERM)
+
+
+def report(code: int, rank: int) -> None:
+    """Tell the launcher how this process ended."""
+    folder = Path(os.environ[FOLDER])
+    if folder.is_dir():  # the launcher may be gone
+        write_text(folder / f"code-{rank}", str(int(code)))
+
+
+def _program() -> str:
+    """The module that this program was started as."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name.removesuffix(".__main__") if spec is not None else "comictool"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
