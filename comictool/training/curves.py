@@ -22,7 +22,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 30
 MOST_POINTS = 250  # of a line; more are put together, their range is drawn behind
 LEFT_OUT = {"event", "step", "epoch", "seconds", "waited"}
 SCALE = 2  # the PNG is drawn this much larger, for sharp screens
-INK, QUIET, LINE, TRAIN, CHECK, BEST = "#1b1b1f", "#63636b", "#dcdad3", "#2f6690", "#b3421b", "#3a7d44"
+INK, QUIET, LINE, TRAIN, CHECK = "#1b1b1f", "#63636b", "#dcdad3", "#2f6690", "#b3421b"
 
 Point = tuple[float, float]
 
@@ -33,7 +33,6 @@ class Chart:
 
     Attributes:
         line: the curve; `band`: the range of values behind it; `dots`: measured points (validations).
-        best: the point that was kept.
         ticks: `(y, label)`; `steps`: `(x, label)`.
     """
 
@@ -42,7 +41,6 @@ class Chart:
     line: list[Point] = field(default_factory=list)
     band: list[Point] = field(default_factory=list)
     dots: list[Point] = field(default_factory=list)
-    best: Point | None = None
     ticks: list[tuple[float, str]] = field(default_factory=list)
     steps: list[tuple[float, str]] = field(default_factory=list)
 
@@ -66,13 +64,13 @@ def charts_of(rows: Iterable[dict[str, object]], monitor: str) -> list[Chart]:
                 series.setdefault((str(row["event"]), name), []).append((float(row["step"]), float(value)))  # type: ignore[arg-type]
     last = max((points[-1][0] for points in series.values()), default=0.0)
     order = sorted(series, key=lambda key: (key != ("validation", monitor), key != ("step", "loss"), key[0] == "step"))
-    return [_chart(event, name, series[event, name], last, name == monitor) for event, name in order]
+    return [_chart(event, name, series[event, name], last) for event, name in order]
 
 
-def _chart(event: str, name: str, points: list[Point], last: float, monitored: bool) -> Chart:
+def _chart(event: str, name: str, points: list[Point], last: float) -> Chart:
     validation = event == "validation"
     title = f"{name} (held out)" if validation else name
-    chart = Chart(title, CHECK if validation else TRAIN)
+    chart = Chart(f"{title}: {points[-1][1]:.4g}", CHECK if validation else TRAIN)
     groups = _grouped(points)
     low, high = min(y for _, y in points), max(y for _, y in points)
     marks = nice_ticks(low, high)
@@ -90,10 +88,6 @@ def _chart(event: str, name: str, points: list[Point], last: float, monitored: b
     chart.dots = [place(*point) for point in points] if validation and len(points) <= MOST_POINTS else []
     chart.ticks = [(place(0, mark)[1], f"{mark:.6g}") for mark in marks]
     chart.steps = [(place(step, low)[0], f"{step:.0f}") for step in nice_ticks(0, last) if step <= last]
-    title_end = points[-1][1]
-    chart.title += f": {title_end:.4g}"
-    if monitored and validation:
-        chart.title += " at the end"
     return chart
 
 

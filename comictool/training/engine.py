@@ -148,6 +148,10 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
     batches = Batches(
         run.prepared.data, tickets, workers=options.workers, device=run.device, on_this_machine=state.world_size
     )
+    if run.finished:
+        progress.message(f"{run.folder.path} is finished already, at step {state.step}")
+    elif state.step:
+        progress.message(f"going on at step {state.step} of {state.total_steps}")
     progress.start(run.recipe.name, state.total_steps)
     progress.advance(state.step)
     task.train()

@@ -1,8 +1,8 @@
 """`--devices N`: the same command line again in N processes, started by torchrun.
 
-The processes are a session of their own, so that Ctrl-C reaches the launcher alone. It asks the first process to stop by
-a file, which all of them then agree on; torchrun itself would pass the signal on a second time, and its own report of a
-stopped process is a page of text. Exit codes come back in a file for the same reason.
+The processes are a session of their own, so that Ctrl-C reaches the launcher alone. It asks them to stop by a file, and
+they agree on the step; torchrun would pass the signal on a second time and write a page about every process that was
+stopped. Exit codes come back in files for the same reason.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The program with the synthetic recipe as one more command: `python -m tests.training.program train synthetic -o RUN`."""
+"""The program with the synthetic recipe as a command: `python -m tests.training.program train synthetic -o RUN`."""
 
 from __future__ import annotations
 
