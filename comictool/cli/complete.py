@@ -8,6 +8,22 @@ from comictool.core.errors import UsageError, near_matches
 
 SHELLS = {"bash": "comictool.bash", "zsh": "_comictool", "fish": "comictool.fish"}  # shell -> file in completions/
 
+# Typer's own for zsh answers the first Tab with nothing when it lies in $fpath (where the file is the function, run at
+# that Tab), and fails with "command not found: compdef" in a .zshrc that has not called compinit.
+_ZSH = """\
+#compdef comictool
+
+_comictool_completion() {
+  eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _COMICTOOL_COMPLETE=complete_zsh comictool)
+}
+
+if [[ "${funcstack[1]}" == _comictool ]]; then
+  _comictool_completion "$@"
+else
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+  compdef _comictool_completion comictool
+fi"""
+
 
 def script(shell: str) -> str:
     """The completion script for a shell.
@@ -21,6 +37,8 @@ def script(shell: str) -> str:
         raise UsageError(
             f"no completion for {shell!r}; there is one for {', '.join(SHELLS)}", near=near_matches(shell, SHELLS)
         )
+    if shell == "zsh":
+        return _ZSH
     return get_completion_script(prog_name="comictool", complete_var="_COMICTOOL_COMPLETE", shell=shell)
 
 

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -137,6 +138,66 @@ def test_the_completion_files_are_current(shell: str) -> None:
     """Run `python -m comictool.cli.complete completions` after a change of Typer."""
     file = Path(__file__).parents[2] / "completions" / complete.SHELLS[shell]
     assert file.read_text("utf-8") == complete.script(shell) + "\n"
+
+
+ASK_ZSH = """
+import os, pty, select, sys, time
+child, terminal = pty.fork()
+if child == 0:
+    os.execvp("zsh", ["zsh", "-f", "-i"])
+def answer(until, seconds):
+    out, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end and until not in out:
+        if select.select([terminal], [], [], 0.1)[0]:
+            out += os.read(terminal, 65536)
+    return out
+os.write(terminal, sys.argv[1].encode() + b"; echo rea''dy\\n")
+answer(b"ready\\r", 60)
+os.write(terminal, b"comictool do\\t")
+print(answer(b"doctor", 60).decode(errors="replace"))
+os.kill(child, 9)
+"""
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh here")
+@pytest.mark.parametrize("place", ["fpath", "rc with compinit", "rc alone"])
+def test_zsh_answers_the_first_tab(tmp_path: Path, place: str) -> None:
+    """On a terminal of its own: in $fpath the first Tab gave nothing; in a bare .zshrc `compdef` was not found."""
+    completions = Path(__file__).parents[2] / "completions"
+    setting = {
+        "fpath": f"fpath=({completions} $fpath); autoload -Uz compinit; compinit -u -D",
+        "rc with compinit": f"autoload -Uz compinit; compinit -u -D; source {completions}/_comictool",
+        "rc alone": f"source {completions}/_comictool",
+    }[place]
+    program = tmp_path / "comictool"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m comictool "$@"\n')
+    program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "dumb", "ZDOTDIR": str(tmp_path),
+                                "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path)}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_ZSH, setting],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=180,
+    )
+    assert "doctor" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish here")
+def test_fish_offers_commands_and_values(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "completions" / "comictool.fish"
+    program = tmp_path / "comictool"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m comictool "$@"\n')
+    program.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path),
+                                "PYTHONPATH": str(Path(__file__).parents[2])}  # fmt: skip
+    asked = f"source {script}; complete -C 'comictool d'; complete -C 'comictool embed c --resume '"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", asked], env=environment, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert {line.split("\t")[0] for line in done.stdout.splitlines()} >= {"data", "demo", "doctor", "auto", "must"}
 
 
 def test_an_unknown_shell_is_a_usage_error(comictool: Run) -> None:
