@@ -5,6 +5,10 @@ Cached vectors are kept under this identity, so that a run in which everything i
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
+from pathlib import Path
+
 from comictool.plugins.architectures import find_architecture
 from comictool.plugins.discovery import find_plugin
 from comictool.plugins.encoder import NO_WEIGHTS, identity_of
@@ -43,12 +47,23 @@ def known_identity(spec: EncoderSpec) -> str | None:
         return None
     if manifest.runs_code:
         files = require_trust(place.directory, ["model.py"], trust=spec.trust)
-        return identity_of(manifest, files.digest if spec.weights is None else hash_file(spec.weights))
+        return identity_of(manifest, files.digest if spec.weights is None else _hash_of(spec.weights))
     if not find_architecture(manifest.architecture).heavy:
         return identity_of(manifest, NO_WEIGHTS) if spec.weights is None else None
     if spec.weights is not None:
-        return identity_of(manifest, hash_file(spec.weights))
+        return identity_of(manifest, _hash_of(spec.weights))
     return identity_of(manifest, manifest.weights.sha256) if manifest.weights is not None else None
+
+
+def _hash_of(weights: Path) -> str:
+    """SHA-256 of a weights file, computed once as long as it does not change: references and targets both ask."""
+    facts = os.stat(weights)
+    return _hash_once(os.path.abspath(weights), facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+@lru_cache(maxsize=4)
+def _hash_once(weights: str, *_: int) -> str:
+    return hash_file(Path(weights))
 
 
 def known_manifest(spec: EncoderSpec) -> Manifest | None:

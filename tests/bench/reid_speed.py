@@ -1,68 +1,98 @@
 """What re-identification costs: 500 targets against 500 references with ResNet-18, process start included.
 
-    python -m tests.bench.reid_speed [--count 500]
+    python -m tests.bench.reid_speed [--count 500] [--rounds 3]
 
-The rival is the older program's way, written plainly: every reference and target decoded by Pillow, squashed to 224,
-ResNet-18 in fp32 in batches of 100, everything again on each run. Ours: a process that enrolls and embeds (cold), one
-whose references are cached, one whose targets are cached too (warm). Pictures are drawn, 300 to 900 pixels a side, as
-JPEG and PNG. Very many pictures: `reid_scale`.
+Everything is a process, measured from its start to its end, the arms in turn, medians over the rounds. Ours is the
+command as users type it, with a plugin directory that `plugins convert` made: cold; with cached references and other
+targets; unchanged; and cold with `--flip`. The rival is the older program's way, written plainly: torch and torchvision
+imported, every reference and target opened by Pillow, squashed to 224, ResNet-18 in fp32 in batches of 100, minus the
+L2 distance, everything again on each run; it copies no file and writes no record. The floor is what no program can
+avoid, without any start: the same pictures decoded and made small by Pillow in a thread a core, and the same model's
+forward pass over ready batches. Pictures are drawn, 300 to 900 pixels a side, as JPEG and PNG.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-OURS = """
-import json, sys, resource
-from pathlib import Path
-from comictool.plugins.load import EncoderSpec
-from comictool.reid.cache import EmbeddingCache
-from comictool.reid.embedding import iter_embedded
-from comictool.reid.pictures import find_pictures
-from comictool.reid.references import gather_references
-if __name__ == "__main__":
-    references, targets, cache_file, weights = map(Path, sys.argv[1:5])
-    plugin = sys.argv[5]
-    spec = EncoderSpec(plugin, weights=weights if plugin == "res18_single" else None, device="cpu")
-    with EmbeddingCache(cache_file) as cache:
-        found = gather_references({"all": [references]}, spec, cache=cache).found
-        best = [(batch.vectors @ found.vectors.T).argmax(axis=1).tolist()
-                for batch in iter_embedded(find_pictures([targets]), spec, cache=cache)]
-    print(sum(map(len, best)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-"""
+CHARACTERS = 10
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 OLDER = """
 import sys
 from pathlib import Path
-import numpy as np
 import torch
-from tests.reid.older_weights import older_model, older_vectors
-folders = [sorted(Path(folder).iterdir()) for folder in sys.argv[1:3]]
-model = older_model()
+import torchvision
 from PIL import Image
-mean = np.array([0.485, 0.456, 0.406], np.float32)
-std = np.array([0.229, 0.224, 0.225], np.float32)
+from torchvision import transforms
+trunk = torchvision.models.resnet18(weights=None)
+trunk.fc = torch.nn.Identity()
+embedder = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Linear(512, 500))
+weights = torch.load(sys.argv[3], weights_only=True)
+trunk.load_state_dict(weights["trunk"])
+embedder.load_state_dict(weights["embedder"])
+model = torch.nn.Sequential(trunk, embedder).eval()
+prepare = transforms.Compose([transforms.Resize((224, 224)), transforms.CenterCrop(224), transforms.ToTensor(),
+                              transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
 def vectors(files):
     rows = []
     for first in range(0, len(files), 100):
-        pictures = [Image.open(f).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
-                    for f in files[first:first + 100]]
-        batch = np.stack([((np.asarray(p, np.float32) / 255 - mean) / std).transpose(2, 0, 1) for p in pictures])
+        batch = torch.stack([prepare(Image.open(f).convert("RGB")) for f in files[first:first + 100]])
         with torch.no_grad():
-            rows.append(torch.nn.functional.normalize(model(torch.from_numpy(batch))))
+            rows.append(torch.nn.functional.normalize(model(batch)))
     return torch.cat(rows)
+folders = [[f for f in sorted(Path(folder).rglob("*")) if f.is_file()] for folder in sys.argv[1:3]]
 references, targets = map(vectors, folders)
 print(len((-torch.cdist(targets, references)).argmax(dim=1)))
 """
+
+FLOOR = """
+import json, os, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import torch
+from PIL import Image
+from comictool.core.workers import cores
+from comictool.plugins.load import EncoderSpec
+def small(file):
+    Image.open(file).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR)
+files = [f for folder in sys.argv[1:3] for f in Path(folder).rglob("*") if f.is_file()]
+encoder = EncoderSpec(sys.argv[3], device="cpu").load()
+def seconds(work):
+    began, used = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - began, time.process_time() - used
+with ThreadPoolExecutor(cores()) as pool:
+    decoding = seconds(lambda: list(pool.map(small, files)))
+size = encoder.preferred_batch
+model, dtype = encoder._model, encoder._dtype
+batch = torch.randn(size, 3, 224, 224).to(dtype, memory_format=torch.channels_last)
+with torch.inference_mode():
+    forward = seconds(lambda: [model(batch[:len(files) - first]) for first in range(0, len(files), size)])
+print(json.dumps([*decoding, *forward, str(dtype)]))
+"""
+
+
+class Cost(NamedTuple):
+    """Of one process: seconds from start to end, seconds of processors, most memory in MB, what it printed."""
+
+    wall: float
+    processor: float
+    peak: int
+    said: str
 
 
 def draw(folder: Path, count: int, seed: int) -> None:
@@ -81,53 +111,109 @@ def draw(folder: Path, count: int, seed: int) -> None:
         picture.save(folder / (f"{number}.jpg" if number % 4 else f"{number}.png"))
 
 
-def timed(script: str, *arguments: object) -> tuple[float, float, str]:
-    """Seconds of a process from start to end, of processors that it used, and what it printed."""
-    began, used = time.perf_counter(), sum(os.times()[2:4])
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return time.perf_counter() - began, sum(os.times()[2:4]) - used, done.stdout.strip()
+def run(*command: object) -> Cost:
+    """Run a process to its end; an exit code other than 0 and 1 ends the benchmark."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as told:
+        began = time.perf_counter()
+        process = subprocess.Popen(list(map(str, command)), stdout=out, stderr=told, env=ENVIRONMENT)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        told.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{command[:4]} ended with {process.returncode}:\n{told.read()[-2000:]}")
+        return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024, out.read().strip())
 
 
-def best_of(count: int, run: Callable[[], tuple[float, float, str]]) -> tuple[float, float, str]:
-    """The quickest of several runs: the others were disturbed."""
-    return min(run() for _ in range(count))
+def script(text: str, *arguments: object) -> Cost:
+    """Run Python text."""
+    return run(sys.executable, "-c", text, *arguments)
 
 
-def compare(count: int) -> None:
+def median(costs: list[Cost]) -> Cost:
+    """The median of wall and of processor seconds, each by itself; the most memory."""
+    return Cost(
+        statistics.median(cost.wall for cost in costs),
+        statistics.median(cost.processor for cost in costs),
+        max(cost.peak for cost in costs),
+        costs[-1].said,
+    )
+
+
+def prepare(folder: Path, count: int) -> None:
+    """Weights, the plugin of them, references, targets and a configuration."""
+    # In a process of its own: the largest memory of a process counts that of the one that started it.
+    script("import sys; from pathlib import Path; from tests.reid.older_weights import write_mdl;"
+           "write_mdl(Path(sys.argv[1]))", folder / "old.mdl")  # fmt: skip
+    run(sys.executable, "-m", "comictool", "plugins", "convert", folder / "old.mdl", "--for", "res18_single",
+        "-o", folder / "res18")  # fmt: skip
+    names = [f"character{number}" for number in range(CHARACTERS)]
+    for number, name in enumerate(names):
+        draw(folder / "references" / name, count // CHARACTERS, 10 + number)
+    draw(folder / "targets", count, 1)
+    draw(folder / "other", count, 2)
+    (folder / "refs.json").write_text(json.dumps({name: f"references/{name}" for name in names}))
+    time.sleep(2.5)  # files changed a moment ago are hashed again, which is not what is measured here
+
+
+def compare(folder: Path, count: int, rounds: int) -> None:
     """Print the table of cold and warm runs."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        weights = folder / "old.mdl"
-        # In a process of its own: the largest memory of a process counts that of the one that started it.
-        timed("import sys; from pathlib import Path; from tests.reid.older_weights import write_mdl;"
-              "write_mdl(Path(sys.argv[1]))", weights)  # fmt: skip
-        references, targets, cache = folder / "references", folder / "targets", folder / "cache" / "c.sqlite"
-        draw(references, count, 1)
-        draw(targets, count, 2)
-        time.sleep(2.5)  # files changed a moment ago are hashed again, which is not what is measured here
-        older, older_used, _ = timed(OLDER, references, targets)
-        print(f"{'':44}{'seconds':>9}{'times faster':>14}{'processor s':>13}{'times less':>12}{'peak MB':>9}")
-        print(f"{'the older way, every run':44}{older:9.2f}{1:14.1f}{older_used:13.2f}{1:12.1f}")
-        for plugin in ("res18_single", "classic_character"):
-            arguments = (references, targets, cache, weights, plugin)
-            rows = [("cold", timed(OURS, *arguments))]
-            if plugin == "res18_single":
-                draw(folder / "other", count, 3)
-                rows.append(("references cached", timed(OURS, references, folder / "other", *arguments[2:])))
-            rows.append(("warm", best_of(3, lambda: timed(OURS, *arguments))))  # noqa: B023
-            for label, (seconds, used, said) in rows:
-                gain = f"{older / seconds:14.1f}{used:13.2f}{older_used / used:12.1f}"
-                print(f"{plugin + ', ' + label:44}{seconds:9.2f}{gain}{said.split()[1]:>9}")
+    # An installed program has its bytecode beside it; the checkout's folders are left as they are.
+    ENVIRONMENT["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+    prepare(folder, count)
+
+    def ours(targets: str, cache: str, *options: str) -> Cost:
+        return run(
+            sys.executable, "-m", "comictool", "reid", "classify", folder / targets, "--enroll-config",
+            folder / "refs.json", "--plugin", folder / "res18", "--device", "cpu", "--cache", folder / cache,
+            "--format", "jsonl", "-q", *options,
+        )  # fmt: skip
+
+    def older() -> Cost:
+        return script(OLDER, folder / "references", folder / "targets", folder / "old.mdl")
+
+    # Compiles the bytecode, and brings files and libraries into memory for all arms.
+    if len(ours("targets", "first").said.split("\n")) != count:
+        raise SystemExit("not one record for each target")
+    arms: dict[str, list[Cost]] = {}
+    floors: list[list[float]] = []
+    precision = ""
+    for _ in range(rounds):
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        arms.setdefault("the older way, every run", []).append(older())
+        arms.setdefault("cold", []).append(ours("targets", "cache"))
+        arms.setdefault("references cached", []).append(ours("other", "cache"))
+        arms.setdefault("unchanged", []).extend(ours("targets", "cache") for _ in range(3))
+        arms.setdefault("cold, --flip", []).append(ours("targets", "cache", "--flip"))
+        *figures, precision = json.loads(
+            script(FLOOR, folder / "references", folder / "targets", folder / "res18").said
+        )
+        floors.append(figures)
+    rival = median(arms["the older way, every run"])
+    print(f"{count} targets, {count // CHARACTERS * CHARACTERS} references, {precision}, medians of {rounds}")
+    print(f"{'':28}{'seconds':>9}{'times faster':>14}{'processor s':>13}{'times less':>12}{'peak MB':>9}")
+    for label, costs in arms.items():
+        cost = median(costs)
+        _line(label, rival, cost.wall, cost.processor, f"{cost.peak:9}")
+    for label, place in (("floor: decoding", 0), ("floor: forward pass", 2)):
+        wall, used = (statistics.median(figures[place + n] for figures in floors) for n in (0, 1))
+        _line(label, rival, wall, used)
+
+
+def _line(label: str, rival: Cost, wall: float, processor: float, peak: str = "") -> None:
+    gain = f"{rival.wall / wall:14.1f}{processor:13.2f}{rival.processor / processor:12.1f}"
+    print(f"{label:28}{wall:9.2f}{gain}{peak}")
 
 
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    if options.count:
-        compare(options.count)
+    with tempfile.TemporaryDirectory() as name:
+        compare(Path(name), options.count, options.rounds)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from comictool.plugins.manifest import InputSpec
-from comictool.plugins.preparation import centre_crop, over_background, prepare_batch, prepare_one
+from comictool.plugins.preparation import centre_crop, over_background, prepare_batch, prepare_one, prepare_picture
 from tests.plugins.makers import pictures
 
 
@@ -81,3 +81,18 @@ def test_read_only_and_strided_pictures_are_left_alone(recwarn: pytest.WarningsR
 def test_what_is_no_picture_is_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="a picture is"):
         prepare_one(wrong, InputSpec())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(300, 200), (30, 500), (64, 48), (5, 3), (1, 1)])
+def test_pillow_prepares_as_torch_does_and_that_is_left_alone(
+    shape: tuple[int, int], interpolation: str, resize: str
+) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    spec = InputSpec((64, 48), resize, interpolation, alpha_background=(10, 20, 30))
+    small = prepare_picture(Image.fromarray(image), spec)
+    ours = prepare_one(image, spec).permute(1, 2, 0).numpy()
+    assert small.shape == (64, 48, 3)
+    assert np.abs(small.astype(int) - ours.astype(int)).max() <= 2
+    np.testing.assert_array_equal(prepare_one(small, spec).permute(1, 2, 0).numpy(), small)
