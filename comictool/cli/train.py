@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,16 @@ def elric(
     data: Annotated[Path, typer.Argument(metavar="CHARACTERS", help="A corpus, a folder of packs, or one pack.")],
     output: RunFolder,
     context: Annotated[
-        Path | None, typer.Option("--context", metavar="FEATURES", help="Vectors of panels, for context.mode.")
+        str | None,
+        typer.Option(
+            "--context",
+            metavar="none|zero|shuffled|asterx",
+            show_default=False,
+            help="What is added before the head: nothing, zeros, another panel's vector, its own panel's.",
+        ),
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option("--features", help="Vectors of panels, for a context: a folder of packs, or one.")
     ] = None,
     weights: Annotated[Path | None, typer.Option("--weights", help="Checkpoint to begin from.")] = None,
     validation: Annotated[
@@ -63,9 +73,12 @@ def elric(
     Writes a run: settings, metrics, curves, checkpoints and, in model/, a plugin directory that every command takes as
     --plugin. Stopped or killed, the same command goes on where it was.
 
-    Example: comictool train elric corpus --context corpus/features/train_sequence_features.hdf5 -o runs/elric
+    Example: comictool train elric corpus --context asterx --features corpus/features -o runs/elric
     """
-    given = {"data": data, "features": context, "weights": weights, "validation": validation}
+    if context is not None:
+        options = {**run.settings.options, "context.mode": (context, "--context")}
+        run = replace(run, settings=replace(run.settings, options=options))
+    given = {"data": data, "features": features, "weights": weights, "validation": validation}
     sources = {name: path for name, path in given.items() if path is not None}
     return train_recipe(
         "elric", sources, output, run, out, [f"comictool embed CORPUS -o STORE --plugin {output}/model"]

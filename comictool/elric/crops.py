@@ -32,7 +32,9 @@ class CropOptions:
         global_size, global_count, global_scale: large crops, seen by student and teacher; side in pixels, share of
             the picture's area.
         local_size, local_count, local_scale: small crops, seen by the student alone.
-        aspect: least and largest width over height of a crop's box.
+        aspect: least and largest width over height of a crop's box, of the picture's own where `keep_shape` is on.
+        keep_shape: boxes have about the shape of the picture and are squeezed to squares. Off, they are about square,
+            as published: of a standing figure nearly every large crop is then the same piece of its middle.
         min_source: least side of a crop's box in source pixels, as far as the picture has them: a twentieth of a small
             figure is a blot of ink.
         flip: mirror a crop. Off by default: lettering, emblems and partings do not occur mirrored, and characters
@@ -53,6 +55,7 @@ class CropOptions:
     local_count: int = 8
     local_scale: tuple[float, float] = (0.05, 0.4)
     aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    keep_shape: bool = True
     min_source: int = 16
     flip: float = 0.0
     jitter: float = 0.8
@@ -122,14 +125,16 @@ def crop_boxes(
     The first of ten drawn boxes that fits is taken, else the middle at the nearest aspect, as torchvision's
     RandomResizedCrop does, whose definition the published recipes use.
     """
+    shape = width / height
+    least, most = (bound * (shape if options.keep_shape else 1.0) for bound in options.aspect)
     area = rng.uniform(*scale, (count, TRIES)) * (height * width)
-    ratio = np.exp(rng.uniform(math.log(options.aspect[0]), math.log(options.aspect[1]), (count, TRIES)))
+    ratio = np.exp(rng.uniform(math.log(least), math.log(most), (count, TRIES)))
     widths, heights = np.rint(np.sqrt(area * ratio)), np.rint(np.sqrt(area / ratio))
     fits = (widths >= 1) & (widths <= width) & (heights >= 1) & (heights <= height)
     first = fits.argmax(axis=1)
     rows = np.arange(count)
-    shape = np.clip(width / height, *options.aspect)
-    middle = (min(width, max(1, round(height * shape))), min(height, max(1, round(width / shape))))
+    nearest = min(max(shape, least), most)
+    middle = (min(width, max(1, round(height * nearest))), min(height, max(1, round(width / nearest))))
     found = fits.any(axis=1)
     wide = np.where(found, widths[rows, first], middle[0])
     tall = np.where(found, heights[rows, first], middle[1])

@@ -30,7 +30,8 @@ class ModelOptions:
         prototypes: what the head compares with. 0: by the number of images.
         hidden, bottleneck: widths inside the head.
         free_lengths: train the prototypes' lengths (DINO's `--norm_last_layer false`).
-        input_resize: how the exported model fits pictures in: pad keeps the whole figure and its aspect.
+        input_resize: how the exported model fits pictures in. squash shows the whole figure, as crops that keep the
+            picture's shape do; crop, with square crops, cuts off heads and feet; pad shows borders never trained on.
     """
 
     size: Literal["tiny", "small", "base"] = "small"
@@ -43,7 +44,7 @@ class ModelOptions:
     hidden: int = 2048
     bottleneck: int = 256
     free_lengths: bool = False
-    input_resize: Literal["pad", "squash", "crop"] = "pad"
+    input_resize: Literal["squash", "pad", "crop"] = "squash"
 
 
 @dataclass(frozen=True)
@@ -187,11 +188,12 @@ def _between(ends: tuple[float, float], share: float) -> float:
     return round(ends[0] + (ends[1] - ends[0]) * share, 5)
 
 
+# "small" is the defaults: for corpora of thousands of characters, prototypes, temperature and momentum by their number.
 PAPER: Mapping[str, Any] = {
-    "model": {"prototypes": 65_536},
+    "model": {"prototypes": 65_536, "input_resize": "crop"},
     "loss": {"teacher_temperature": 0.04, "momentum": 0.996},
     "context": {"mode": "asterx"},
-    "crops": {"flip": 0.5},
+    "crops": {"flip": 0.5, "keep_shape": False},
 }
 """ELRIC's published settings, which are DINO's defaults. They clip each tensor's gradient by itself, here the global
 norm is clipped at the same 3.0; hue is turned in YIQ where the original turns it in HSV."""
@@ -208,4 +210,4 @@ TINY: Mapping[str, Any] = {
     "context": {"normalise": True},
 }  # fmt: skip
 """A few minutes on two processor cores, on a few hundred characters."""
-PRESETS = {"paper": PAPER, "tiny": TINY}
+PRESETS: Mapping[str, Mapping[str, Any]] = {"paper": PAPER, "small": {}, "tiny": TINY}

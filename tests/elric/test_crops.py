@@ -85,8 +85,17 @@ def test_boxes_have_the_published_areas_and_aspects() -> None:
 
 
 def test_a_strip_gets_its_middle() -> None:
-    boxes = crop_boxes(1000, 30, 50, (0.9, 1.0), CropOptions(), np.random.default_rng(0))
+    boxes = crop_boxes(1000, 30, 50, (0.9, 1.0), CropOptions(keep_shape=False), np.random.default_rng(0))
     assert {tuple(box) for box in boxes.tolist()} == {(0, 480, 30, 520)}  # 3 : 4, the nearest aspect allowed
+
+
+def test_boxes_have_the_shape_of_the_picture_unless_they_are_published_ones() -> None:
+    tall = crop_boxes(1000, 300, 500, (0.4, 1.0), CropOptions(), np.random.default_rng(0))
+    logs = np.log((tall[:, 2] - tall[:, 0]) / (tall[:, 3] - tall[:, 1]) / 0.3)
+    assert abs(logs).max() < math.log(4 / 3) + 0.02
+    assert len({tuple(box) for box in tall.tolist()}) > 480
+    square = crop_boxes(1000, 300, 500, (0.4, 1.0), CropOptions(keep_shape=False), np.random.default_rng(0))
+    assert len({tuple(box) for box in square.tolist()}) == 1  # the middle, always: nothing to learn from
 
 
 def test_small_figures_keep_a_least_size_of_crop() -> None:
