@@ -41,6 +41,7 @@ class SequencePlugin:
         single: share of training samples without second window; above 0, the one-window layout was learnt too.
         visible: share of training samples whose centre was not hidden.
         similarity: by which the model was taught to find panels.
+        reads: what made the panel vectors that it was trained on; empty when unknown.
     """
 
     model: SequenceModel
@@ -49,6 +50,7 @@ class SequencePlugin:
     single: float = 0.0
     visible: float = 0.0
     similarity: str = "euclidean"
+    reads: str = ""
 
 
 def load_sequence_model(
@@ -141,7 +143,7 @@ def _load_plugin(folder: Path) -> SequencePlugin:
         shape = EncoderShape(**{name: given[name] for name in SIZES})
         window = WindowShape(int(given["before"]), int(given["after"]))
         model = SequenceModel(shape, window, hide_second=bool(given["hide_second"]))
-        facts = (float(given["single"]), float(given["visible"]), str(given["similarity"]))
+        facts = (float(given["single"]), float(given["visible"]), str(given["similarity"]), str(given.get("reads", "")))
     except (KeyError, TypeError, ValueError, ComicError) as error:
         raise InputError(
             f"{file}: [architecture.arguments] do not describe an ASTERX model", cause=str(error)
