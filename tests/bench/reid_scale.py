@@ -107,11 +107,14 @@ def run(arguments: Sequence[object], lines: Path, cache: Path, *, kill_after: in
         watched, ended = Watched(process.pid), threading.Event()
 
         def watch() -> None:
-            while not ended.wait(EVERY):
-                watched.look()
-                if kill_after and lines.read_bytes().count(b"\n") >= kill_after:
-                    os.kill(process.pid, signal.SIGKILL)
-                    return
+            written = 0
+            with open(lines, "rb") as told:
+                while not ended.wait(EVERY):
+                    watched.look()
+                    written += told.read().count(b"\n")
+                    if kill_after and written >= kill_after:
+                        os.kill(process.pid, signal.SIGKILL)
+                        return
 
         watcher = threading.Thread(target=watch)
         watcher.start()
