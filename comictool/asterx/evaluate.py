@@ -105,7 +105,7 @@ def evaluate(
     answers = {"mean of context": context_mean(matrix, panels, window), "panel before": panel_before(matrix, panels)}
     if encoded is not None:
         answers = {"model": torch.from_numpy(encoded.prediction).to(matrix.device)} | answers
-    figures = _retrieval(answers, matrix, panels, chosen, similarity)
+    figures = _retrieval(answers, matrix, panels, chosen, similarity, file.parent)
     if encoded is not None:
         figures += _order(encoded, panels)
     if chosen.labels is not None:
@@ -138,10 +138,15 @@ def panel_before(matrix: torch.Tensor, panels: Panels) -> torch.Tensor:
 
 
 def _retrieval(
-    answers: Mapping[str, torch.Tensor], matrix: torch.Tensor, panels: Panels, chosen: EvaluateOptions, similarity: str
+    answers: Mapping[str, torch.Tensor],
+    matrix: torch.Tensor,
+    panels: Panels,
+    chosen: EvaluateOptions,
+    similarity: str,
+    folder: Path,
 ) -> list[Figure]:
     rows, comics = np.arange(len(panels)), np.array(panels.comics)[panels.comic_of]
-    folders = [chosen.keys] if chosen.keys else [Path(".")]
+    folders = [chosen.keys] if chosen.keys else [folder]
     key, _ = read_key(chosen.key, panels.identifiers, panels.comic_of, folders, chosen.split)
     figures = []
     # More candidates than panels are all of them, asked once.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from comictool.cli.options import Loading, Seed, command
+from comictool.cli.features import After, Before, Heads
+from comictool.cli.options import Device, Loading, Seed, command
 from comictool.cli.output import Format, Output
 from comictool.core.errors import ExitCode, UsageError
 
@@ -150,3 +151,64 @@ def elric(
         encoders, queries, gather(data, bank, min_side, limit) if wanted else None, options
     )
     return tell_figures(out, figures, {"corpus": str(data), "split": chosen, **facts, "seed": seed}, file)
+
+
+@command
+def asterx(
+    source: Annotated[
+        Path, typer.Argument(metavar="FEATURES", help="Folder of panel features, as the model was trained on.")
+    ],
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="RUN|PLUGIN|PT", help="Of `train asterx`, or a published .pt.")
+    ] = None,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Only what would stand beside a model.")] = False,
+    split: Annotated[str, typer.Option("--split", metavar="train|val|test", help="Whose panels are hidden.")] = "val",
+    bank: Annotated[
+        str, typer.Option("--bank", metavar="SPLIT", help="Which split class probes are fitted on.")
+    ] = "train",
+    candidates: Annotated[
+        list[int] | None, typer.Option("--candidates", min=0, help="How many (repeatable), 0: all [200, 500, 1000, 0].")
+    ] = None,
+    sampling_key: Annotated[
+        str, typer.Option("--sampling-key", metavar="KEY", help="What candidates must not have in common.")
+    ] = "panel",
+    negate_sampling: Annotated[
+        bool, typer.Option("--negate-sampling", help="What candidates must have in common instead.")
+    ] = False,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="Corpus or folder with the tables of the sampling key.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE", help="classification.json: also classes of comics.")
+    ] = None,
+    heads: Heads = 8,
+    before: Before = 2,
+    after: After = 2,
+    device: Device = "auto",
+    seed: Seed = 0,
+    file: FiguresFile = None,
+    *,
+    out: Output,
+) -> int:  # fmt: skip
+    """Measure a sequence model: hidden panels, order, classes of comics.
+
+    Held-out panels are hidden as in training and looked for among candidates; beside the model stand the mean of the
+    panels around, a copy of the panel before, and chance. Order is asked for in both directions wherever a comic has
+    both. Intervals are over comics.
+
+    Example: comictool evaluate asterx features --model runs/asterx --split test --labels corpus/classification.json
+    """
+    from comictool.asterx.evaluate import SIZES, EvaluateOptions, evaluate
+    from comictool.asterx.weights import load_sequence_model
+    from comictool.asterx.windows import WindowShape
+    from comictool.core.device import choose_device
+
+    if (model is None) != no_model:
+        raise UsageError("give either --model or --no-model")
+    window = WindowShape(before, after)
+    plugin = load_sequence_model(model, heads=heads, window=window) if model else None
+    chosen = EvaluateOptions(
+        split, bank, tuple(candidates or SIZES), sampling_key, negate_sampling, keys, labels, window, seed=seed
+    )  # fmt: skip
+    figures, facts = evaluate(source, plugin, chosen=chosen, device=choose_device(device).name)
+    return tell_figures(out, figures, facts, file)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from comictool.cli.embed import BatchSize
-from comictool.cli.options import Loading, OutputFolder, PluginName, command
+from comictool.cli.options import Device, Loading, OutputFolder, PluginName, command
 from comictool.cli.output import Output
 from comictool.cli.reporting import tell
 from comictool.core.errors import UsageError, near_matches
@@ -69,3 +69,69 @@ def backbone(
     facts = {"features": str(output), "packs": [str(pack) for pack in report.packs]}
     following = [f"comictool evaluate features {pack}" for pack in report.packs if pack.suffix == ".hdf5"]
     return tell(out, report.job, facts, following if level == "character" else [])
+
+
+Windows = Annotated[
+    str, typer.Option("--windows", metavar="auto|one|two", help="The window alone, or with its neighbours too.")
+]
+Heads = Annotated[
+    int, typer.Option("--heads", min=1, help="Attention heads of a published .pt, which does not say them.")
+]
+Before = Annotated[int, typer.Option("--before", min=0, help="Panels before the centre, for a published .pt.")]
+After = Annotated[int, typer.Option("--after", min=0, help="Panels after the centre, for a published .pt.")]
+
+
+@command
+def asterx(
+    source: Annotated[
+        Path, typer.Argument(metavar="FEATURES", help="Panel features: a folder, or one <split>_features.hdf5.")
+    ],
+    output: OutputFolder,
+    model: Annotated[
+        Path, typer.Option("--model", metavar="RUN|PLUGIN|PT", help="What `train asterx` wrote, or a published .pt.")
+    ],
+    split: Annotated[
+        list[str] | None, typer.Option("--split", help="Only this split (repeatable); all of the folder by default.")
+    ] = None,
+    token: Annotated[
+        str, typer.Option("--token", metavar="cls|centre", help="Vector of the window, or of the panel's place in it.")
+    ] = "cls",
+    masked: Annotated[
+        bool, typer.Option("--masked/--unmasked", help="Hide the panel itself, as in training, or show it.")
+    ] = True,
+    windows: Windows = "auto",
+    legacy_shape: Annotated[
+        bool, typer.Option("--legacy-shape", help="All tokens of the window, (N, 6, 768), as the published code.")
+    ] = False,
+    heads: Heads = 8,
+    before: Before = 2,
+    after: After = 2,
+    batch_size: BatchSize = None,
+    device: Device = "auto",
+    *,
+    job: JobOptions,
+    out: Output,
+) -> int:  # fmt: skip
+    """Turn every panel into the vector of its context, by a trained ASTERX.
+
+    Writes <split>_sequence_features.hdf5 and its index: one vector for each panel, from the window centred on it, filed
+    under that panel; panels at the ends of a comic included. By default windows look as in training: the panel itself
+    is hidden, and the windows after and before are shown beside it in turn (the vector is the mean of both), unless
+    the model was trained with single windows too.
+
+    Example: comictool features asterx features --model runs/asterx -o features
+    """
+    from comictool.asterx.encoding import BATCH
+    from comictool.asterx.extract import ExtractOptions, extract
+    from comictool.asterx.weights import load_sequence_model
+    from comictool.asterx.windows import WindowShape
+    from comictool.core.device import choose_device
+
+    chosen = ExtractOptions(token, masked, windows, legacy_shape, batch_size or BATCH)
+    plugin = load_sequence_model(model, heads=heads, window=WindowShape(before, after))
+    report = extract(
+        source, plugin, output, splits=split or (), chosen=chosen, device=choose_device(device).name, options=job,
+        progress=out.progress(),
+    )  # fmt: skip
+    facts = {"packs": [str(pack) for pack in report.packs], "model": plugin.identity, "windows": report.windows}
+    return tell(out, report.job, facts, [f"comictool train elric CORPUS --context {pack}" for pack in report.packs[:1]])

@@ -133,6 +133,9 @@ COMMANDS: dict[str, Command | Group] = {
             "backbone": Command(
                 "features:backbone", "Turn every panel or character into the vector of a frozen encoder."
             ),
+            "asterx": Command(
+                "features:asterx", "Turn every panel into the vector of its context, by a trained ASTERX."
+            ),
         },
         MODELS,
     ),
@@ -159,6 +162,7 @@ COMMANDS: dict[str, Command | Group] = {
             "features": Command(
                 "evaluate:features", "Measure what a feature pack holds: k-NN, linear probe, retrieval."
             ),
+            "asterx": Command("evaluate:asterx", "Measure a sequence model: hidden panels, order, classes of comics."),
             "elric": Command("evaluate:elric", "Measure character vectors: identity, valence, arousal."),
         },
         MODELS,

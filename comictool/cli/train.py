@@ -29,19 +29,60 @@ def asterx(
     keys: Annotated[
         Path | None, typer.Option("--keys", help="Corpus or folder with the tables of the sampling key.")
     ] = None,
+    before: Annotated[int | None, typer.Option("--before", min=0, help="Panels before the hidden one.")] = None,
+    after: Annotated[int | None, typer.Option("--after", min=0, help="Panels after the hidden one.")] = None,
+    order: Annotated[
+        bool | None, typer.Option("--order/--no-order", help="Learn which of two windows comes first.")
+    ] = None,
+    retrieval: Annotated[
+        bool | None, typer.Option("--retrieval/--no-retrieval", help="Learn which candidate is the hidden panel.")
+    ] = None,
+    noise: Annotated[
+        float | None, typer.Option("--noise", min=0, help="Strength of noise on panel vectors in training.")
+    ] = None,
+    sampling_key: Annotated[
+        str | None, typer.Option("--sampling-key", metavar="KEY", help="What candidates must not have in common.")
+    ] = None,
+    negate_sampling: Annotated[
+        bool | None, typer.Option("--negate-sampling", help="What candidates must have in common instead.")
+    ] = None,
+    sampling_strategy: Annotated[
+        str | None, typer.Option("--sampling-strategy", metavar="random|retrieve|mix", help="How they are chosen.")
+    ] = None,
+    train_candidates: Annotated[
+        int | None, typer.Option("--train-candidates", min=0, help="How many in training; 0: all.")
+    ] = None,
+    eval_candidates: Annotated[
+        int | None, typer.Option("--eval-candidates", min=0, help="How many in validation; 0: all.")
+    ] = None,
     *,
     run: Training,
     out: Output,
-) -> int:
+) -> int:  # fmt: skip
     """Train ASTERX: what a panel means, from its neighbours.
 
     Writes a run: settings, metrics, curves, checkpoints and, in model/, a plugin directory for `features asterx`.
-    Stopped or killed, the same command goes on where it was.
+    Stopped or killed, the same command goes on where it was. KEY is panel, comic, ratio, intensity, saturation or
+    character. `config show asterx` lists every setting.
 
     Example: comictool train asterx corpus/features -o runs/asterx
     """
     sources = {"features": features, **({"keys": keys} if keys is not None else {})}
-    return train_recipe("asterx", sources, output, run, out, [f"comictool features asterx --model {output}/model"])
+    given = {
+        "window.before": (before, "--before"),
+        "window.after": (after, "--after"),
+        "objective.order": (order, "--order"),
+        "objective.retrieval": (retrieval, "--retrieval"),
+        "objective.noise": (noise, "--noise"),
+        "sampling.key": (sampling_key.removesuffix("_level") if sampling_key else None, "--sampling-key"),
+        "sampling.negate": (negate_sampling, "--negate-sampling"),
+        "sampling.strategy": (sampling_strategy, "--sampling-strategy"),
+        "sampling.train_candidates": (train_candidates, "--train-candidates"),
+        "sampling.eval_candidates": (eval_candidates, "--eval-candidates"),
+    }
+    folder = features if features.is_dir() else features.parent
+    then = f"comictool features asterx {folder} --model {output} -o {folder}"
+    return train_recipe("asterx", sources, output, run.with_options(given), out, [then])
 
 
 @command

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,6 +76,11 @@ class Training:
     gpu: int | None
     devices: int
     dry_run: bool
+
+    def with_options(self, given: Mapping[str, tuple[Any, str]]) -> Training:
+        """With a recipe's own options: for a dotted key its value, None where it was not given, and the option."""
+        own = {key: (value, name) for key, (value, name) in given.items() if value is not None}
+        return replace(self, settings=replace(self.settings, options={**self.settings.options, **own}))
 
 
 def training(

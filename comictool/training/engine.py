@@ -114,6 +114,7 @@ def train(
         InputError: sources that cannot be read, or other data than the run was begun with.
     """
     options = options or RunOptions()
+    recipe = recipe.judged(resolved.config)
     progress = options.progress or NullProgress()
     device, precision = choose_place(options, resolved.config.training.precision)
     with ExitStack() as stack:

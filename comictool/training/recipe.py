@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -133,6 +133,7 @@ class Recipe:
         presets: `paper`, `tiny`: values that differ from the defaults, nested like the dataclass.
         prepare: from configuration, named sources and device to model and data; the same on every process.
         monitor: the figure of `Task.validate` by which the best checkpoint is chosen (`top5`).
+        judged_by: from a configuration to its figure, where not every configuration has `monitor`.
     """
 
     name: str
@@ -141,3 +142,8 @@ class Recipe:
     prepare: Callable[[Any, Mapping[str, Path], torch.device], Prepared]
     monitor: str
     monitor_mode: Literal["max", "min"] = "max"
+    judged_by: Callable[[Any], str] | None = None
+
+    def judged(self, config: Any) -> Recipe:
+        """The recipe with the monitor that a configuration has."""
+        return self if self.judged_by is None else replace(self, monitor=self.judged_by(config))
