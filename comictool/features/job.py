@@ -20,7 +20,7 @@ from typing import Any
 
 from comictool.core.device import choose_device
 from comictool.core.errors import UsageError
-from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
+from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
 from comictool.corpus.exporting import CharacterOptions
@@ -128,7 +128,7 @@ def backbone_features(
         options=replace(options, jobs=threads) if encoder.heavy else options,
         workers="threads" if encoder.heavy else "processes", progress=progress,
     )  # fmt: skip
-    report.problems += source.problems
+    report.problems = [_of_picture(problem) for problem in report.problems] + source.problems
     if options.dry_run:
         return BackboneReport(report, [])
     failed = Ledger(work_folder(output), JOB).load().entries
@@ -179,6 +179,12 @@ def _marks(group: Sequence[Picture]) -> Iterator[str]:
     for picture in group:
         yield f"{picture.comic}\0{picture.mark}"
         yield from picture.names
+
+
+def _of_picture(problem: Problem) -> Problem:
+    """A problem under the name of its picture, `comic/page`, instead of that of the item it was in."""
+    label, found, message = problem.message.partition(": ")
+    return Problem(label, message, problem.fresh) if found and "/" in label else problem
 
 
 def _forget_lost(ledger: Ledger, output: Path, tasks: Sequence[Task]) -> None:

@@ -184,7 +184,8 @@ def test_unreadable_pages_are_named_with_what_they_cost(corpus: Corpus, tmp_path
     records[2].panels.append(Panel(3, (500, 500, 600, 600), 3))
     corpus.write_pages("beta", records)
     report = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
-    problems = [problem.message for problem in report.job.problems]
+    problems = [f"{problem.key}: {problem.message}" for problem in report.job.problems]
+    assert {problem.key for problem in report.job.problems} == {"alpha/2", "beta/2", "beta/3", "gamma ä"}
     assert any("alpha/2" in line and "2 without a vector" in line for line in problems)
     assert any("beta/2" in line and "missing" in line and "11 without a vector" in line for line in problems)
     assert any("panel 3" in line and "no vector" in line for line in problems)
@@ -297,3 +298,26 @@ def test_parts_belong_to_their_input(tmp_path: Path) -> None:
         parts.read("l", "one")
     parts.keep_only(["k/ü"])
     assert [p.name for p in parts.folder.iterdir()] == [parts.file("k/ü").name]
+
+
+def test_raw_vectors_have_the_direction_of_unit_ones(corpus: Corpus, tmp_path: Path) -> None:
+    """A torch model, whose batches cross pages: each row is that of the panel alone, up to rounding."""
+    spec = EncoderSpec("timm:test_vit?random", device="cpu", precision="fp32")
+    encoder = load_encoder(spec)
+    found = {}
+    for raw in (True, False):
+        chosen = BackboneOptions(raw=raw, batch_size=5)
+        report = backbone_features(corpus.root, spec, tmp_path / str(raw), backbone=chosen, options=ONE)
+        pack = FeaturePack(report.packs[0])
+        assert pack.attributes["normalised"] is not raw
+        found[raw] = vectors(pack)
+    for record in corpus.all_pages():
+        for panel in record.panels:
+            x0, y0, x1, y1 = panel.box
+            crop = np.ascontiguousarray(decode_array(corpus.image_path(record))[y0:y1, x0:x1])
+            key = record.comic, f"{record.page}_{panel.id}"
+            np.testing.assert_allclose(found[True][key], encoder.embed_raw([crop])[0], rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(found[False][key], encoder.embed([crop])[0], rtol=1e-3, atol=1e-4)
+            length = np.linalg.norm(found[True][key])
+            np.testing.assert_allclose(found[True][key] / length, found[False][key], rtol=1e-3, atol=1e-4)
+    assert not np.allclose([np.linalg.norm(row) for row in found[True].values()], 1.0)
