@@ -150,9 +150,14 @@ def gallery_merge(
 @command
 def calibrate(
     gallery: GalleryFolder,
-    far: Annotated[float, typer.Option("--far", help="Share of strangers that may be given a name.")] = 0.01,
+    far: Annotated[float, typer.Option("--far", help="Share of strangers that may be given a name.")] = 0.05,
     background: Annotated[
-        list[Path] | None, typer.Option("--background", metavar="DIR", help="Pictures of nobody enrolled (repeatable).")
+        list[Path] | None,
+        typer.Option(
+            "--background",
+            metavar="DIR",
+            help="Pictures of nobody enrolled, best a folder for each character (repeatable).",
+        ),
     ] = None,
     per_character: Annotated[bool, typer.Option("--per-character", help="A threshold for each character.")] = False,
     mode: Mode = "max",
@@ -163,16 +168,18 @@ def calibrate(
 ) -> int:
     """Fit the score from which a picture is given a name.
 
-    Each reference stands in for a stranger, scored against all characters but its own. The thresholds are kept in the
-    gallery for `classify --threshold auto`.
+    Each reference stands in for a stranger, scored against all characters but its own and not against its own page. A
+    reserve is kept for what few characters cannot show; `named` says how many references would be named. The
+    thresholds are kept in the gallery for `classify --threshold auto`.
 
-    Example: comictool reid calibrate -g gallery --far 0.01
+    Example: comictool reid calibrate -g gallery --far 0.05 --background others
     """
     from comictool.reid.calibration import FEW_CHARACTERS, calibrate
     from comictool.reid.embedding import embed_files
-    from comictool.reid.enrolled import from_gallery
+    from comictool.reid.enrolled import from_gallery, one_page
     from comictool.reid.evaluation import choose_mode
     from comictool.reid.gallery import Gallery
+    from comictool.reid.labelled import pages_of
     from comictool.reid.pictures import find_pictures
 
     opened = Gallery.open(gallery)
@@ -181,22 +188,30 @@ def calibrate(
     chosen = parse_mode_option(mode)
     labels = opened.found.labels.astype(str)
     if chosen == "auto" and len(set(labels)) < FEW_CHARACTERS:
-        chosen = "max"  # with few characters only its thresholds keep what they promise
+        chosen = "max"
     elif chosen == "auto":
-        chosen, _ = choose_mode(opened.vectors, labels, [r.digest for r in opened.references])
-    others, failed = None, 0
+        pages = pages_of([reference.path for reference in opened.references])
+        groups = [page or reference.digest for page, reference in zip(pages, opened.references, strict=True)]
+        chosen, _ = choose_mode(opened.vectors, labels, groups)
+    others, folders, failed = None, None, 0
     if background:
+        pictures = find_pictures(background)
+        if not pictures:
+            raise InputError(f"there are no pictures in {', '.join(map(str, background))}")
         with vectors.opened_cache() as cache:
             embedded = embed_files(
-                find_pictures(background), spec, cache=cache, **vectors.reading(opened),
+                pictures, spec, cache=cache, **vectors.reading(opened),
                 **vectors.work(), progress=out.progress(),
             )  # fmt: skip
         for path, reason in embedded.errors.items():
             out.warn(f"{path}: {reason}")
         others, failed = embedded.vectors[embedded.ok], len(embedded.errors)
+        folders = [str(path.parent) for path, ok in zip(pictures, embedded.ok, strict=True) if ok]
+        if len(set(folders)) == 1:
+            folders = None  # one heap: nothing says which belong together
     fitted = calibrate(
         opened.vectors, labels, far=far, mode=chosen, metric="legacy" if opened.legacy else "cosine",
-        background=others, per_character=per_character,
+        background=others, background_groups=folders, per_character=per_character, excluded=one_page(opened.found),
     )  # fmt: skip
     opened.store_thresholds(fitted.to_json())
     if fitted.note:

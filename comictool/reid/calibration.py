@@ -1,7 +1,8 @@
 """From which score on a picture is believed to show an enrolled character, and what is decided with that.
 
 The false acceptance rate (FAR) is the share of pictures of characters that nobody enrolled which are nevertheless
-given a name. It is estimated from the references alone: each is scored as if its own character had not been enrolled.
+given a name. It is estimated from the references: each is scored as if its own character had not been enrolled, and a
+reserve is kept for what few characters cannot show (`comictool.reid.strangers`).
 
 Vectors must not be centred on the references before this: the mean was taken from enrolled characters and not from
 strangers, and false acceptance comes out at two to ten times what was asked (tests/bench/reid_accuracy.py).
@@ -10,24 +11,25 @@ strangers, and false acceptance comes out at two to ten times what was asked (te
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from comictool.core.errors import InputError, UsageError
 from comictool.measure.retrieval import Excluded
-from comictool.reid.scoring import Scores, parse_mode, score_characters
+from comictool.reid.scoring import Scores, parse_mode, score_characters, similarity
+from comictool.reid.strangers import Level, log_distances, pair_spread, score_at, stranger_level
 from comictool.reid.types import Status
 
-TAIL_CHARACTERS = 5.0
-"""How little the model of the spread counts: its weight is 1 / (this x characters in the tail)."""
-# Two or three enrolled of a real comic: prototypes and thresholds by character let through up to five times the rate
-# asked for, the nearest reference with one threshold up to 1.6 times (tests/bench/reid_accuracy.py).
+# Of characters, below which `auto` does not choose a prototype: the nearest reference was better on every set, and with
+# few to choose by, leaving out chooses by chance (tests/bench/reid_open_set.py).
 FEW_CHARACTERS = 8
-LEAST_SPREAD = 1e-3  # of cosines: identical references must not give a threshold that any rounding passes
+OTHERS_COUNT = 8.0  # characters: how many others it takes until half of what they say about one character is believed
+NEAR_ENOUGH = 0.5  # spreads: a background that is no farther off than this counts like further characters
+FEW_NAMED = 0.1  # share of references named below which people are told
+MOST_PAIRS = 2_000  # references of which every pair is looked at for the spread; of more, so many drawn evenly
 NOBODY = 2.0  # above every cosine and every legacy score: nothing is accepted
 
 
@@ -40,7 +42,12 @@ class Thresholds:
         mode, metric: of the scores; others need other thresholds.
         overall: for characters without a threshold of their own.
         per_character: by name; empty when one threshold serves all.
-        pictures, characters: how many stood in for strangers.
+        pictures, characters: how many references and background pictures, of how many characters, stood in for
+            strangers.
+        supported: the least false acceptance rate that so many characters show by themselves, 1 / (characters + 1);
+            below it the threshold also rests on how drawn characters spread.
+        named: share of the references that would be given their own name with themselves and their page left out;
+            None where no character has another picture.
         note: what limits the estimate, for people; empty when nothing does.
     """
 
@@ -51,6 +58,8 @@ class Thresholds:
     per_character: Mapping[str, float] = field(default_factory=dict)
     pictures: int = 0
     characters: int = 0
+    supported: float = 0.0
+    named: float | None = None
     note: str = ""
 
     def of(self, character: str) -> float:
@@ -86,6 +95,7 @@ def calibrate(
     mode: str = "max",
     metric: str = "cosine",
     background: np.ndarray | None = None,
+    background_groups: Sequence[str] | np.ndarray | None = None,
     per_character: bool = False,
     excluded: Excluded | None = None,
 ) -> Thresholds:
@@ -95,9 +105,13 @@ def calibrate(
         references: (R, D) unit rows.
         labels: R names.
         far: false acceptance rate to keep, above 0 and below 1.
-        background: (B, D) pictures of nobody enrolled; they can only raise the thresholds.
+        background: (B, D) pictures of nobody enrolled. As near to the enrolled characters as these are to each other
+            (of the same comic, that is) they count like further characters; from farther off they can only raise the
+            thresholds.
+        background_groups: B names, equal for pictures of one character; None: each picture is another.
         per_character: let the threshold of a character follow how high strangers score with it.
-        excluded: (R, R) pairs that may not score each other, such as pictures of one page.
+        excluded: (R, R) pairs that may not score each other, such as pictures of one page, or rows of that mask by
+            range. A reference never scores itself.
 
     Raises:
         UsageError: `far` out of range, or one character only and no background.
@@ -106,118 +120,144 @@ def calibrate(
         raise UsageError(f"the false acceptance rate is {far}, not between 0 and 1", hint="--far 0.05")
     names = np.asarray(labels, dtype=str)
     characters = np.unique(names)
-    strangers = background is not None and len(background) > 0
-    if len(characters) < 2 and not strangers:
+    strangers = np.zeros((0, references.shape[1]), np.float32) if background is None else background
+    if len(characters) < 2 and not len(strangers):
         raise UsageError(
             f"{len(characters)} character is enrolled, so nothing shows how strangers score",
             hint="enrol a second one, or give pictures of others with --background FOLDER",
         )
-    scores = score_characters(references, references, names, mode, excluded=excluded, metric=metric).scores
-    others = scores.astype(np.float64)
-    others[names[:, None] == characters[None, :]] = -np.inf
-    offset, scale = np.zeros(len(characters)), np.ones(len(characters))
-    if per_character and len(characters) > 1:
-        offset, scale = _spread_by_character(others)
-    fits = []
-    if len(characters) > 1:
-        # Strangers meet C characters, a reference only the C - 1 that are not its own: as many fewer chances.
-        rate = far * (len(characters) - 1) / len(characters)
-        fits.append(_threshold(_standing(others, offset, scale), names, rate))
-    if background is not None and strangers:
-        seen = score_characters(background, references, names, mode, metric=metric).scores.astype(np.float64)
-        # Every background picture counts as a character of its own: nothing says which belong together.
-        fits.append(_threshold(_standing(seen, offset, scale), np.arange(len(seen)).astype(str), far))
-    level = max(fit.level for fit in fits)
-    own = {str(name): float(offset[i] + level * scale[i]) for i, name in enumerate(characters)} if per_character else {}
-    overall = max(own.values()) if own else level
+    apart = _never_itself(excluded, len(references))
+    scores = score_characters(references, references, names, mode, excluded=apart, metric=metric).scores
+    others = log_distances(np.where(names[:, None] == characters[None, :], -np.inf, scores), metric)
+    offset = _offsets(others) if per_character else np.zeros(len(characters))
+    spread = pair_spread(*_pair_logs(references, names, apart, metric))
+    known = _Strangers(_standing(others, offset), names)
+    # Strangers meet C characters, a reference only the C - 1 that are not its own: as many fewer chances.
+    found = known.level(far * (len(characters) - 1) / len(characters) if len(characters) > 1 else far, spread)
+    if len(strangers):
+        seen = log_distances(score_characters(strangers, references, names, mode, metric=metric).scores, metric)
+        groups = np.arange(len(seen)) if background_groups is None else np.asarray(background_groups)
+        more = _Strangers(_standing(seen, offset), np.array([f"background {group}" for group in groups]))
+        found = _with_background(known, found, more, far, spread)
+    nobody = not math.isfinite(found.log_distance)
+    bars = [NOBODY if nobody else score_at(found.log_distance + shift, metric) for shift in offset]
+    own = {str(name): float(bar) for name, bar in zip(characters, bars, strict=True)} if per_character else {}
+    named = _named(scores, names, characters, np.array(bars))
     chosen = parse_mode(mode)
-    written = f"{chosen.name}:{chosen.count}" if chosen.name == "knn" else chosen.name
-    notes = [fit.note for fit in fits if fit.note]
-    if len(characters) < FEW_CHARACTERS and (chosen.name != "max" or own):
-        notes.append("with few characters only mode max and one threshold for all kept the rate on real comics")
     return Thresholds(
         far=far,
-        mode=written,
+        mode=f"{chosen.name}:{chosen.count}" if chosen.name == "knn" else chosen.name,
         metric=metric,
-        overall=float(overall),
+        overall=float(max(bars)),
         per_character=own,
-        pictures=sum(fit.pictures for fit in fits),
-        characters=len(characters),
-        note="; ".join(dict.fromkeys(notes)),
+        pictures=found.pictures,
+        characters=found.groups,
+        supported=found.supported,
+        named=named,
+        note=_note(found, far, named),
     )
+
+
+def _never_itself(excluded: Excluded | None, count: int) -> Callable[[int, int], np.ndarray]:
+    """The mask by range, each reference with itself added."""
+
+    def rows(start: int, stop: int) -> np.ndarray:
+        mask = np.zeros((stop - start, count), bool)
+        if excluded is not None:
+            mask |= excluded(start, stop) if callable(excluded) else excluded[start:stop]
+        mask[np.arange(stop - start), np.arange(start, stop)] = True
+        return mask
+
+    return rows
+
+
+def _standing(logs: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """(N,) log distance to the nearest character, less what that character's strangers are nearer than others'."""
+    best = np.argmin(logs, axis=1)
+    return logs[np.arange(len(logs)), best] - offset[best]
+
+
+def _offsets(others: np.ndarray) -> np.ndarray:
+    """(C,) how much farther than on average strangers are from each character, in log distances.
+
+    The mean of Z-norm (Auckenthaler, Carey and Lloyd-Thomas, 2000), drawn towards none: with C - 1 others to tell it,
+    C - 1 of `C - 1 + OTHERS_COUNT` parts are believed.
+    """
+    known = np.isfinite(others)
+    count = known.sum(axis=0)
+    means = np.where(known, others, 0).sum(axis=0) / np.maximum(count, 1)
+    if not count.any():
+        return np.zeros(len(means))
+    believed = (len(means) - 1) / (len(means) - 1 + OTHERS_COUNT)
+    return np.where(count > 0, believed * (means - means[count > 0].mean()), 0.0)
+
+
+def _pair_logs(
+    references: np.ndarray, names: np.ndarray, apart: Callable[[int, int], np.ndarray], metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log distances of pairs of one character and of two, of up to `MOST_PAIRS` references spread over all."""
+    chosen = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_PAIRS)).astype(np.int64))
+    scores = np.array(similarity(references[chosen], references[chosen], metric), np.float64)
+    for row, place in enumerate(chosen):
+        scores[row, apart(int(place), int(place) + 1)[0, chosen]] = -np.inf
+    logs = log_distances(scores, metric)
+    same = names[chosen][:, None] == names[chosen][None, :]
+    return logs[same], logs[~same]
 
 
 @dataclass(frozen=True)
-class _Fit:
-    level: float
-    pictures: int
-    note: str
+class _Strangers:
+    """Pictures that stand in for strangers: their standings (N,) and whose they are."""
+
+    standing: np.ndarray
+    groups: np.ndarray
+
+    def level(self, rate: float, spread: float) -> Level:
+        return stranger_level(self.standing, self.groups, rate, spread)
+
+    @property
+    def mean(self) -> float:
+        return float(self.standing[np.isfinite(self.standing)].mean())
 
 
-def _standing(scores: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """(N,) the score of each best character, in units of that character's strangers; -inf without any."""
+def _with_background(known: _Strangers, found: Level, more: _Strangers, far: float, spread: float) -> Level:
+    """What references and background say together; see `calibrate`."""
+    alone = more.level(far, spread)
+    if not found.pictures or not alone.pictures:
+        return alone if alone.pictures else found
+    if more.mean > known.mean + NEAR_ENOUGH * spread:
+        return min(found, alone, key=lambda level: level.log_distance)
+    together = _Strangers(np.append(known.standing, more.standing), np.append(known.groups, more.groups))
+    return together.level(far, spread)
+
+
+def _named(scores: np.ndarray, names: np.ndarray, characters: np.ndarray, bars: np.ndarray) -> float | None:
+    """The share of references given their own name by their other references; None where none has any."""
+    place = np.searchsorted(characters, names)
+    able = np.isfinite(scores[np.arange(len(names)), place])
     best = np.argmax(scores, axis=1)
-    return (scores[np.arange(len(scores)), best] - offset[best]) / scale[best]
+    right = (best == place) & (scores[np.arange(len(names)), best] >= bars[best])
+    return float(right[able].mean()) if able.any() else None
 
 
-def _spread_by_character(others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of what strangers score with each character (Z-norm of speaker verification), (C,) each.
-
-    Deviations are halfway between each character's own and the mean of all: a few references say little about it.
-    """
-    known = np.isfinite(others)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, others, 0).sum(axis=0) / count
-    own = np.sqrt((np.where(known, others - mean, 0) ** 2).sum(axis=0) / count)
-    return mean, np.maximum((own + own.mean()) / 2, LEAST_SPREAD)
-
-
-def _threshold(standing: np.ndarray, groups: np.ndarray, rate: float) -> _Fit:
-    """The score that at most `rate` of new pictures of new groups reach, from pictures of known groups.
-
-    Two estimates are mixed. The quantile of the pictures, with the one place more that makes it hold for a new one
-    (conformal prediction), is exact for many groups. But pictures of one character resemble each other, so few groups
-    say little about the next: there the prediction limit of a two-level normal model (groups, pictures in them) is
-    mixed in, the more the fewer groups the tail would hold: `rate * (groups + 1)` of them, and by conformal prediction
-    over groups less than one promises nothing.
-    """
-    known = np.isfinite(standing)
-    values, groups = np.sort(standing[known]), groups[known][np.argsort(standing[known], kind="stable")]
-    if not len(values):
-        return _Fit(NOBODY, 0, "no reference could be compared with another character")
-    mean, between, within, number = _two_levels(values, groups)
-    place = math.ceil((len(values) + 1) * (1 - rate))
+def _note(found: Level, far: float, named: float | None) -> str:
+    """What limits the thresholds, and what helps; empty when nothing does."""
+    if not found.pictures:
+        return "no reference could be compared with another character"
     notes = []
-    weight = min(1.0, 1 / (TAIL_CHARACTERS * rate * (number + 1)))
-    if place <= len(values):
-        # Just above: a score equal to the threshold is accepted, and rounding makes equal scores common.
-        quantile = values[place - 1] + 1e-6
-    else:
-        far_out = mean + math.sqrt(between + within) * stats.norm.ppf(1 - rate)
-        quantile, weight = max(values[-1] + 1e-6, far_out), 1.0
-        notes.append(f"{len(values)} pictures are too few to see a rate of {rate:.2g}; the tail is extrapolated")
-    total = between * (1 + 1 / number) + within * (1 + 1 / len(values))
-    # Satterthwaite's degrees of freedom of a sum of two variances.
-    freedom = total**2 / max(
-        (between * (1 + 1 / number)) ** 2 / max(number - 1, 1) + within**2 / max(len(values) - number, 1), 1e-300
-    )
-    predicted = mean + math.sqrt(total) * stats.t.ppf(1 - rate, max(freedom, 1.0))
-    if weight > 0.5:
-        notes.append(f"{number} characters say little about others; the threshold is cautious")
-    level = max(quantile, (1 - weight) * quantile + weight * predicted)
-    return _Fit(min(float(level), 1e6), len(values), "; ".join(notes))
-
-
-def _two_levels(values: np.ndarray, groups: np.ndarray) -> tuple[float, float, float, int]:
-    """Mean of group means, variance between groups, variance within, number of groups (analysis of variance)."""
-    parts = [values[groups == group] for group in np.unique(groups)]
-    means, sizes = np.array([part.mean() for part in parts]), np.array([len(part) for part in parts])
-    freedom = len(values) - len(parts)
-    within = sum(float(((part - part.mean()) ** 2).sum()) for part in parts) / freedom if freedom else 0.0
-    within = max(within, LEAST_SPREAD**2)
-    # One group says nothing about the spread between groups; that within it is the best guess there is.
-    between = float(means.var(ddof=1)) - float(np.mean(within / sizes)) if len(parts) > 1 else within
-    return float(means.mean()), max(between, 0.0), within, len(parts)
+    if far < found.supported:
+        needed = math.ceil(1 / far) - 1 - found.groups
+        notes.append(
+            f"{found.groups} characters show rates from {found.supported:.2g} by themselves; for {far:g} the "
+            "threshold also rests on how drawn characters spread and is cautious; --background FOLDER with "
+            f"pictures of {needed} or more others of the same comic, a folder each, would support it"
+        )
+    if named is not None and named < FEW_NAMED:
+        notes.append(
+            f"at this rate {named:.0%} of the references themselves would be named; a higher --far, --background or "
+            "a stronger encoder (--plugin) names more"
+        )
+    return "; ".join(notes)
 
 
 @dataclass(frozen=True)

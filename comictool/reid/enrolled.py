@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from comictool.core.errors import InputError, UsageError
 from comictool.core.progress import Progress
@@ -16,7 +19,9 @@ from comictool.reid.configuration import read_config
 from comictool.reid.embedding import encoder_key
 from comictool.reid.evaluation import choose_mode
 from comictool.reid.gallery import Gallery
+from comictool.reid.labelled import pages_of
 from comictool.reid.references import ReferenceSet, gather_references
+from comictool.reid.scoring import same_group
 
 DEFAULT_FAR = 0.05  # false acceptance rate of thresholds that are fitted on the way
 
@@ -63,6 +68,18 @@ def from_config(
     return Ready(gathered.found, None, list(gathered.problems), gathered.failed)
 
 
+def one_page(found: ReferenceSet) -> Callable[[int, int], np.ndarray]:
+    """Which references may not score each other when thresholds are fitted, by range: of one page, and one content.
+
+    A page shares light and paper, so its other characters would pass for more alike than strangers are; and the same
+    picture under two names is no stranger at all.
+    """
+    of_page = pages_of([reference.path for reference in found.references])
+    of_content = [reference.digest for reference in found.references]
+    page, content = same_group(of_page, of_page), same_group(of_content, of_content)
+    return lambda start, stop: page(start, stop) | content(start, stop)
+
+
 def rules_for(
     ready: Ready, *, mode: str, metric: str, threshold: float | str, far: float | None, margin: float, top: int,
     own_references: bool, refine: str = "none",
@@ -81,7 +98,9 @@ def rules_for(
     found, notes = ready.found, []
     labels = found.labels.astype(str)
     if mode == "auto":
-        mode, figures = choose_mode(found.vectors, labels, [reference.digest for reference in found.references])
+        pages = pages_of([reference.path for reference in found.references])
+        groups = [page or reference.digest for page, reference in zip(pages, found.references, strict=True)]
+        mode, figures = choose_mode(found.vectors, labels, groups)
         notes.append(f"mode {mode} (left out in turn: {', '.join(f'{m} {v:.3f}' for m, v in figures.items())})")
     fitted: Thresholds | float | None = None
     if isinstance(threshold, float):
@@ -92,7 +111,9 @@ def rules_for(
             fitted = stored
         else:
             try:
-                fitted = calibrate(found.vectors, labels, far=far or DEFAULT_FAR, mode=mode, metric=metric)
+                fitted = calibrate(
+                    found.vectors, labels, far=far or DEFAULT_FAR, mode=mode, metric=metric, excluded=one_page(found)
+                )
                 if fitted.note:
                     notes.append(f"threshold {fitted.overall:.3f}: {fitted.note}")
             except UsageError as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from comictool.core.errors import InputError
+from comictool.corpus.crop_names import is_crop, page_of_file
 from comictool.reid.configuration import read_config, reference_pictures
 
 INDEX = "index.json"
@@ -63,6 +65,32 @@ def read_labelled(source: Path) -> Labelled:
     paths = [path for files in pictures.values() for path in files]
     labels = [character for character, files in pictures.items() for _ in files]
     return Labelled(paths, labels, [pages.get(os.path.abspath(path), "") for path in paths])
+
+
+def pages_of(paths: Sequence[Path]) -> list[str]:
+    """The page each picture was cut from, as far as its place says; empty where nothing does.
+
+    Known from an `index.json` (as for `read_labelled`) in the picture's folder or the one above, else from names that
+    `comictool data export characters` writes, `<page>_<panel>_<identity>.jpg`, in a folder for each comic. Such an
+    index was not necessarily meant for this: one that cannot be read says nothing.
+    """
+    indices: dict[Path, dict[str, str]] = {}
+    pages = []
+    for path in paths:
+        own = path.absolute()
+        page = ""
+        for folder in (own.parent, own.parent.parent):
+            if folder not in indices:
+                try:
+                    indices[folder] = _pages(folder / INDEX) if (folder / INDEX).is_file() else {}
+                except InputError:
+                    indices[folder] = {}
+            if page := indices[folder].get(str(own), ""):
+                page = f"{folder}/{page}"
+                break
+        number = page_of_file(own.name) if is_crop(own.name) and own.stem.count("_") > 1 else None
+        pages.append(page or (f"{own.parent}/{number}" if number is not None else ""))
+    return pages
 
 
 def read_pairs(file: Path) -> Pairs:

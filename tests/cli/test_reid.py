@@ -288,3 +288,38 @@ def test_a_killed_run_is_resumed_and_undone(comictool: Run, world: Path) -> None
     assert len({json.loads(line)["path"] for line in ran.out.splitlines()}) == 405
     assert comictool("reid", "undo", "sorted", "--json").json()["restored"] == 405
     assert tree(world / "targets") == before
+
+
+def test_calibrate_leaves_pictures_of_one_page_out_and_tells_what_few_characters_support(
+    comictool: Run, tmp_path: Path
+) -> None:
+    # Two characters on the same pages, whose pictures of one page look nearly alike: no stranger looks so.
+    rng = np.random.default_rng(3)
+    entries = []
+    for page in range(5):
+        base = rng.integers(0, 256, (8, 8, 3))
+        for character in ("ann", "bob"):
+            tint = rng.integers(-25, 26, (8, 8, 3))
+            pixels = np.kron(np.clip(base + tint, 0, 255), np.ones((6, 6, 1))).astype(np.uint8)
+            file = tmp_path / "refs" / character / f"{page}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(file)
+            entries.append({"file": f"{character}/{page}.png", "page": f"p{page}"})
+    assert comictool("reid", "enroll", "refs", "-g", "gallery").code == 0
+    blind = comictool("reid", "calibrate", "-g", "gallery", "--far", "0.2", "--json").json()
+    (tmp_path / "refs/index.json").write_text(json.dumps(entries))
+    seeing = comictool("reid", "calibrate", "-g", "gallery", "--far", "0.2", "--json").json()
+    assert seeing["overall"] < blind["overall"] - 0.02
+    ran = comictool("reid", "calibrate", "-g", "gallery", "--far", "0.01", "--json")
+    assert "2 characters show rates from 0.33 by themselves" in ran.err
+    assert "--background" in ran.err
+    assert ran.json()["supported"] == pytest.approx(1 / 3)
+    # What classify fits on the way knows the pages as well.
+    records = [
+        json.loads(line)
+        for line in comictool(
+            "reid", "classify", "refs", "--enroll-config", "refs", "--far", "0.2", "--format", "jsonl"
+        ).out.split("\n")
+        if line
+    ]
+    assert [record["threshold"] for record in records] == [pytest.approx(seeing["overall"])] * 10

@@ -51,12 +51,63 @@ def test_with_many_characters_it_is_the_conformal_quantile() -> None:
 def test_few_characters_make_it_cautious_and_say_so() -> None:
     rows, names, _ = characters(3, 3, 8)
     few = calibrate(rows, names, far=0.01)
-    assert "3 characters say little" in few.note
-    assert "too few to see a rate of" in few.note
+    assert few.supported == 1 / 4
+    assert "3 characters show rates from 0.25 by themselves" in few.note
+    assert "96 or more others" in few.note
     alike = (rows @ rows.T)[names[:, None] != names[None, :]]
     assert few.overall > alike.max() + 0.02
     assert calibrate(*characters(3, 80, 8)[:2], far=0.1).note == ""
-    assert "only mode max" in calibrate(rows, names, far=0.2, mode="centroid").note
+
+
+def test_a_rare_rate_with_few_characters_still_names_clear_pictures() -> None:
+    # Before, thresholds of two to five characters at .01 came out above every score, and nobody was ever named.
+    rows, names, _ = characters(12, 5, 8, spread=0.35)
+    found = calibrate(rows, names, far=0.01)
+    assert found.overall < 1
+    assert found.named is not None
+    assert found.named > 0.5
+    right = [
+        verdict.character == name for verdict, name in zip(named_by_others(rows, names, found), names, strict=True)
+    ]
+    assert np.mean(right) == pytest.approx(found.named)
+
+
+def named_by_others(rows, names, found):
+    mask = np.eye(len(rows), dtype=bool)
+    return decide(score_characters(rows, rows, names, found.mode, excluded=mask), found)
+
+
+def test_it_says_when_hardly_anybody_is_named() -> None:
+    rows, names, _ = characters(13, 3, 5, spread=2.5)
+    found = calibrate(rows, names, far=0.01)
+    assert found.named is not None
+    assert found.named < 0.1
+    assert "of the references themselves would be named" in found.note
+
+
+def test_pictures_of_one_page_do_not_stand_in_for_strangers() -> None:
+    # Characters of one page look alike through its light; strangers come from other pages.
+    rows, names, _ = characters(14, 10, 6)
+    pages = np.tile(np.arange(6), 10)
+    light = np.random.default_rng(0).normal(size=(6, rows.shape[1]))
+    rows = rows + 0.25 * light[pages]
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    same_page = pages[:, None] == pages[None, :]
+    blind, seeing = calibrate(rows, names, far=0.1), calibrate(rows, names, far=0.1, excluded=same_page)
+    by_range = calibrate(rows, names, far=0.1, excluded=lambda start, stop: same_page[start:stop])
+    assert seeing == by_range
+    assert seeing.overall < blind.overall - 0.02
+
+
+def test_a_background_of_the_same_comic_counts_like_more_characters() -> None:
+    rows, names, _ = characters(15, 43, 6)
+    own = np.isin(names, np.unique(names)[:3])
+    few = calibrate(rows[own], names[own], far=0.05)
+    more = calibrate(rows[own], names[own], far=0.05, background=rows[~own], background_groups=names[~own].tolist())
+    assert (few.characters, more.characters) == (3, 43)
+    assert more.overall < few.overall
+    assert more.supported < 0.05
+    assert more.note == ""
 
 
 def test_background_only_raises_the_threshold() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from comictool.core.errors import InputError
 from comictool.reid.corpus_links import panel_links, read_links
-from comictool.reid.labelled import read_labelled, read_pairs
+from comictool.reid.labelled import pages_of, read_labelled, read_pairs
 from comictool.reid.overview import overview
 from comictool.reid.references import ReferenceSet
 from comictool.reid.types import Reference
@@ -89,3 +89,26 @@ def test_the_overview_against_explicit_loops() -> None:
     one = ReferenceSet(found.references[:1], vectors[:1], "k")
     assert overview(one)[0]["nearest"] is None
     assert overview(ReferenceSet([], vectors[:0], "k")) == []
+
+
+def test_pages_of_pictures_wherever_they_are_told(tmp_path) -> None:
+    (tmp_path / "series" / "ann").mkdir(parents=True)
+    (tmp_path / "series" / "index.json").write_text(
+        '[{"file": "ann/1.png", "page": "p3"}, {"file": "bob/1.png", "page": "p3"}]'
+    )
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "loose" / "index.json").write_text("no list")
+    pages = pages_of(
+        [
+            tmp_path / "series/ann/1.png",
+            tmp_path / "series/bob/1.png",
+            tmp_path / "series/ann/2.png",
+            tmp_path / "comic/012_1_ann.jpg",
+            tmp_path / "comic/012_3_bob.jpg",
+            tmp_path / "other/012_3_bob.jpg",
+            tmp_path / "loose/3_1.jpg",
+        ]
+    )
+    assert pages[0] == pages[1] != ""
+    assert pages[3] == pages[4] != pages[5]
+    assert (pages[2], pages[6]) == ("", "")
