@@ -37,7 +37,6 @@ class SyntheticConfig:
     noise: float = 0.7
     unused: bool = False
     explode_at: int = 0
-    kill_at: int = 0  # the process kills itself at this step, as the kernel would
     load_seconds: float = 0.0
     model: ModelConfig = ModelConfig()
     training: TrainingOptions = DEFAULTS
@@ -90,13 +89,13 @@ class SyntheticTask(Task):
         return {"loss": loss, "accuracy": accuracy}
 
     def before_batch(self, state: StepState) -> None:
-        if self.config.kill_at and state.step == self.config.kill_at and rank() == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        _perhaps_killed("step", state.step)
 
     def after_update(self, state: StepState) -> None:
         self.calls += 1
 
     def validate(self, state: StepState) -> dict[str, float]:
+        _perhaps_killed("validate", state.step)
         torch.rand(3)  # must not move the training's generator
         features = self.body(self.held_out["rows"])
         right = self.head(features).argmax(dim=1) == self.held_out["labels"]
@@ -104,7 +103,14 @@ class SyntheticTask(Task):
 
     def export(self, folder: Path) -> None:
         folder.mkdir()
+        _perhaps_killed("export", int(self.calls))
         (folder / "model.json").write_text(json.dumps({"sum": float(sum(p.double().sum() for p in self.parameters()))}))
+
+
+def _perhaps_killed(where: str, step: int) -> None:
+    """As the kernel would, at `SYNTHETIC_KILL=step:7`: no setting, since a run goes on with the settings it had."""
+    if os.environ.get("SYNTHETIC_KILL") == f"{where}:{step}" and rank() == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def prepare(config: SyntheticConfig, sources: Mapping[str, Path], device: torch.device) -> Prepared:

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from comictool.core.errors import InputError, Stopped, UsageError
+from comictool.core.jobs import StopFlag
+from comictool.core.seeds import derive_seed, seed_everything
+from comictool.training import engine
+from comictool.training.checkpoints import load_checkpoint
+from comictool.training.config import resolve
+from comictool.training.ema import WeightAverage
+from comictool.training.loading import Plan
+from comictool.training.metrics_log import read_metrics
+from comictool.training.optimizing import RecipeError
+from comictool.training.options import TrainingOptions
+from comictool.training.schedules import cosine
+from tests.training.conftest import run, same, weights
+from tests.training.synthetic import RECIPE, SyntheticConfig, prepare
+
+
+def losses(folder: Path) -> list[float]:
+    return [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if row["event"] == "step"]
+
+
+def test_a_run_leaves_what_the_contract_names(tmp_path: Path) -> None:
+    result = run(tmp_path / "run")
+    folder = tmp_path / "run"
+    written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert written >= {
+        "config.toml", "command.txt", "env.json", "metrics.jsonl", "checkpoints/last.pt", "checkpoints/best.pt",
+        "model/model.json", "sheets/curves.png", "sheets/curves.html",
+    }  # fmt: skip
+    assert result.step == result.total_steps == 24
+    assert result.best is not None
+    assert result.best["value"] > 0.8
+    environment = json.loads((folder / "env.json").read_text())
+    assert environment["data"] == {"samples": 192, "classes": 6}
+    assert environment["origins"]["samples"] == "default"
+    rows = list(read_metrics(folder / "metrics.jsonl"))
+    assert [row["step"] for row in rows if row["event"] == "step"] == list(range(1, 25))
+    assert [row["step"] for row in rows if row["event"] == "validation"] == [6, 12, 18, 24]
+    torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+
+
+def test_the_loop_is_this_plain_loop(tmp_path: Path) -> None:
+    """The same training written out by hand: order, schedule, decay groups, clipping, accumulation."""
+    sets = ["training.accumulate=2", "training.clip_norm=0.5", "training.epochs=2", "training.weight_decay_end=0.4"]
+    run(tmp_path / "run", *sets)
+    config: SyntheticConfig = resolve(RECIPE.config, {}, sets=sets).config
+    seed_everything(derive_seed(0, "model"))
+    task = prepare(config, {}, torch.device("cpu")).task
+    data = prepare(config, {}, torch.device("cpu")).data
+    matrices = [p for p in task.parameters() if p.ndim > 1]
+    vectors = [p for p in task.parameters() if p.ndim == 1]
+    optimizer = torch.optim.AdamW([{"params": matrices}, {"params": vectors, "weight_decay": 0.0}])
+    expected = []
+    for step, batch in enumerate(Plan.of(TrainingOptions(epochs=2, batch_size=32), 192, 1).tickets(0, 0, 1)):
+        optimizer.param_groups[0]["weight_decay"] = cosine(step, 12, 0.04, 0.4)
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(step, 12, 1e-2, 1e-6, 3)
+        optimizer.zero_grad()
+        outputs = task(data.load(batch))
+        outputs["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(task.parameters(), 0.5)
+        optimizer.step()
+        expected.append(float(outputs["loss"].detach()))
+    assert losses(tmp_path / "run") == pytest.approx(expected, rel=1e-5)
+    saved = weights(tmp_path / "run")
+    for name, parameter in task.named_parameters():
+        torch.testing.assert_close(saved[name], parameter.detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sets", [[], ["model.dropout=0.2", "training.ema=0.9", "training.optimizer=sgd"]], ids=str)
+def test_stopped_anywhere_and_resumed_is_the_same_run(
+    tmp_path: Path, sets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "whole", *sets)
+    stops = iter([3, 6, 7, 18])
+
+    class AtSteps(StopFlag):
+        """Told to stop at each of the steps, one start after another; 6 and 18 are ends of epochs."""
+
+        wanted = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            AtSteps.wanted = next(stops, 0)
+
+    asked = {"step": 0}
+
+    def any_process(flag: int) -> int:
+        asked["step"] += 1
+        return 15 if AtSteps.wanted and asked["step"] > AtSteps.wanted else 0
+
+    monkeypatch.setattr(engine.distributed, "any_process", any_process)
+    monkeypatch.setattr("comictool.core.jobs.StopFlag", AtSteps)
+    for step in (3, 6, 7, 18):
+        with pytest.raises(Stopped, match=f"{step} of 24 steps are finished"):
+            run(tmp_path / "parts", *sets)
+        asked["step"] = step  # the next start counts on from there
+    result = run(tmp_path / "parts", *sets)
+    assert result.step == 24
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    assert same(weights(tmp_path / "whole", "best.pt"), weights(tmp_path / "parts", "best.pt"))
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+    whole, parts = (load_checkpoint(tmp_path / name / "checkpoints" / "last.pt") for name in ("whole", "parts"))
+    assert whole["best"] == parts["best"]
+    assert same(whole["average"], parts["average"])
+    assert torch.equal(whole["random"][0]["torch"], parts["random"][0]["torch"])
+    assert len((tmp_path / "parts" / "command.txt").read_text().strip().split("\n")) == 5
+
+
+def test_validating_changes_nothing_of_the_training(tmp_path: Path) -> None:
+    run(tmp_path / "often", "model.dropout=0.3")
+    run(tmp_path / "once", "model.dropout=0.3", "training.validate_every=0")
+    assert same(weights(tmp_path / "often"), weights(tmp_path / "once"))
+
+
+def test_metrics_are_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(folder, "training.max_steps=8")
+    with open(folder / "metrics.jsonl", "a") as stream:
+        stream.write('{"event":"step","step":9,"loss":1}\n{"event":"st')  # written after the checkpoint, then killed
+    run(folder, "training.max_steps=8")
+    assert [row["step"] for row in read_metrics(folder / "metrics.jsonl")][-1] == 8
+    assert (folder / "metrics.jsonl").read_text().endswith("}\n")
+
+
+def test_another_run_is_not_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    run(folder, "training.max_steps=2")
+    with pytest.raises(UsageError, match=r"noise \(was 0.7, now 0.5\), training.max_steps \(was 2, now 3\)"):
+        run(folder, "training.max_steps=3", "noise=0.5")
+    run(folder, "training.max_steps=2", "training.workers=1")  # who loads changes nothing
+    monkeypatch.setattr("tests.training.synthetic.CLASSES", 5)
+    with pytest.raises(InputError, match="classes"):
+        run(folder, "training.max_steps=2")
+
+
+def test_resume_never_begins_anew_and_must_refuses_to_begin(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to resume"):
+        run(tmp_path / "run", resume="must")
+    run(tmp_path / "run", "training.max_steps=2")
+    result = run(tmp_path / "run", "training.max_steps=3", resume="never")
+    assert result.step == 3
+    assert len(losses(tmp_path / "run")) == 3
+
+
+def test_other_folders_and_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("mine")
+    with pytest.raises(UsageError, match="other things"):
+        run(other)
+    assert [path.name for path in other.iterdir()] in (["thesis.txt"], [".lock", "thesis.txt"], ["thesis.txt", ".lock"])
+    run(tmp_path / "run", "training.max_steps=2")
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:500])
+    with pytest.raises(InputError, match="damaged"):
+        run(tmp_path / "run", "training.max_steps=2")
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return print, ("ran",)
+
+
+def test_a_checkpoint_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"format": 1, "task": Evil()}, tmp_path / "x.pt")
+    with pytest.raises(InputError):
+        load_checkpoint(tmp_path / "x.pt")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_step(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the loss of step 4 is inf") as caught:
+        run(tmp_path / "run", "explode_at=4")
+    assert "learning_rate" in caught.value.hint
+    # Every step from there on: leaving them out would only hide that the run is lost.
+    with pytest.raises(UsageError, match="20 steps in a row"):
+        run(tmp_path / "other", "explode_at=4", "training.non_finite=skip", "training.epochs=40")
+
+
+def test_skipped_steps_leave_the_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = RECIPE.prepare(SyntheticConfig(), {}, torch.device("cpu")).task.__class__.forward
+    calls = {"n": 0}
+
+    def sometimes(self: Any, batch: Any) -> Any:
+        calls["n"] += 1
+        outputs = forward(self, batch)
+        return {**outputs, "loss": outputs["loss"] * float("nan")} if calls["n"] == 3 else outputs
+
+    monkeypatch.setattr("tests.training.synthetic.SyntheticTask.forward", sometimes)
+    result = run(tmp_path / "run", "training.non_finite=skip")
+    assert (result.skipped, result.step) == (1, 24)
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "run").values())
+    events = [row["event"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")]
+    assert events.count("skipped") == 1
+    assert int(weights(tmp_path / "run")["calls"]) == 23
+
+
+def test_parameters_outside_the_loss_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"spare\.weight, spare\.bias"):
+        run(tmp_path / "run", "unused=true")
+
+
+def test_patience_ends_a_run_and_the_best_is_kept(tmp_path: Path) -> None:
+    result = run(tmp_path / "run", "training.epochs=40", "training.patience=2", "noise=0.05")
+    assert result.ended == "patience"
+    assert result.step < result.total_steps
+    assert result.best is not None
+    assert load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt")["step"] == result.best["step"]
+    best = sum(float(v.double().sum()) for n, v in weights(tmp_path / "run", "best.pt").items() if n != "calls")
+    assert json.loads((tmp_path / "run" / "model" / "model.json").read_text())["sum"] == pytest.approx(best)
+    last = sum(float(v.double().sum()) for n, v in weights(tmp_path / "run").items() if n != "calls")
+    assert json.loads((tmp_path / "run" / "model-last" / "model.json").read_text())["sum"] == pytest.approx(last)
+    again = run(tmp_path / "run", "training.epochs=40", "training.patience=2", "noise=0.05")
+    assert (again.step, again.ended) == (result.step, "patience")
+
+
+def test_a_lost_model_folder_is_written_again(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    before = (tmp_path / "run" / "model" / "model.json").read_text()
+    shutil.rmtree(tmp_path / "run" / "model")
+    run(tmp_path / "run")
+    assert (tmp_path / "run" / "model" / "model.json").read_text() == before
+
+
+def test_average_against_a_loop() -> None:
+    layer = torch.nn.Linear(3, 2)
+    average = WeightAverage(layer, 0.9)
+    expected = layer.weight.detach().clone()
+    for step in range(1, 8):
+        with torch.no_grad():
+            layer.weight.add_(torch.full((2, 3), 0.1 * step))
+        average.update(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * layer.weight.detach()
+    torch.testing.assert_close(average.average["weight"], expected)
+    trained = layer.weight.detach().clone()
+    with average.in_place():
+        torch.testing.assert_close(layer.weight.detach(), expected)
+    assert torch.equal(layer.weight.detach(), trained)
+
+
+def test_bf16_trains_and_checkpoints_stay_fp32(tmp_path: Path) -> None:
+    result = run(tmp_path / "run", "training.precision=bf16")
+    assert result.best is not None
+    assert result.best["value"] > 0.8
+    assert {value.dtype for value in weights(tmp_path / "run").values()} == {torch.float32, torch.int64}
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    result = run(tmp_path / "run", dry_run=True)
+    assert not (tmp_path / "run").exists()
+    assert (result.plan["total_steps"], result.plan["parameters"], result.plan["samples"]) == (24, 1062, 192)

@@ -1,0 +1,140 @@
+"""Real processes: killed, interrupted, and two at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from comictool.core.errors import UsageError
+from comictool.training.distributed import first_host, place, slurm_meeting_point
+from comictool.training.metrics_log import read_metrics
+from tests.training.conftest import Start, run, same, weights
+
+OFTEN = "training.checkpoint_every=4"
+
+
+def losses(folder: Path) -> list[float]:
+    return [row["loss"] for row in read_metrics(folder / "metrics.jsonl") if row["event"] == "step"]
+
+
+@pytest.mark.slow
+def test_killed_anywhere_and_run_again_gives_the_same_weights(tmp_path: Path, start: Start) -> None:
+    """SIGKILL in a step, while validating and while exporting; then the run is finished in this process."""
+    folder, sets = tmp_path / "killed", ["model.dropout=0.2"]
+    run(tmp_path / "whole", *sets)
+    for moment in ("step:5", "validate:12", "export:6"):
+        process = start(folder, [*sets, OFTEN], SYNTHETIC_KILL=moment)
+        output, errors = process.communicate(timeout=120)
+        if moment == "export:6":  # passed long ago: the run was beyond step 6 when it went on
+            assert process.returncode == 0, errors
+            assert json.loads(output)["step"] == 24
+        else:
+            assert process.returncode == -signal.SIGKILL, errors
+    assert same(weights(tmp_path / "whole"), weights(folder))
+    assert same(weights(tmp_path / "whole", "best.pt"), weights(folder, "best.pt"))
+    assert losses(tmp_path / "whole") == losses(folder)
+    model = (folder / "model" / "model.json").read_text()
+    assert model == (tmp_path / "whole" / "model" / "model.json").read_text()
+
+
+def test_killed_from_outside_at_any_moment(tmp_path: Path, start: Start) -> None:
+    folder = tmp_path / "run"
+    run(tmp_path / "whole")
+    process = start(folder, ["load_seconds=0.0", "training.checkpoint_every=1"])
+    deadline = time.monotonic() + 100
+    while not (folder / "checkpoints" / "last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()  # somewhere among steps, checkpoints, exports
+    process.communicate()
+    run(folder, "training.checkpoint_every=1")
+    assert same(weights(tmp_path / "whole"), weights(folder))
+    assert losses(tmp_path / "whole") == losses(folder)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, start: Start, number: int, code: int) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, ["load_seconds=0.05"])
+    deadline = time.monotonic() + 100
+    while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert output == ""
+    assert "of 24 steps are finished and saved" in errors
+    assert f"comictool train synthetic -o {folder}" in errors
+    run(folder, "load_seconds=0.05")
+    run(tmp_path / "whole")
+    assert same(weights(tmp_path / "whole"), weights(folder))
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_curve_of_one(tmp_path: Path, start: Start) -> None:
+    """Gloo on the CPU; with accumulation, so that gradients are held back between the parts of a step."""
+    sets = ["training.accumulate=2", "training.clip_norm=1", "training.ema=0.9"]
+    process = start(tmp_path / "two", sets, "--devices", "2")
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["plan"]["processes"] == 2
+    run(tmp_path / "one", *sets)
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == len(two) == 24
+    assert two == pytest.approx(one, rel=1e-5)
+    first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-4)
+    assert errors.count("best so far") >= 1
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_tell_errors_once(tmp_path: Path, start: Start) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, ["load_seconds=0.05", "training.epochs=30"], "--devices", "2")
+    deadline = time.monotonic() + 150
+    while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130, errors
+    assert errors.count("steps are finished and saved") == 1
+    assert "Traceback" not in errors
+    assert (folder / "checkpoints" / "last.pt").exists()
+    process = start(folder, ["unused=true"], "--devices", "2")
+    _, errors = process.communicate(timeout=150)
+    assert process.returncode == 2, errors
+    assert errors.count("begun with other settings") == 1
+    assert "Traceback" not in errors
+
+
+def test_the_place_of_a_process_comes_from_its_starter() -> None:
+    assert place({}).world_size == 1
+    torchrun = place({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"})
+    assert (torchrun.rank, torchrun.world_size, torchrun.local_rank, torchrun.starter) == (3, 8, 1, "torchrun")
+    step = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "6", "SLURM_LOCALID": "2", "SLURM_NTASKS": "6"}
+    assert place(step).starter == "slurm"
+    batch_script = {"SLURM_PROCID": "0", "SLURM_NTASKS": "6", "SLURM_JOB_ID": "12"}
+    assert place(batch_script).world_size == 1, "sbatch's own script has no other process to wait for"
+    with pytest.raises(UsageError):
+        place({"RANK": "8", "WORLD_SIZE": "8"})
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [("gpu[07-09,12],big1", "gpu07"), ("n1", "n1"), ("n1,n2", "n1"), ("a,b[1-2]", "a"), ("rack[3,5]x", "rack3x")],
+)
+def test_first_machine_of_a_slurm_list(nodes: str, first: str) -> None:
+    assert first_host(nodes) == first
+
+
+def test_slurm_processes_meet_at_the_first_machine() -> None:
+    many = {"SLURM_JOB_ID": "40001", "SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NODELIST": "gpu[07-08]"}
+    assert slurm_meeting_point(many) == {"MASTER_ADDR": "gpu07", "MASTER_PORT": "20001"}
+    assert slurm_meeting_point({**many, "SLURM_STEP_NUM_NODES": "1"})["MASTER_ADDR"] == "127.0.0.1"
+    assert slurm_meeting_point({**many, "MASTER_PORT": "5"})["MASTER_PORT"] == "5"
