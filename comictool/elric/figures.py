@@ -48,7 +48,8 @@ class Pooled:
 
     def figures(self, name: str) -> list[Figure]:
         """Accuracy and macro accuracy; intervals by drawing whole pages."""
-        right, truth = np.array(self.right, bool), np.array(self.truth, dtype=str)
+        right = np.array(self.right, bool)
+        _, truth = np.unique(np.array(self.truth, dtype=str), return_inverse=True)
         chance = float(np.mean(self.chance)) if self.chance else float("nan")
         even = float(np.mean(self.macro_chance)) if self.macro_chance else float("nan")
         return [
