@@ -32,7 +32,7 @@ from comictool.training.metrics_log import MetricsLog
 from comictool.training.optimizing import RecipeError, check_all_trained, clip, parameter_counts, set_schedules
 from comictool.training.recipe import Recipe
 from comictool.training.run import Run, build, join_processes
-from comictool.training.run_folder import RunFolder, check_same_run, started_by
+from comictool.training.run_folder import RunFolder, check_same_data, check_same_settings, started_by
 from comictool.training.validating import export_models, validate, validation_due
 
 MOST_SKIPPED = 20  # steps in a row: beyond this `skip` would only hide that the run is lost
@@ -122,17 +122,24 @@ def train(
         stop = stack.enter_context(stop_signals(echo_seconds=1.0 if distributed.world_size() > 1 else 0.0))
         folder = RunFolder(run_folder)
         first = distributed.rank() == 0
+        existing = folder.config.exists()
         with distributed.together():
-            if first and not options.dry_run:
+            if first and existing and not options.dry_run:
                 stack.enter_context(folder.locked())
         with distributed.together():
             saved = folder.checkpoint(options.resume)
+            if saved is not None:
+                check_same_settings(saved, as_tables(resolved.config), recipe.name)
             run = build(recipe, resolved, sources, folder, device, precision)
             if saved is not None:
-                check_same_run(saved, as_tables(resolved.config), run.prepared.facts, recipe.name)
+                check_same_data(saved, run.prepared.facts)
                 run.load_state_dict(saved)
         if options.dry_run:
             return _result(run, None, 0, 0.0)
+        with distributed.together():
+            if first and not existing:  # only now: wrong sources leave no folder behind
+                stack.enter_context(folder.locked())
+                folder.check_still_new()
         join_processes(run)
         log = None
         with distributed.together():

@@ -84,6 +84,17 @@ class RunFolder:
                 )
             yield
 
+    def check_still_new(self) -> None:
+        """After waiting for the lock of a folder that did not exist.
+
+        Raises:
+            InputError: meanwhile another process has trained in it.
+        """
+        if self.config.exists():
+            raise InputError(
+                f"another comictool has just begun a run in {self.path}", hint="the same command again goes on with it"
+            )
+
     def note_command(self, command: str, *, again: bool) -> None:
         """Write the command line down; a continued run adds its own below."""
         before = self.command.read_text("utf-8", errors="replace") if again and self.command.exists() else ""
@@ -105,17 +116,16 @@ class RunFolder:
         )
 
 
-def check_same_run(before: Mapping[str, Any], config: Mapping[str, Any], facts: Mapping[str, Any], name: str) -> None:
+def check_same_settings(before: Mapping[str, Any], config: Mapping[str, Any], name: str) -> None:
     """Refuse to continue a run as another one.
 
     Args:
-        before: the checkpoint, with `recipe`, `config` and `facts` as they were.
+        before: the checkpoint, with `recipe` and `config` as they were.
         config: nested tables of the configuration now.
-        facts: of the data now.
+        name: of the recipe now.
 
     Raises:
         UsageError: another recipe or other settings; the differing keys are named with both values.
-        InputError: other data.
     """
     if before["recipe"] != name:
         raise UsageError(f"the run is of the recipe {before['recipe']}, not {name}", hint="choose another -o")
@@ -128,6 +138,14 @@ def check_same_run(before: Mapping[str, Any], config: Mapping[str, Any], facts: 
             f"the run was begun with other settings: {shown}{more}",
             hint="give the same ones (-c RUN/config.toml does), another -o, or --resume never to begin anew",
         )
+
+
+def check_same_data(before: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Refuse to continue a run on other data: `facts` of the checkpoint and of now are compared.
+
+    Raises:
+        InputError: they differ; what differs is named.
+    """
     # Through JSON, as env.json has them: a tuple and a list are the same fact.
     was, now = (json.loads(json.dumps(dict(value), default=str)) for value in (before["facts"], facts))
     changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]

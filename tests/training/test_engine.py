@@ -19,6 +19,7 @@ from comictool.training.loading import Plan
 from comictool.training.metrics_log import read_metrics
 from comictool.training.optimizing import RecipeError
 from comictool.training.options import TrainingOptions
+from comictool.training.run_folder import RunFolder
 from comictool.training.schedules import cosine
 from tests.training.conftest import run, same, weights
 from tests.training.synthetic import RECIPE, SyntheticConfig, prepare
@@ -254,6 +255,15 @@ def test_bf16_trains_and_checkpoints_stay_fp32(tmp_path: Path) -> None:
     assert result.best is not None
     assert result.best["value"] > 0.8
     assert {value.dtype for value in weights(tmp_path / "run").values()} == {torch.float32, torch.int64}
+
+
+def test_a_run_is_held_by_one_process(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked(), pytest.raises(InputError, match="already training"):
+        run(tmp_path / "run")
+    run(tmp_path / "run", "training.max_steps=1")
+    with pytest.raises(InputError, match="just begun"):
+        folder.check_still_new()
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
