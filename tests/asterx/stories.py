@@ -17,7 +17,7 @@ def story_rows(rng: np.random.Generator, panels: int, *, width: int = WIDTH) -> 
     own = rng.normal(size=width)
     hour = np.linspace(0, 1, panels)[:, None]
     curve = np.hstack([hour * 6 - 3, np.sin(3 * hour) * 3, np.zeros((panels, width - 2))])
-    vectors: np.ndarray = (own + curve + 0.3 * rng.normal(size=(panels, width))).astype(np.float32)
+    vectors: np.ndarray = (0.5 * own + curve + 0.2 * rng.normal(size=(panels, width))).astype(np.float32)
     return vectors
 
 

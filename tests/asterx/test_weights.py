@@ -1,0 +1,116 @@
+"""Plugin directories, and checkpoints in the published layout."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from comictool.asterx.encoding import encode_panels, standard_matrix
+from comictool.asterx.model import EncoderShape, SequenceModel
+from comictool.asterx.weights import PARTS, export_model, load_sequence_model, save_published
+from comictool.asterx.windows import WindowShape
+from comictool.core.errors import InputError
+from tests.asterx.stories import WIDTH, story_panels
+
+SHAPE = EncoderShape(features=WIDTH, width=16, layers=2, heads=8, feedforward=32)
+
+
+def some_model(window: WindowShape | None = None) -> SequenceModel:
+    torch.manual_seed(7)
+    model = SequenceModel(SHAPE, window or WindowShape()).eval()
+    model.feature_mean.copy_(torch.randn(WIDTH))
+    model.feature_scale.fill_(0.4)
+    return model
+
+
+def test_a_plugin_directory_gives_the_same_model_back(tmp_path: Path) -> None:
+    model = some_model(WindowShape(1, 3))
+    export_model(tmp_path / "model", model, single=0.25, visible=0.1, similarity="cosine", origin="classic@1")
+    for path in (tmp_path, tmp_path / "model"):  # a run, or its model
+        loaded = load_sequence_model(path)
+        assert loaded.model.window == WindowShape(1, 3)
+        assert (loaded.single, loaded.visible, loaded.similarity, loaded.reads) == (0.25, 0.1, "cosine", "classic@1")
+        for name, value in model.state_dict().items():
+            assert torch.equal(value, loaded.model.state_dict()[name]), name
+    assert loaded.identity.startswith("asterx@1+")
+
+
+def test_identities_tell_weights_and_windows_apart(tmp_path: Path) -> None:
+    found = set()
+    for number, (seed, window) in enumerate(((0, WindowShape()), (1, WindowShape()), (0, WindowShape(1, 1)))):
+        torch.manual_seed(seed)
+        model = SequenceModel(SHAPE, window)
+        export_model(tmp_path / str(number), model, single=0, visible=0, similarity="euclidean")
+        found.add(load_sequence_model(tmp_path / str(number)).identity)
+    assert len(found) == 3
+
+
+def test_a_checkpoint_of_the_published_layout_loads(tmp_path: Path) -> None:
+    model = some_model()
+    parts = {name: getattr(model, name).state_dict() for name in PARTS}
+    torch.save(parts, tmp_path / "checkpoint.pt")
+    loaded = load_sequence_model(tmp_path / "checkpoint.pt")
+    assert loaded.model.shape == SHAPE
+    for name in PARTS:
+        for key, value in getattr(loaded.model, name).state_dict().items():
+            assert torch.equal(value, parts[name][key])
+    assert loaded.identity != load_sequence_model(tmp_path / "checkpoint.pt", heads=4).identity
+
+
+def test_what_we_write_in_that_layout_takes_raw_features(tmp_path: Path) -> None:
+    model, panels = some_model(), story_panels()
+    save_published(tmp_path / "checkpoint.pt", model)
+    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert set(checkpoint) == {"model", "model_head_tok", "model_head_cls"}
+    loaded = load_sequence_model(tmp_path / "checkpoint.pt").model
+    ours = encode_panels(model, standard_matrix(model, panels), panels)
+    theirs = encode_panels(loaded, standard_matrix(loaded, panels), panels)
+    torch.testing.assert_close(torch.tensor(theirs.sequence), torch.tensor(ours.sequence), atol=1e-4, rtol=1e-4)
+    raw = torch.tensor(ours.prediction) / model.feature_scale + model.feature_mean
+    torch.testing.assert_close(torch.tensor(theirs.prediction), raw, atol=1e-3, rtol=1e-3)
+
+
+def test_objects_in_a_checkpoint_are_never_made(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.pt"
+    torch.save({name: {} for name in PARTS} | {"args": argparse.Namespace(lr=1)}, file)
+    with pytest.raises(InputError, match=r"argparse\.Namespace"):
+        load_sequence_model(file)
+
+
+def test_other_files_are_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="neither a run nor a plugin"):
+        load_sequence_model(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        load_sequence_model(tmp_path / "none.pt")
+    torch.save({"task": {}}, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="'model'"):
+        load_sequence_model(tmp_path / "last.pt")
+    model = some_model()
+    parts = {name: dict(getattr(model, name).state_dict()) for name in PARTS}
+    del parts["model"]["sep_token"]
+    torch.save(parts, tmp_path / "partial.pt")
+    with pytest.raises(InputError, match="not those of an ASTERX model") as refused:
+        load_sequence_model(tmp_path / "partial.pt")
+    assert "sep_token" in refused.value.cause
+    parts["model"]["sep_token"] = torch.full((1, 1, 16), torch.nan)
+    torch.save(parts, tmp_path / "nan.pt")
+    with pytest.raises(InputError, match="not finite"):
+        load_sequence_model(tmp_path / "nan.pt")
+
+
+def test_changed_weights_and_other_plugins_are_refused(tmp_path: Path) -> None:
+    export_model(tmp_path / "model", some_model(), single=0, visible=0, similarity="euclidean")
+    weights = tmp_path / "model/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(InputError, match="is not the file that"):
+        load_sequence_model(tmp_path / "model")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/plugin.toml").write_text(
+        'schema = 1\nid = "x"\nversion = "1"\ntitle = "x"\nkind = "encoder"\nlicence = "MIT"\n'
+        '[architecture]\nname = "classic"\n[output]\ndimension = 3\n'
+    )
+    with pytest.raises(InputError, match="no ASTERX model"):
+        load_sequence_model(tmp_path / "other")

@@ -1,0 +1,136 @@
+"""ASTERX on drawn stories: what is learnt from pages in order, and what is left when panels are shuffled.
+
+    python -m tests.bench.asterx [--comics 160] [--keep FOLDER]
+
+Draws comics with a visible direction of time (`data draw --story`), takes the classic plugin's panel vectors, and
+trains the preset `tiny` three times: on the comics as they are; with the panels of each comic shuffled, so that only
+chance is left for the order; and with all panels of a split shuffled, so that only chance is left for the hidden panel
+too. Prints the figures on the test comics, which neither training nor the choice of the best weights has seen, and the
+time that candidates take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+
+from comictool.asterx.config import PRESETS, AsterxConfig
+from comictool.asterx.data import Panels, load_panels
+from comictool.asterx.evaluate import EvaluateOptions, evaluate
+from comictool.asterx.keys import PanelKey
+from comictool.asterx.sampling import STRATEGIES, CandidateSampler
+from comictool.asterx.train import RECIPE
+from comictool.asterx.weights import load_sequence_model
+from comictool.core.jobs import JobOptions
+from comictool.corpus.drawn import draw_corpus
+from comictool.corpus.formats.registry import open_any
+from comictool.corpus.packs.features import write_features
+from comictool.corpus.splitting import split_dataset
+from comictool.features.job import backbone_features
+from comictool.measure.figures import Figure
+from comictool.plugins.load import EncoderSpec
+from comictool.training.config import resolve
+from comictool.training.engine import RunOptions, train
+
+SPLITS = ("train", "val", "test")
+SHOWN = ("order accuracy, model", "top-1 of 200", "top-1 of all panels", "top-5 of 200")
+
+
+def draw(folder: Path, comics: int) -> Path:
+    """Panel features of drawn stories, split by comic."""
+    corpus, features = folder / "corpus", folder / "features"
+    draw_corpus(corpus, 10 * comics, seed=12, story=True, width=300, height=420)
+    split_dataset(open_any(corpus))
+    backbone_features(corpus, EncoderSpec("classic"), features, options=JobOptions())
+    return features
+
+
+def shuffled(features: Path, target: Path, how: str) -> Path:
+    """The same packs with vectors in another order: within each comic, or over the whole split."""
+    for number, split in enumerate(SPLITS):
+        panels = load_panels(features / f"{split}_features.hdf5")
+        rng, order = np.random.default_rng([5, number]), np.arange(len(panels))
+        if how == "comic":
+            for start, end in zip(panels.offsets[:-1], panels.offsets[1:], strict=True):
+                order[start:end] = rng.permutation(order[start:end])
+        else:
+            order = rng.permutation(order)
+        _write(target, split, replace(panels, vectors=panels.vectors[order]))
+    return target
+
+
+def _write(folder: Path, split: str, panels: Panels) -> None:
+    spans = zip(panels.comics, panels.offsets[:-1], panels.offsets[1:], strict=True)
+    comics = {comic: (panels.names[a:b], panels.vectors[a:b]) for comic, a, b in spans}
+    write_features(folder / f"{split}_features.hdf5", f"{split}_features", comics, {"identity": panels.origin})
+
+
+def learn(features: Path, run: Path, sets: list[str]) -> list[Figure]:
+    """Train `tiny` and measure it on the test comics."""
+    resolved = resolve(AsterxConfig, PRESETS, preset="tiny", sets=sets)
+    train(RECIPE, resolved, {"features": features}, run, RunOptions(device="cpu"))
+    figures, _ = evaluate(features, load_sequence_model(run), chosen=EvaluateOptions(split="test", candidates=(200, 0)))
+    return figures
+
+
+def candidates() -> None:
+    """Milliseconds of processor and of wall for a batch of 32 with 500 candidates: drawing them, and their vectors."""
+    print("\ncandidates of a batch of 32, 500 each, 384 numbers, 100,000 panels: processor ms / wall ms")
+    matrix = np.random.default_rng(0).normal(size=(100_000, 384)).astype(np.float32)
+    rows, generators = np.arange(32) * 3000, [np.random.default_rng(n) for n in range(32)]
+    vectors = torch.from_numpy(matrix)
+    drawn = torch.zeros(0)
+    for strategy in STRATEGIES:
+        sampler = CandidateSampler(matrix, PanelKey(), count=500, strategy=strategy)
+        drawn = torch.from_numpy(sampler.draw(rows, generators)["candidates"][:, :500].copy())
+        print(f"  drawing, {strategy:9}", _timed(lambda s=sampler: s.draw(rows, generators)))
+    gather = _timed(lambda: vectors.index_select(0, drawn.flatten()).reshape(32, -1, 384))
+    print(f"  gathering vectors  {gather}")
+
+
+def _timed(work: object, times: int = 20) -> str:
+    assert callable(work)
+    work()
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(times):
+        work()
+    return f"{(time.process_time() - cpu) / times * 1e3:6.1f} / {(time.perf_counter() - wall) / times * 1e3:6.1f}"
+
+
+def main(arguments: list[str]) -> None:
+    """Print it all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--comics", type=int, default=160)
+    parser.add_argument("--keep", type=Path, help="work here, and take what is here already")
+    parser.add_argument("--set", action="append", default=[], help="a setting of the recipe")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        began, cpu = time.perf_counter(), time.process_time()
+        features = draw(folder, options.comics)
+        print(f"{options.comics} comics drawn and described in {time.perf_counter() - began:.0f} s")
+        print(f"{'panels':28}{'figure':44}{'value':>8}{'low':>8}{'high':>8}{'chance':>8}{'times':>8}")
+        for name, how in (("in order", ""), ("shuffled within comics", "comic"), ("shuffled over the split", "split")):
+            source = shuffled(features, folder / f"features-{how}", how) if how else features
+            for figure in learn(source, folder / f"run-{how or 'order'}", options.set):
+                if figure.name.startswith(SHOWN):
+                    times = figure.value / figure.chance if figure.chance else float("nan")
+                    numbers = (figure.value, figure.low, figure.high, figure.chance)
+                    print(f"{name:28}{figure.name:44}" + "".join(f"{n:8.3f}" for n in numbers) + f"{times:8.1f}")
+        print(f"{time.perf_counter() - began:.0f} s, {time.process_time() - cpu:.0f} s of this process")
+    candidates()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
