@@ -226,3 +226,17 @@ def test_a_corpus_of_tiny_comics_trains(tmp_path: Path) -> None:
     result = train(RECIPE, resolved, {"features": tmp_path}, tmp_path / "run", RunOptions(device="cpu"))
     assert result.model is not None
     assert np.isfinite(result.loss or np.nan)
+
+
+def test_each_objective_logs_its_own_accuracy(tmp_path: Path) -> None:
+    # The published log shows the order accuracy under both names.
+    task, prepared = task_of(tmp_path)
+    batch = batch_of(prepared, range(60))
+    with torch.no_grad():
+        task.model.model_head_cls.weight.zero_()
+        task.model.model_head_cls.bias.fill_(1.0)  # always: the next one
+        task.model.model_head_tok.weight.zero_()
+        figures = task(batch)
+    counted = batch["orderable"]
+    assert figures["order"].item() == pytest.approx(batch["is_next"][counted].float().mean().item())
+    assert figures["top1"].item() < 0.2

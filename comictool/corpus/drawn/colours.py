@@ -69,9 +69,7 @@ _DAY = ((0.0, "morning"), (0.35, "day"), (0.7, "dusk"), (1.0, "night"))
 
 def light_at(hour: float) -> Light:
     """The light between two times of a story's day; 0 is its morning, 1 its night."""
-    hour = min(1.0, max(0.0, hour))
-    (begin, early), (end, late) = next((a, b) for a, b in pairwise(_DAY) if hour <= b[0])
-    share = (hour - begin) / (end - begin)
+    early, late, share = _between(hour)
     first, second = LIGHTS[early], LIGHTS[late]
     return Light(
         (first if share < 0.5 else second).name,  # sun, stars and lamps are those of the nearer time
@@ -81,3 +79,22 @@ def light_at(hour: float) -> Light:
         first.tint_share + share * (second.tint_share - first.tint_share),
         mix(first.haze, second.haze, share),
     )
+
+
+# What of white is left in each light of a story: it falls on people and things, not only on the sky.
+_FALLING: dict[str, Colour] = {
+    "morning": (255, 244, 222), "day": (255, 255, 255), "dusk": (236, 176, 150), "night": (118, 128, 178),
+}  # fmt: skip
+
+
+def white_at(hour: float) -> Colour:
+    """What white paper looks like at an hour of a story's day."""
+    first, second, share = _between(hour)
+    return mix(_FALLING[first], _FALLING[second], share)
+
+
+def _between(hour: float) -> tuple[str, str, float]:
+    """The times of day before and after an hour, and the share of the later one."""
+    hour = min(1.0, max(0.0, hour))
+    (begin, early), (end, late) = next((a, b) for a, b in pairwise(_DAY) if hour <= b[0])
+    return early, late, (hour - begin) / (end - begin)
