@@ -37,11 +37,18 @@ class ElricNetwork(nn.Module):
         Returns:
             (S * B, K), crop-major: row `s * B + b` is crop s of sample b, in the order of the groups.
         """
-        vectors = torch.cat([self.backbone(crop_major(group)) for group in crops])
+        return self.scores(self.vectors(crops), context, sum(group.shape[1] for group in crops))
+
+    def vectors(self, crops: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The backbone's vectors of all crops, (S * B, D), crop-major."""
+        return torch.cat([self.backbone(crop_major(group)) for group in crops])
+
+    def scores(self, vectors: torch.Tensor, context: torch.Tensor | None, crops: int) -> torch.Tensor:
+        """Add the context to `crops` vectors of each sample, and score the prototypes."""
         if self.context is not None:
             if context is None:
                 raise ValueError("this network was made with a context and is given none")
-            vectors = vectors + per_crop(self.context(context), sum(group.shape[1] for group in crops))
+            vectors = vectors + per_crop(self.context(context), crops)
         scores: torch.Tensor = self.head(vectors)
         return scores
 

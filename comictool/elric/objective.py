@@ -124,6 +124,23 @@ def sinkhorn(scores: torch.Tensor, temperature: float, rounds: int = SINKHORN_RO
     return (weights * samples).to(scores.dtype)
 
 
+def koleo(vectors: torch.Tensor) -> torch.Tensor:
+    """The Kozachenko-Leonenko spread term (Sablayrolles and others 2019; DINOv2): low when no two vectors are close.
+
+    Minus the mean logarithm of the distance from each unit vector to its nearest neighbour among the rows.
+
+    Args:
+        vectors: (N, D) of one crop of N samples, N >= 2.
+    """
+    rows = functional.normalize(vectors.float(), dim=1)
+    with torch.no_grad():
+        cosines = rows @ rows.T
+        nearest = cosines.fill_diagonal_(-2.0).argmax(dim=1)
+    # Equal pictures have distance 0, whose logarithm and whose root have no finite gradient.
+    apart = ((rows - rows[nearest]).square().sum(dim=1) + 1e-8).sqrt()
+    return -apart.log().mean()
+
+
 def _highest(value: torch.Tensor) -> torch.Tensor:
     """The highest over all processes: they must subtract the same number before the exponential."""
     import torch.distributed as distributed

@@ -12,7 +12,7 @@ from comictool import __version__
 from comictool.elric.context import ContextProjection, drop_context
 from comictool.elric.head import DinoHead
 from comictool.elric.model import ElricNetwork, follow
-from comictool.elric.objective import DinoLoss, momentum_at, teacher_temperature_at
+from comictool.elric.objective import DinoLoss, koleo, momentum_at, teacher_temperature_at
 from comictool.elric.settings import BySize, ElricConfig
 from comictool.elric.validation import Validation
 from comictool.plugins.dino_vit import DinoViT, ViTShape, vit_shape
@@ -63,9 +63,13 @@ class ElricTask(Task):
         mine, theirs = self._contexts(batch)
         with torch.no_grad():
             targets = self.teacher(groups[:1], theirs)
-        scores = self.student(groups, mine)
         samples = groups[0].shape[0]
+        vectors = self.student.vectors(groups)
+        scores = self.student.scores(vectors, mine, len(vectors) // samples)
         loss = self.loss(scores, targets, samples=samples, teacher_temperature=self._temperature)
+        if self.config.loss.koleo > 0 and samples > 1:
+            whole = vectors[: samples * groups[0].shape[1]].view(-1, samples, vectors.shape[1])
+            loss = loss + self.config.loss.koleo * torch.stack([koleo(crop) for crop in whole]).mean()
         logged = {"loss": loss, "teacher_entropy": self._entropy(targets)}
         if mine is not None and self.student.context is not None:
             with torch.no_grad():

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 LAYER_NORM_EPSILON = 1e-6  # timm's and DINO's; torch's own default is 1e-5
 INITIAL_STD = 0.02  # of all matrices, from a truncated normal distribution
+NARROW = 192  # the narrowest published width; .02 in narrower layers leaves next to nothing of their input
 # DINO adds this to the number of patches before it divides by the trained number, against rounding; since torch
 # resamples by the quotient itself, it moves every position a little, and a faithful forward needs it.
 RESAMPLE_OFFSET = 0.1
@@ -223,8 +224,12 @@ class DinoViT(nn.Module):
 
 
 def initialise_linear(module: nn.Module) -> None:
-    """Initial weights of linear layers as DINO has them: truncated normal of deviation .02, biases 0."""
+    """Initial weights of linear layers: truncated normal of deviation .02, as DINO has them, biases 0.
+
+    Layers with fewer inputs than any published one have 1 / sqrt(inputs), which keeps the size of what goes through.
+    """
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=INITIAL_STD)
+        narrow = module.in_features < NARROW
+        nn.init.trunc_normal_(module.weight, std=module.in_features**-0.5 if narrow else INITIAL_STD)
         if module.bias is not None:
             nn.init.zeros_(module.bias)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from comictool.elric.objective import DinoLoss, momentum_at, sinkhorn, teacher_temperature_at
+from comictool.elric.objective import DinoLoss, koleo, momentum_at, sinkhorn, teacher_temperature_at
 
 SAMPLES, PROTOTYPES, LARGE, ALL = 5, 12, 2, 6
 
@@ -137,3 +137,16 @@ def test_schedules_begin_and_end_where_they_say() -> None:
     assert momentum_at(0.0, 0.996) == pytest.approx(0.996)
     assert momentum_at(0.5, 0.996) == pytest.approx(0.998)
     assert momentum_at(1.0, 0.996) == momentum_at(1.1, 0.996) == 1.0
+
+
+def test_the_spread_term_is_its_definition_and_has_a_gradient_for_equal_pictures() -> None:
+    torch.manual_seed(4)
+    vectors = torch.randn(9, 5, dtype=torch.float32)
+    rows = torch.nn.functional.normalize(vectors.double(), dim=1)
+    distances = torch.cdist(rows, rows)
+    distances.fill_diagonal_(math.inf)
+    torch.testing.assert_close(koleo(vectors).double(), -distances.min(dim=1).values.log().mean(), atol=1e-5, rtol=1e-5)
+    twins = torch.ones(4, 5, requires_grad=True)
+    koleo(twins).backward()
+    assert twins.grad is not None
+    assert torch.isfinite(twins.grad).all()
