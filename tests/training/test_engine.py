@@ -49,9 +49,12 @@ def test_a_run_leaves_what_the_contract_names(tmp_path: Path) -> None:
     torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
 
 
-def test_the_loop_is_this_plain_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer_name", ["adamw", "sgd"])  # sgd, not clipped, sees the scale of a gradient
+def test_the_loop_is_this_plain_loop(tmp_path: Path, optimizer_name: str) -> None:
     """The same training written out by hand: order, schedule, decay groups, clipping, accumulation."""
-    sets = ["training.accumulate=2", "training.clip_norm=0.5", "training.epochs=2", "training.weight_decay_end=0.4"]
+    sgd = optimizer_name == "sgd"
+    sets = ["training.accumulate=2", "training.epochs=2", "training.weight_decay_end=0.4"]
+    sets += [f"training.optimizer={optimizer_name}", f"training.clip_norm={0 if sgd else 0.5}"]
     run(tmp_path / "run", *sets)
     config: SyntheticConfig = resolve(RECIPE.config, {}, sets=sets).config
     seed_everything(derive_seed(0, "model"))
@@ -59,7 +62,8 @@ def test_the_loop_is_this_plain_loop(tmp_path: Path) -> None:
     data = prepare(config, {}, torch.device("cpu")).data
     matrices = [p for p in task.parameters() if p.ndim > 1]
     vectors = [p for p in task.parameters() if p.ndim == 1]
-    optimizer = torch.optim.AdamW([{"params": matrices}, {"params": vectors, "weight_decay": 0.0}])
+    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, momentum=0.9) if sgd else torch.optim.AdamW(groups)
     expected = []
     for step, batch in enumerate(Plan.of(TrainingOptions(epochs=2, batch_size=32), 192, 1).tickets(0, 0, 1)):
         optimizer.param_groups[0]["weight_decay"] = cosine(step, 12, 0.04, 0.4)
@@ -68,7 +72,7 @@ def test_the_loop_is_this_plain_loop(tmp_path: Path) -> None:
         optimizer.zero_grad()
         outputs = task(data.load(batch))
         outputs["loss"].backward()
-        torch.nn.utils.clip_grad_norm_(task.parameters(), 0.5)
+        torch.nn.utils.clip_grad_norm_(task.parameters(), float("inf") if sgd else 0.5)
         optimizer.step()
         expected.append(float(outputs["loss"].detach()))
     assert losses(tmp_path / "run") == pytest.approx(expected, rel=1e-5)
