@@ -153,9 +153,12 @@ def _emit(stream: TextIO, text: str) -> None:
         stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
 
 
+_LINE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
+
+
 def _dumps(value: Any, indent: int | None = None) -> str:
     separators = None if indent else (",", ":")
-    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=str)
+    text = _LINE.encode(value) if indent is None else json.dumps(value, ensure_ascii=False, indent=indent, default=str)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # an ASCII stream, or a file name that is no UTF-8: JSON's own escapes say it

@@ -14,6 +14,7 @@ from comictool.cli.options import DryRun, Loading, command
 from comictool.cli.output import Format, Output
 from comictool.cli.reid_options import OptionalGallery, Vectors, parse_mode_option, parse_threshold
 from comictool.core.errors import ExitCode, InputError, UsageError
+from comictool.core.workers import numpy_with_one_thread
 
 UNKNOWN_PRESENT = 10  # with --fail-on-unknown
 COLUMNS = ["path", "status", "character", "score", "margin", "action", "destination"]
@@ -45,6 +46,7 @@ def similarity(
 
     Example: comictool reid similarity a.png b.png --threshold 0.8
     """
+    numpy_with_one_thread()
     from comictool.reid.embedding import embed_files
     from comictool.reid.scoring import similarity as compare
 
@@ -148,11 +150,11 @@ def classify(
 
     Example: comictool reid classify screenshots --enroll-config refs.json -o sorted --report sorted.html
     """
+    numpy_with_one_thread()
     from comictool.reid.actions import Filing
     from comictool.reid.classify import Result, classify
     from comictool.reid.embedding import EmbeddingStream
     from comictool.reid.enrolled import from_config, from_gallery, rules_for
-    from comictool.reid.gallery import Gallery
     from comictool.reid.pictures import find_pictures
 
     places = [*(targets or ()), *([target_dir] if target_dir else ())]
@@ -171,7 +173,11 @@ def classify(
     found = find_pictures(places, problems)
     if not found:
         raise InputError(f"no pictures in {', '.join(map(str, places))}")
-    opened = Gallery.open(gallery) if gallery else None
+    opened = None
+    if gallery is not None:
+        from comictool.reid.gallery import Gallery
+
+        opened = Gallery.open(gallery)
     spec, reading = vectors.spec(loading, opened), vectors.reading(opened)
     with vectors.opened_cache() as cache:
         if opened is not None:

@@ -179,7 +179,7 @@ def calibrate(
     from comictool.reid.enrolled import from_gallery, one_page
     from comictool.reid.evaluation import choose_mode
     from comictool.reid.gallery import Gallery
-    from comictool.reid.labelled import pages_of
+    from comictool.reid.pages import pages_of
     from comictool.reid.pictures import find_pictures
 
     opened = Gallery.open(gallery)

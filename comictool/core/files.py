@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,8 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
     Raises:
         OSError: when the disk is full or the folder not writable; the target is then unchanged.
     """
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY_SUFFIX, dir=path.parent)

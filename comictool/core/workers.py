@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from comictool.core.errors import ComicError
 
+if TYPE_CHECKING:  # pools are imported when one is made: importing them takes as long as many a command's work
+    from concurrent.futures import Executor, Future, ProcessPoolExecutor
+
 Kind = Literal["inline", "threads", "processes"]
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 class WorkerDied(ComicError):
@@ -32,6 +36,24 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def numpy_with_one_thread() -> None:
+    """Import numpy so that OpenBLAS computes in the calling thread, unless numpy is there or the user said how many.
+
+    For commands that are short when all is cached: threads of BLAS that wait for work take more processor time than the
+    whole rest of such a run, and 10,000 references cost a picture 0.1 ms in one thread, a hundredth of embedding it.
+    The variable is taken back at once: it is for this library alone, not for torch nor for processes begun later.
+    """
+    if "numpy" in sys.modules or BLAS_THREADS in os.environ:
+        return
+    os.environ[BLAS_THREADS] = "1"
+    try:
+        import numpy  # noqa: F401 - reads the variable as it is imported
+    except ImportError:
+        pass  # told by whoever needs it
+    finally:
+        del os.environ[BLAS_THREADS]
 
 
 def in_order(
@@ -57,7 +79,7 @@ def in_order(
                 return
             yield _attempt(work, payload)
         return
-    make = (lambda: _processes(jobs, work)) if kind == "processes" else (lambda: ThreadPoolExecutor(jobs))
+    make = (lambda: _processes(jobs, work)) if kind == "processes" else (lambda: _threads(jobs))
     yield from _pooled(make, work, iter(payloads), window=max(jobs + 1, ahead), stopped=stopped)
 
 
@@ -76,6 +98,8 @@ def _pooled(
     window: int,
     stopped: Callable[[], bool],
 ) -> Iterator[tuple[Any, Exception | None]]:
+    from concurrent.futures import BrokenExecutor, Future
+
     waiting: deque[tuple[Any, Future[Any]]] = deque()
     pool = make()
     try:
@@ -118,6 +142,8 @@ def _pooled(
 
 
 def _alone(work: Callable[[Any], Any], payload: Any) -> tuple[Any, Exception | None]:
+    from concurrent.futures import BrokenExecutor
+
     pool = _processes(1, work)
     try:
         return pool.submit(work, payload).result(), None
@@ -129,8 +155,15 @@ def _alone(work: Callable[[Any], Any], payload: Any) -> tuple[Any, Exception | N
         pool.shutdown(wait=True)
 
 
+def _threads(jobs: int) -> Executor:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(jobs)
+
+
 def _processes(jobs: int, work: Callable[[Any], Any]) -> ProcessPoolExecutor:
     import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
 
     # Not plain fork: threads of numpy or torch in the parent would be copied in the middle of holding locks.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -147,7 +180,7 @@ def _processes(jobs: int, work: Callable[[Any], Any]) -> ProcessPoolExecutor:
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Workers times threads must not exceed the cores: each worker gets one BLAS thread."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    names = ("OMP_NUM_THREADS", BLAS_THREADS, "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: "1" for name in names if before[name] is None})
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 _DIGITS = re.compile(r"(\d+)")
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # .jpg, .jpeg, .cb7
@@ -21,16 +22,20 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     (`cover.jpg` before `cover2.jpg`), then punctuation (collectors put `!` or `_` before what shall be first), then
     numbers by value, then letters. The name itself ends the key, so that only equal names have equal keys.
     """
-    *folders, last = name.replace("\\", "/").split("/")
+    folders, slash, last = name.replace("\\", "/").rpartition("/")
     ending = _ENDING.search(last)
     stem, suffix = (last[: ending.start()], ending[0]) if ending and ending.start() else (last, "")
-    key: list[tuple[int, int, str]] = []
-    for component in (*folders, stem):
-        key.extend(_part_key(part) for part in _DIGITS.split(component.casefold()) if part)
-        key.append((0, 0, ""))
-    key.append((0, 0, suffix.casefold()))
-    key.append((0, 0, name))
-    return tuple(key)
+    before = _components_key(folders) if slash else ()
+    return (*before, *_component_key(stem), (0, 0, suffix.casefold()), (0, 0, name))
+
+
+def _component_key(component: str) -> list[tuple[int, int, str]]:
+    return [*(_part_key(part) for part in _DIGITS.split(component.casefold()) if part), (0, 0, "")]
+
+
+@lru_cache(maxsize=1024)  # files are sorted by the thousand, and most share their folder with others
+def _components_key(folders: str) -> tuple[tuple[int, int, str], ...]:
+    return tuple(part for component in folders.split("/") for part in _component_key(component))
 
 
 def _part_key(part: str) -> tuple[int, int, str]:

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,6 +209,8 @@ def _read_record() -> dict[str, dict[str, str]]:
 
 def _write_record(record: Mapping[str, Mapping[str, str]]) -> None:
     """Replace the record atomically; readable and writable by its owner only from the first byte on."""
+    import tempfile
+
     folder = config_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -117,6 +117,11 @@ class Filer:
             self._mine.update(destination.casefold() for _, destination in going_on.filed())
         self._next = self.journal.last if self.journal else 0
 
+    @property
+    def does_something(self) -> bool:
+        """Whether `file` acts or leaves a line; otherwise every picture is `Filed("none")`."""
+        return self.journal is not None or self.filing.action != "none"
+
     def file(self, source: Path, status: str, character: str | None, digest: str, record: dict[str, Any]) -> Filed:
         """Journal and do what one decision asks for. A failure of this one file is told in the result.
 

@@ -98,7 +98,7 @@ class EmbeddingCache:
 
     def digests(self, paths: Sequence[Path]) -> dict[Path, str]:
         """Content hashes of the files that have not changed since they were remembered."""
-        stamps = {os.path.abspath(path): (path, stamp) for path in paths if (stamp := stamp_of(path)) is not None}
+        stamps = {_absolute(path): (path, stamp) for path in paths if (stamp := stamp_of(path)) is not None}
         known: dict[Path, str] = {}
         with self._explained():
             for names in _portions(stamps):
@@ -137,7 +137,7 @@ class EmbeddingCache:
     ) -> None:
         """Add vectors by digest, and (stamp, digest) of files, in one transaction."""
         rows = [(digest, encoder, vector.astype("<f4").tobytes()) for digest, vector in vectors.items()]
-        stamps = [(os.path.abspath(path), *facts) for path, facts in (files or {}).items()]
+        stamps = [(_absolute(path), *facts) for path, facts in (files or {}).items()]
         if not rows and not stamps:
             return
         with self._explained():
@@ -170,3 +170,9 @@ class _Explained:
 def _portions(names: Iterable[str]) -> Iterable[list[str]]:
     every = list(names)
     return (every[start : start + AT_ONCE] for start in range(0, len(every), AT_ONCE))
+
+
+def _absolute(path: Path) -> str:
+    """`os.path.abspath`, which is slow, only where it changes something: a `Path` has no `.` and no `//` inside."""
+    text = os.fspath(path)
+    return text if path.is_absolute() and ".." not in text else os.path.abspath(text)

@@ -13,15 +13,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError
-from comictool.measure.retrieval import Excluded
-from comictool.reid.scoring import Scores, parse_mode, score_characters, similarity
+from comictool.reid.scoring import Scores, blocks, coded, parse_mode, score_characters, similarity
 from comictool.reid.strangers import Level, log_distances, pair_spread, score_at, stranger_level
 from comictool.reid.types import Status
+
+if TYPE_CHECKING:
+    from comictool.measure.retrieval import Excluded
 
 # Of characters, below which `auto` does not choose a prototype: the nearest reference was better on every set, and with
 # few to choose by, leaving out chooses by chance (tests/bench/reid_open_set.py).
@@ -119,7 +121,7 @@ def calibrate(
     if not 0 < far < 1:
         raise UsageError(f"the false acceptance rate is {far}, not between 0 and 1", hint="--far 0.05")
     names = np.asarray(labels, dtype=str)
-    characters = np.unique(names)
+    characters = np.array(coded(names)[0])
     strangers = np.zeros((0, references.shape[1]), np.float32) if background is None else background
     if len(characters) < 2 and not len(strangers):
         raise UsageError(
@@ -196,12 +198,17 @@ def _pair_logs(
     references: np.ndarray, names: np.ndarray, apart: Callable[[int, int], np.ndarray], metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log distances of pairs of one character and of two, of up to `MOST_PAIRS` references spread over all."""
-    chosen = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_PAIRS)).astype(np.int64))
+    chosen = np.linspace(0, len(names) - 1, min(len(names), MOST_PAIRS)).astype(np.int64)  # steps of 1 at least
     scores = np.array(similarity(references[chosen], references[chosen], metric), np.float64)
-    for row, place in enumerate(chosen):
-        scores[row, apart(int(place), int(place) + 1)[0, chosen]] = -np.inf
+    if len(chosen) == len(names):
+        for start, stop in blocks(len(names), len(names)):
+            scores[start:stop][apart(start, stop)] = -np.inf
+    else:
+        for row, place in enumerate(chosen):
+            scores[row, apart(int(place), int(place) + 1)[0, chosen]] = -np.inf
     logs = log_distances(scores, metric)
-    same = names[chosen][:, None] == names[chosen][None, :]
+    codes = coded(names[chosen])[1]
+    same = codes[:, None] == codes[None, :]
     return logs[same], logs[~same]
 
 
@@ -291,18 +298,27 @@ def decide(
         margin: a winner that leads by less is ambiguous; 0 never is.
         top: how many candidates to list.
     """
-    order = scores.order()
-    return [_verdict(scores, row, order[row], thresholds, margin, top) for row in range(len(scores.scores))]
+    order = scores.order()[:, : max(top, 2)]
+    # As lists of Python's numbers, at once: taking them out of arrays one by one costs more than deciding.
+    table = zip(
+        order.tolist(),
+        np.take_along_axis(scores.scores, order, 1).tolist(),
+        np.take_along_axis(scores.deciding, order, 1).tolist(),
+        strict=True,
+    )
+    names = scores.characters
+    return [
+        _verdict([(names[i], s, d) for i, s, d in zip(*row, strict=True) if math.isfinite(s)], thresholds, margin, top)
+        for row in table
+    ]
 
 
 def _verdict(
-    scores: Scores, row: int, order: np.ndarray, thresholds: Thresholds | float | None, margin: float, top: int
+    listed: list[tuple[str, float, int]], thresholds: Thresholds | float | None, margin: float, top: int
 ) -> Verdict:
-    line = scores.scores[row]
-    listed = [int(place) for place in order[: max(top, 2)] if np.isfinite(line[place])]
     if not listed:
         return Verdict("unknown", None, None, None, None, ())
-    ranked = tuple((scores.characters[i], float(line[i]), int(scores.deciding[row, i])) for i in listed)
+    ranked = tuple(listed)
     name, score, _ = ranked[0]
     least = thresholds.of(name) if isinstance(thresholds, Thresholds) else thresholds
     lead = score - ranked[1][1] if len(ranked) > 1 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -248,9 +247,10 @@ def _run(
                     raise Stopped(stop.number, done=count, total=total, noun="pictures", option=option)
                 count += 1
                 result = Result(decision, Filed("none"), enrolled_as=decide_batch.enrolled_as(decision.digest))
-                result.filed = filer.file(
-                    Path(decision.path), decision.status, decision.character, decision.digest, result.as_record()
-                )
+                if filer.does_something:
+                    result.filed = filer.file(
+                        Path(decision.path), decision.status, decision.character, decision.digest, result.as_record()
+                    )
                 yield result
         if stop.is_set() and count < total:
             raise Stopped(stop.number, done=count, total=total, noun="pictures", option=option)
@@ -258,6 +258,8 @@ def _run(
 
 def _stamp(enrolled: Enrolled, rules: Rules, identity: str, filing: Filing, targets: Sequence[Path]) -> str:
     """A hash of all that decides what a run does; of the targets only those that do not go away by it."""
+    import hashlib
+
     references = [(r.character, str(r.path), r.digest) for r in enrolled.references]
     value = [identity, references, rules.stamp(), asdict(filing), [os.path.abspath(t) for t in targets]]
     return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode("utf-8"), digest_size=12).hexdigest()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from comictool.plugins.encoder import Encoder
 from comictool.plugins.identity import known_identity, known_manifest, needs_torch
 from comictool.plugins.load import EncoderSpec
 from comictool.plugins.manifest import Manifest
-from comictool.reid.cache import EmbeddingCache
+from comictool.reid.cache import EmbeddingCache, stamp_of
 from comictool.reid.reading import (
     Picture,
     Reading,
@@ -121,19 +121,21 @@ def encoder_key(spec: EncoderSpec, *, flip: bool = False, legacy: bool = False) 
     return reading_of(spec, flip=flip, legacy=legacy).key(LazyEncoder(spec).identity)
 
 
+class StreamOptions(TypedDict, total=False):
+    """How `EmbeddingStream` is asked for, by those who pass it on; see there."""
+
+    cache: EmbeddingCache | None
+    flip: bool
+    legacy: bool
+    batch_size: int | None
+    jobs: int | None
+
+
 def embed_files(
-    paths: Sequence[Path],
-    spec: EncoderSpec,
-    *,
-    cache: EmbeddingCache | None = None,
-    flip: bool = False,
-    legacy: bool = False,
-    batch_size: int | None = None,
-    jobs: int | None = None,
-    progress: Progress | None = None,
+    paths: Sequence[Path], spec: EncoderSpec, *, progress: Progress | None = None, **options: Unpack[StreamOptions]
 ) -> Embedded:
-    """All vectors at once, (N, D); see `iter_embedded`."""
-    stream = EmbeddingStream(spec, cache=cache, flip=flip, legacy=legacy, batch_size=batch_size, jobs=jobs)
+    """All vectors at once, (N, D); see `EmbeddingStream`, which takes the options and is for more than memory holds."""
+    stream = EmbeddingStream(spec, **options)
     batches = list(stream.batches(paths, progress))
     errors = {path: text for batch in batches for path, text in batch.errors.items()}
     return Embedded(
@@ -144,39 +146,6 @@ def embed_files(
         errors=errors,
         computed=stream.computed,
     )
-
-
-def iter_embedded(
-    paths: Sequence[Path],
-    spec: EncoderSpec,
-    *,
-    cache: EmbeddingCache | None = None,
-    flip: bool = False,
-    legacy: bool = False,
-    batch_size: int | None = None,
-    jobs: int | None = None,
-    progress: Progress | None = None,
-) -> Iterator[EmbeddedBatch]:
-    """Vectors of picture files in bounded memory, batch by batch in the order of `paths`.
-
-    Torch is imported, and the encoder loaded, only when a vector is not in the cache. Each batch is in the cache
-    before it is yielded.
-
-    Args:
-        paths: picture files; those that cannot be read become errors, the others go on.
-        spec: the encoder.
-        cache: where vectors are looked up and kept.
-        flip: mean with the mirror image's vector.
-        legacy: EXIF orientation and transparency ignored.
-        batch_size: pictures given to the encoder at once; None: as it prefers.
-        jobs: threads that decode, or processes that embed for encoders without torch; None: one a core.
-        progress: told of each picture.
-
-    Raises:
-        UsageError, InputError, EnvironmentError_: the encoder cannot be loaded, or the cache not used.
-    """
-    stream = EmbeddingStream(spec, cache=cache, flip=flip, legacy=legacy, batch_size=batch_size, jobs=jobs)
-    yield from stream.batches(paths, progress)
 
 
 @dataclass
@@ -196,7 +165,21 @@ class _Chunk:
 
 
 class EmbeddingStream:
-    """One way of embedding, ready for files; counts in `computed` what was not cached. See `iter_embedded`."""
+    """One way of embedding, ready for files; counts in `computed` what was not cached.
+
+    Torch is imported, and the encoder loaded, only when a vector is not in the cache.
+
+    Args:
+        spec: the encoder.
+        cache: where vectors are looked up and kept.
+        flip: mean with the mirror image's vector.
+        legacy: EXIF orientation and transparency ignored.
+        batch_size: pictures given to the encoder at once; None: as it prefers.
+        jobs: threads that decode, or processes that embed for encoders without torch; None: one a core.
+
+    Raises:
+        UsageError, InputError, EnvironmentError_: the encoder cannot be loaded, or the cache not used.
+    """
 
     def __init__(
         self,
@@ -219,7 +202,17 @@ class EmbeddingStream:
         self.key = self._reading.key(self._encoder.identity)
 
     def batches(self, paths: Sequence[Path], progress: Progress | None = None) -> Iterator[EmbeddedBatch]:
-        """Embed files; see `iter_embedded`."""
+        """Vectors of picture files in bounded memory, batch by batch in the order of `paths`.
+
+        Each batch is in the cache before it is yielded.
+
+        Args:
+            paths: picture files; those that cannot be read become errors, the others go on.
+            progress: told of each picture.
+
+        Raises:
+            UsageError, InputError, EnvironmentError_: as above.
+        """
         progress = progress or NullProgress()
         progress.start("embedding", len(paths))
         plans = (self._plan(start, list(paths[start : start + CHUNK])) for start in range(0, len(paths), CHUNK))
@@ -241,13 +234,9 @@ class EmbeddingStream:
         if self._cache is not None:
             for place, path in enumerate(paths):
                 if not chunk.digests[place]:
-                    try:  # hashing takes a twentieth of decoding, and finds pictures that were moved or copied
-                        chunk.digests[place] = digest_of(read_bytes(path))
-                    except InputError as error:
-                        chunk.errors[path] = error.fact
+                    self._hash(chunk, place, path)
             found = self._cache.vectors((digest for digest in chunk.digests if digest), self.key)
             chunk.vectors = [found.get(digest) for digest in chunk.digests]
-            self._remember_stamps(chunk, remembered)
         seen: set[str] = set()
         for place, digest in enumerate(chunk.digests):
             if chunk.vectors[place] is None and paths[place] not in chunk.errors:
@@ -255,19 +244,16 @@ class EmbeddingStream:
                 seen.update([digest] if digest else [])
         return chunk
 
-    def _remember_stamps(self, chunk: _Chunk, remembered: dict[Path, str]) -> None:
-        """Files whose content is known under another name or time: their stamps are taken when nothing moved since."""
-        from comictool.reid.cache import stamp_of
-
-        for place, path in enumerate(chunk.paths):
-            if chunk.vectors[place] is None or path in remembered:
-                continue
-            stamp = stamp_of(path)
-            try:
-                if stamp is not None and digest_of(read_bytes(path)) == chunk.digests[place]:
-                    chunk.stamps[path] = (stamp, chunk.digests[place])
-            except InputError:
-                continue  # it went away; its vector is still that of what was read a moment ago
+    def _hash(self, chunk: _Chunk, place: int, path: Path) -> None:
+        """Read and hash a file: takes a twentieth of decoding, and finds pictures that were moved or copied."""
+        stamp = stamp_of(path)  # before the content: a file that changes in between has another stamp the next time
+        try:
+            chunk.digests[place] = digest_of(read_bytes(path))
+        except InputError as error:
+            chunk.errors[path] = error.fact
+            return
+        if stamp is not None:
+            chunk.stamps[path] = (stamp, chunk.digests[place])
 
     def _request(self, paths: Sequence[Path], *, embedding: bool = False) -> Request:
         if embedding:
@@ -300,6 +286,7 @@ class EmbeddingStream:
     def _put(self, chunk: _Chunk, place: int, picture: Picture) -> None:
         path = chunk.paths[place]
         chunk.digests[place] = picture.digest or chunk.digests[place]
+        chunk.stamps.pop(path, None)
         if picture.content is None:
             chunk.errors[path] = picture.error
             return

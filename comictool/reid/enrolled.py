@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from comictool.reid.calibration import Thresholds, calibrate
 from comictool.reid.classify import Rules
 from comictool.reid.configuration import read_config
 from comictool.reid.embedding import encoder_key
-from comictool.reid.evaluation import choose_mode
-from comictool.reid.gallery import Gallery
-from comictool.reid.labelled import pages_of
+from comictool.reid.pages import pages_of
 from comictool.reid.references import ReferenceSet, gather_references
 from comictool.reid.scoring import same_group
+
+if TYPE_CHECKING:
+    from comictool.reid.gallery import Gallery
 
 DEFAULT_FAR = 0.05  # false acceptance rate of thresholds that are fitted on the way
 
@@ -98,6 +99,8 @@ def rules_for(
     found, notes = ready.found, []
     labels = found.labels.astype(str)
     if mode == "auto":
+        from comictool.reid.evaluation import choose_mode
+
         pages = pages_of([reference.path for reference in found.references])
         groups = [page or reference.digest for page, reference in zip(pages, found.references, strict=True)]
         mode, figures = choose_mode(found.vectors, labels, groups)

@@ -179,7 +179,7 @@ class Gallery:
         Args:
             config: from `comictool.reid.configuration.read_config`.
             spec: the encoder; that of the gallery, once it has one.
-            cache, flip, legacy, batch_size, jobs, progress: see `comictool.reid.embedding.iter_embedded`.
+            cache, flip, legacy, batch_size, jobs, progress: see `comictool.reid.embedding.EmbeddingStream`.
             prune: also remove references of the same characters that the configuration does not list any more,
                 and all whose files are gone or changed.
 

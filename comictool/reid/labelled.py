@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from comictool.core.errors import InputError
-from comictool.corpus.crop_names import is_crop, page_of_file
 from comictool.reid.configuration import read_config, reference_pictures
+from comictool.reid.pages import INDEX, pages_by_index
 
-INDEX = "index.json"
-MOST_BYTES = 256 * 1024 * 1024  # of an index or a file of pairs
 SAME = {"1": True, "true": True, "same": True, "yes": True, "0": False, "false": False, "different": False, "no": False}
 
 
@@ -61,36 +57,10 @@ def read_labelled(source: Path) -> Labelled:
         InputError: nothing there, or a damaged index.
     """
     pictures = reference_pictures(read_config(source))
-    pages = _pages(source / INDEX) if source.is_dir() and (source / INDEX).is_file() else {}
+    pages = pages_by_index(source / INDEX) if source.is_dir() and (source / INDEX).is_file() else {}
     paths = [path for files in pictures.values() for path in files]
     labels = [character for character, files in pictures.items() for _ in files]
     return Labelled(paths, labels, [pages.get(os.path.abspath(path), "") for path in paths])
-
-
-def pages_of(paths: Sequence[Path]) -> list[str]:
-    """The page each picture was cut from, as far as its place says; empty where nothing does.
-
-    Known from an `index.json` (as for `read_labelled`) in the picture's folder or the one above, else from names that
-    `comictool data export characters` writes, `<page>_<panel>_<identity>.jpg`, in a folder for each comic. Such an
-    index was not necessarily meant for this: one that cannot be read says nothing.
-    """
-    indices: dict[Path, dict[str, str]] = {}
-    pages = []
-    for path in paths:
-        own = path.absolute()
-        page = ""
-        for folder in (own.parent, own.parent.parent):
-            if folder not in indices:
-                try:
-                    indices[folder] = _pages(folder / INDEX) if (folder / INDEX).is_file() else {}
-                except InputError:
-                    indices[folder] = {}
-            if page := indices[folder].get(str(own), ""):
-                page = f"{folder}/{page}"
-                break
-        number = page_of_file(own.name) if is_crop(own.name) and own.stem.count("_") > 1 else None
-        pages.append(page or (f"{own.parent}/{number}" if number is not None else ""))
-    return pages
 
 
 def read_pairs(file: Path) -> Pairs:
@@ -118,15 +88,3 @@ def read_pairs(file: Path) -> Pairs:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file} is not a CSV file in UTF-8", cause=str(error)) from error
     return Pairs([Path(place) for place in places], left, right, same)
-
-
-def _pages(index: Path) -> dict[str, str]:
-    try:
-        if index.stat().st_size > MOST_BYTES:
-            raise InputError(f"{index} has more than {MOST_BYTES:,} bytes")
-        rows = json.loads(index.read_text("utf-8"))
-        return {os.path.abspath(index.parent / str(row["file"])): str(row.get("page", "")) for row in rows}
-    except OSError as error:
-        raise InputError(f"{index} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{index} is not a list of objects with `file` and `page`", hint="move it away") from error

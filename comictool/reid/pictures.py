@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from comictool.core.errors import InputError
@@ -51,8 +51,9 @@ def find_pictures(targets: Sequence[Path], problems: list[str] | None = None) ->
     lines: list[str] = [] if problems is None else problems
     for target in targets:
         if target.is_dir():
-            for file in _walk(target, lines):
-                found.setdefault(os.path.abspath(file), Path(file))
+            for absolute, file in _walk(target, lines):
+                if absolute not in found:
+                    found[absolute] = Path(file)
         elif target.exists():
             found.setdefault(os.path.abspath(target), target)
         else:
@@ -63,19 +64,18 @@ def find_pictures(targets: Sequence[Path], problems: list[str] | None = None) ->
     return sorted(found.values(), key=lambda path: natural_key(path.as_posix()))
 
 
-def _walk(folder: Path, problems: list[str]) -> list[str]:
+def _walk(folder: Path, problems: list[str]) -> Iterator[tuple[str, str]]:
+    """(absolute path, path as it begins with `folder`) of each picture."""
+
     def report(error: OSError) -> None:
         problems.append(f"{error.filename}: cannot be listed: {error.strerror or error}")
 
-    files: list[str] = []
     for where, folders, names in os.walk(folder, onerror=report):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files.extend(
-            os.path.join(where, name)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
-        )
-    return files
+        here, absolute = os.path.join(where, ""), os.path.join(os.path.abspath(where), "")
+        for name in names:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:
+                yield absolute + name, here + name
 
 
 def _is_text(name: str) -> bool:

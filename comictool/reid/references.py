@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -12,9 +13,8 @@ from comictool.core.errors import InputError
 from comictool.core.progress import Progress
 from comictool.corpus.names import natural_key
 from comictool.plugins.load import EncoderSpec
-from comictool.reid.cache import EmbeddingCache
 from comictool.reid.configuration import Config, reference_pictures
-from comictool.reid.embedding import EmbeddingStream
+from comictool.reid.embedding import EmbeddingStream, StreamOptions
 from comictool.reid.types import Reference
 
 BLOCK = 2048  # references compared at a time
@@ -73,7 +73,8 @@ class ReferenceSet:
 
     def ordered(self) -> ReferenceSet:
         """By character, then by path, both in natural order: the order that decides ties."""
-        keys = [(natural_key(r.character), natural_key(r.path.as_posix())) for r in self.references]
+        characters = {name: natural_key(name) for name in {r.character for r in self.references}}
+        keys = [(characters[r.character], natural_key(r.path.as_posix())) for r in self.references]
         order = sorted(range(len(keys)), key=keys.__getitem__)
         return ReferenceSet([self.references[place] for place in order], self.vectors[order], self.key)
 
@@ -90,15 +91,7 @@ class Gathered:
 
 
 def gather_references(
-    config: Config,
-    spec: EncoderSpec,
-    *,
-    cache: EmbeddingCache | None = None,
-    flip: bool = False,
-    legacy: bool = False,
-    batch_size: int | None = None,
-    jobs: int | None = None,
-    progress: Progress | None = None,
+    config: Config, spec: EncoderSpec, *, progress: Progress | None = None, **options: Unpack[StreamOptions]
 ) -> Gathered:
     """Find and embed the reference pictures of each character.
 
@@ -112,7 +105,7 @@ def gather_references(
     pictures = reference_pictures(config, problems)
     owners = [(character, path) for character, paths in pictures.items() for path in paths]
     paths = list(dict.fromkeys(path for _, path in owners))
-    stream = EmbeddingStream(spec, cache=cache, flip=flip, legacy=legacy, batch_size=batch_size, jobs=jobs)
+    stream = EmbeddingStream(spec, **options)
     place_of = {path: place for place, path in enumerate(paths)}
     vectors, digests, failed = [np.zeros((0, 0), np.float32)], list[str](), dict[Path, str]()
     for batch in stream.batches(paths, progress):

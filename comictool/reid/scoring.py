@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from comictool.core.errors import UsageError, near_matches
-from comictool.measure.retrieval import Excluded
+
+if TYPE_CHECKING:
+    from comictool.measure.retrieval import Excluded
 
 METRICS = ("cosine", "legacy")
 MODES = ("max", "any", "avg", "centroid", "knn:K")
@@ -112,11 +115,10 @@ class Scorer:
         names = np.asarray(labels, dtype=str)
         if not len(references) or len(names) != len(references):
             raise UsageError(f"{len(names)} labels for references of shape {references.shape}")
-        found, codes = np.unique(names, return_inverse=True)
-        self.characters = tuple(str(name) for name in found)
+        self.characters, codes = coded(names)
         self.order = np.argsort(codes, kind="stable")
         self.codes = codes[self.order]
-        self.starts = np.searchsorted(self.codes, np.arange(len(found)))
+        self.starts = np.searchsorted(self.codes, np.arange(len(self.characters)))
         self.references = references[self.order]
         sums = np.add.reduceat(self.references, self.starts, axis=0, dtype=np.float64)
         self.centroids = _unit(sums).astype(np.float32)
@@ -173,6 +175,13 @@ def similarity(queries: np.ndarray, references: np.ndarray, metric: str = "cosin
     return -np.round(np.sqrt(np.maximum(squared, 0)), DECIMALS)
 
 
+def coded(names: Sequence[str] | np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """The names, each once and sorted, and (N,) the place of each; as `np.unique`, which imports all masked arrays."""
+    found = tuple(sorted({str(name) for name in names}))
+    place = {name: number for number, name in enumerate(found)}
+    return found, np.array([place[str(name)] for name in names], np.int64)
+
+
 def blocks(queries: int, references: int) -> Iterator[tuple[int, int]]:
     """Ranges of queries whose products with all references fit in `BLOCK_NUMBERS`."""
     step = max(1, BLOCK_NUMBERS // max(references, 1))
@@ -182,11 +191,13 @@ def blocks(queries: int, references: int) -> Iterator[tuple[int, int]]:
 
 def same_group(query_groups: Sequence[str], reference_groups: Sequence[str]) -> Callable[[int, int], np.ndarray]:
     """An exclusion: references of a query's own group (page, content hash). The empty group excludes nothing."""
-    left, right = np.asarray(query_groups, dtype=str), np.asarray(reference_groups, dtype=str)
+    # Compared as numbers: ten times faster than texts. Nothing equals the empty group.
+    number = {group: place for place, group in enumerate(dict.fromkeys(map(str, reference_groups)))}
+    left = np.array([number.get(str(group), -1) if group else -1 for group in query_groups], np.int64)
+    right = np.array([number[str(group)] for group in reference_groups], np.int64)
 
     def rows(start: int, stop: int) -> np.ndarray:
-        part = left[start:stop, None]
-        return (part == right[None, :]) & (part != "")
+        return left[start:stop, None] == right[None, :]
 
     return rows
 

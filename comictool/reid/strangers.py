@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -75,7 +74,7 @@ def stranger_level(logs: np.ndarray, groups: np.ndarray, rate: float, spread: fl
     values, groups = np.sort(logs[known]), groups[known]
     if not len(values):
         return Level(-math.inf, 0, 0, 1.0)
-    number, count = len(np.unique(groups)), len(values)
+    number, count = len(set(groups.tolist())), len(values)
     # The k-th smallest: of a further picture, a share of k / (N + 1) comes as near (at the least one place is left).
     place = max(1, math.floor((count + 1) * rate + 1e-9))
     level = float(values[place - 1]) - spread * reserve(number, count, rate)
@@ -109,7 +108,9 @@ def reserve(groups: int, pictures: int, rate: float) -> float:
     the tail that they have to show. Fitted so that on drawn characters the mean rate is kept and nine of ten galleries
     stay within twice the rate; figures on other styles and on real comics stand in README.
     """
-    normal = NormalDist().inv_cdf  # not scipy's: importing that takes longer than classifying pictures that are cached
+    from statistics import NormalDist  # not scipy's: importing that takes longer than classifying cached pictures
+
+    normal = NormalDist().inv_cdf
     beyond = max(0.0, normal(1 - rate) - normal(pictures / (pictures + 1)))
     power = min(max(POWER - STEP * math.log(0.1 / rate), LEAST_POWER), MOST_POWER)
     return BEYOND * beyond + FEW * float(groups) ** -power

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from itertools import groupby
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,20 @@ def test_natural_order() -> None:
 
 def test_superscripts_and_endless_digits_do_not_break_the_order() -> None:
     assert sorted(["a²", "a2", "a" + "9" * 5000], key=natural_key)
+
+
+@given(st.lists(st.text("aB12_. ", max_size=6), max_size=4), st.text("aB12_. ", max_size=6))
+def test_folders_order_one_by_one_before_the_file(folders: list[str], file: str) -> None:
+    """Folders' keys are remembered; they are those of the components, each by itself."""
+    name = "/".join([*folders, file])
+    expected = [part for folder in folders for part in _slow_parts(folder)] + list(natural_key(file)[:-1])
+    assert list(natural_key(name)) == [*expected, (0, 0, name)]
+
+
+def _slow_parts(component: str) -> list[tuple[int, int, str]]:
+    parts = ["".join(run) for _, run in groupby(component.casefold(), str.isdecimal)]
+    kinds = [(2, int(part), part) if part.isdecimal() else (3 if part[0].isalnum() else 1, 0, part) for part in parts]
+    return [*kinds, (0, 0, "")]
 
 
 @given(st.text(), st.text())

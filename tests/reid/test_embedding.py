@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -18,7 +19,7 @@ from comictool.plugins.load import EncoderSpec, load_plugin
 from comictool.reid import cache as cache_module
 from comictool.reid import embedding, reading
 from comictool.reid.cache import EmbeddingCache
-from comictool.reid.embedding import embed_files, encoder_key, iter_embedded
+from comictool.reid.embedding import EmbeddingStream, embed_files, encoder_key
 from comictool.reid.pictures import find_pictures
 from tests.reid.drawings import cast, drawing, save
 
@@ -56,7 +57,7 @@ def test_workers_give_the_same_bits_and_chunks_come_in_order(tmp_path: Path, mon
     alone = embed_files(paths, SPEC, jobs=1)
     starts = []
     rows = []
-    for start, some, vectors, digests, errors in iter_embedded(paths, SPEC, jobs=2):
+    for start, some, vectors, digests, errors in EmbeddingStream(SPEC, jobs=2).batches(paths):
         assert some == paths[start : start + 5]
         assert len(digests) == len(vectors) == len(some)
         assert set(errors) == {bad} & set(some)
@@ -171,7 +172,8 @@ KILLED = """
     from comictool.reid.pictures import find_pictures
     embedding.CHUNK = 4
     with EmbeddingCache(Path(sys.argv[2])) as cache:
-        for batch in embedding.iter_embedded(find_pictures([Path(sys.argv[1])]), EncoderSpec("classic"), cache=cache):
+        stream = embedding.EmbeddingStream(EncoderSpec("classic"), cache=cache)
+        for batch in stream.batches(find_pictures([Path(sys.argv[1])])):
             print(batch.start, flush=True)
             if batch.start == 8:
                 import os, signal
@@ -211,3 +213,34 @@ def test_torch_is_not_imported_when_everything_is_cached(tmp_path: Path) -> None
     command = [sys.executable, "-c", script, str(folder), str(tmp_path / "c.sqlite"), str(weights)]
     said = [subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() for _ in range(2)]
     assert said == [["3", "500", "True"], ["0", "500", "False"]]
+
+
+def test_an_unchanged_run_imports_and_reads_next_to_nothing(tmp_path: Path) -> None:
+    """Nothing that takes longer to import than such a run needs, no picture read, no threads of BLAS."""
+    for folder in ("refs/a", "refs/b", "in"):
+        cast(tmp_path / folder, count=2)
+    script = textwrap.dedent("""
+        import os, sys, time
+        from pathlib import Path
+        now, read_bytes, opened = time.time, Path.read_bytes, []
+        time.time = lambda: now() + 60  # files changed a moment ago would be read again
+        Path.read_bytes = lambda path: opened.append(path) or read_bytes(path)
+        from comictool.cli.app import run
+        code = run(sys.argv[1:])
+        heavy = ("torch", "PIL", "concurrent.futures", "multiprocessing", "numpy.ma", "zarr", "rich")
+        threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 1
+        pictures = [path.name for path in opened if path.suffix != ".toml"]
+        print(code, [name for name in heavy if name in sys.modules], len(pictures), threads, file=sys.stderr)
+    """)
+    arguments = ["reid", "classify", "in", "--enroll-config", "refs", "--cache", "cache", "-q", "--format", "jsonl"]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            check=True, capture_output=True, text=True, cwd=tmp_path, env=environment,
+        )
+        for _ in range(2)
+    )  # fmt: skip
+    assert first.stdout == second.stdout
+    assert first.stdout.count("\n") == 6
+    assert second.stderr == "0 [] 0 1\n"

@@ -11,8 +11,9 @@ import pytest
 
 from comictool.core.errors import InputError
 from comictool.reid.corpus_links import panel_links, read_links
-from comictool.reid.labelled import pages_of, read_labelled, read_pairs
+from comictool.reid.labelled import read_labelled, read_pairs
 from comictool.reid.overview import overview
+from comictool.reid.pages import pages_of
 from comictool.reid.references import ReferenceSet
 from comictool.reid.types import Reference
 from tests.reid.sorting import write

@@ -23,7 +23,7 @@ from comictool.cli.app import run
 from comictool.core import images
 from comictool.plugins.load import EncoderSpec, load_plugin
 from comictool.reid import evaluation
-from comictool.reid.embedding import embed_files, iter_embedded
+from comictool.reid.embedding import EmbeddingStream, embed_files
 from comictool.reid.evaluation import evaluate
 from comictool.reid.pictures import find_pictures
 from tests.cli.conftest import Run
@@ -272,7 +272,7 @@ def test_decoding_is_shared_batches_are_as_asked_and_nothing_piles_up(
     monkeypatch.setattr(images, "open_picture", opening)
     monkeypatch.setattr(TorchEncoder, "embed", embedding)
     spec = EncoderSpec(str(tmp_path / "tiny"), device="cpu")
-    stream = iter_embedded(paths, spec, batch_size=24, jobs=3)
+    stream = EmbeddingStream(spec, batch_size=24, jobs=3).batches(paths)
     first = next(stream)
     at_hand = len(threads)
     rest = list(stream)
