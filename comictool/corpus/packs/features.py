@@ -27,6 +27,7 @@ import numpy as np
 from comictool.core.errors import InputError, UsageError, near_matches
 from comictool.core.files import TEMPORARY_SUFFIX, write_json
 from comictool.corpus.crop_names import comic_folder
+from comictool.corpus.packs.layout import ByComic
 
 FEATURES = "feat_data"
 DIGEST = "names"  # attribute of a `feat_data`
@@ -55,7 +56,7 @@ class Stacked:
         return np.repeat(np.arange(len(self.comics), dtype=np.int64), np.diff(self.offsets))
 
 
-class FeaturePack:
+class FeaturePack(ByComic):
     """The vectors of a pack, comic by comic or stacked.
 
     Cheap to make and to pickle: only the index and the group's attributes are read. The file is opened by the first
@@ -90,23 +91,6 @@ class FeaturePack:
 
     def __contains__(self, comic: str) -> bool:
         return comic in self._names
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": None, "_process": 0}
-
-    def comics(self) -> list[str]:
-        """The comics, in the order of the index."""
-        return list(self._names)
-
-    def names(self, comic: str) -> list[str]:
-        """What the rows of a comic are: `<page>_<panel>` or `<page>_<panel>_<identity>`.
-
-        Raises:
-            InputError: no such comic (with near names).
-        """
-        if comic not in self._names:
-            raise InputError(f"{self.file.name} has no comic {comic!r}", near=near_matches(comic, self._names))
-        return self._names[comic]
 
     def row(self, comic: str, name: str) -> int:
         """The row of a panel or character within its comic; the first where several have that name.

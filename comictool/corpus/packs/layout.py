@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from comictool.core.errors import InputError
+from comictool.core.errors import InputError, near_matches
 from comictool.corpus.crop_names import crop_key, entry_name
 from comictool.corpus.names import natural_key
 
@@ -26,6 +27,30 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp")  # the published script packs the 
 MAX_ENTRY = 256 * 1024 * 1024  # bytes of one entry, as for any picture
 
 Index = dict[str, dict[str, dict[str, list[str]]]]
+
+
+class ByComic:
+    """What packs of pictures and of vectors share: names by comic, and an open file that stays in its process."""
+
+    file: Path
+    _names: dict[str, list[str]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None, "_process": 0}
+
+    def comics(self) -> list[str]:
+        """The comics, in the order of the index."""
+        return list(self._names)
+
+    def names(self, comic: str) -> list[str]:
+        """What the rows of a comic are: `<page>_<panel>` or `<page>_<panel>_<identity>`.
+
+        Raises:
+            InputError: no such comic (with near names).
+        """
+        if comic not in self._names:
+            raise InputError(f"{self.file.name} has no comic {comic!r}", near=near_matches(comic, self._names))
+        return self._names[comic]
 
 
 @dataclass(frozen=True)

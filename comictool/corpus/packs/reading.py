@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from comictool.core.errors import InputError, near_matches
+from comictool.core.errors import InputError
 from comictool.core.images import decode
-from comictool.corpus.packs.layout import BLOB, IMAGES, OFFSETS, TEXT_BLOB, TEXT_OFFSETS, Index, decode_text
+from comictool.corpus.packs.layout import BLOB, IMAGES, OFFSETS, TEXT_BLOB, TEXT_OFFSETS, ByComic, Index, decode_text
 
 
-class Pack:
+class Pack(ByComic):
     """The pictures (or texts) of a pack, by row over all comics or by comic.
 
     Cheap to make and to pickle: only the index is read. The pack itself is opened by the first read in each process,
@@ -49,23 +49,6 @@ class Pack:
 
     def __len__(self) -> int:
         return self._count
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": None, "_process": 0}
-
-    def comics(self) -> list[str]:
-        """The comics, in the order of the pack."""
-        return list(self._names)
-
-    def names(self, comic: str) -> list[str]:
-        """The entries of a comic, in the order of the rows: `<page>_<panel>` or `<page>_<panel>_<identity>`.
-
-        Raises:
-            InputError: no such comic (with near names).
-        """
-        if comic not in self._names:
-            raise InputError(f"{self.file.name} has no comic {comic!r}", near=near_matches(comic, self._names))
-        return self._names[comic]
 
     def entries(self) -> Iterator[tuple[str, str]]:
         """`(comic, name)` of every row."""
