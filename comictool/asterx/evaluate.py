@@ -178,7 +178,9 @@ def _gain(name: str, places: Mapping[str, Places], comics: np.ndarray) -> Figure
     """How much more the model finds than the mean of the context, panel by panel; 0 is no help."""
     asked = places["model"].candidates > 1
     gain = places["model"].top(1)[asked].astype(float) - places["mean of context"].top(1)[asked]
-    return statistic(name, len(gain), lambda rows: float(gain[rows].mean()), 0.0, groups=comics[asked])
+    # One comic has no spread over comics: its panels are then drawn one by one.
+    groups = comics[asked] if len(np.unique(comics[asked])) > 1 else None
+    return statistic(name, len(gain), lambda rows: float(gain[rows].mean()), 0.0, groups=groups)
 
 
 def _order(encoded: Encoded, panels: Panels) -> list[Figure]:

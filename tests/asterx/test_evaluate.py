@@ -137,3 +137,10 @@ def test_labels_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     (tmp_path / "classification.json").write_text('{"comic_to_cls": {"a": 4}, "cls_to_label": {"x": 0}}')
     with pytest.raises(InputError, match="is no classification"):
         read_labels(tmp_path / "classification.json")
+
+
+def test_a_single_comic_has_an_interval_too(tmp_path: Path) -> None:
+    write_pack(tmp_path, "val", of_lengths(60))
+    figures, _ = evaluate(tmp_path, plugin(), chosen=EvaluateOptions(candidates=(4,)))
+    for figure in figures:
+        assert figure.low < figure.high or figure.value in (0.0, 1.0), figure.name
