@@ -75,7 +75,9 @@ def prepare_picture(picture: Image.Image, spec: InputSpec) -> np.ndarray:
 
     For threads that decode: it runs beside other threads, needs no torch, and what waits for the model is small. The
     whole picture never becomes an array, so that it costs no more than torch's faster kernel does with one.
-    Brightness differs from `prepare_one` by two levels at most: two passes, each rounded.
+    Brightness differs from `prepare_one` by two levels at most: two passes, each rounded. On 171 characters and 70
+    pages it was one level; 1 - cosine of ResNet-18 in fp32 (untrained) 3e-9 in the median and 6e-7 at most, where bf16
+    makes 8e-6 and 1.1e-5.
     """
     from PIL import Image
 

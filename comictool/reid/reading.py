@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 DIGEST_BYTES = 20  # chance collisions are out of the question up to 10^20 pictures
 # A JPEG may be decoded at a reduced scale, and any picture averaged over whole pixels, as long as this many times the
 # side that the model sees is left: the antialiased resize that follows still decides on what the model gets.
+# 70 comic pages, untrained ResNet-18, fp32: 1 - cosine to the page decoded in full is 5e-6 (median) and 1.4e-5 (most).
+# Arithmetic in bf16 makes as much, 8e-6 and 1.1e-5; two different pages are 4e-3 apart (median), 2e-4 the nearest 1 %.
 SPARE = 2
 
 
