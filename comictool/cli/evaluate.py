@@ -134,7 +134,7 @@ def elric(
     Example: comictool evaluate elric corpus --plugin runs/characters/model --split test
     """
     from comictool.elric.evaluate import EvaluationOptions, evaluate_characters, gather, load_models
-    from comictool.elric.sources import ALL, has_split
+    from comictool.elric.sources import ALL, SPLITS, chosen_split, has_split
 
     if not plugin and not no_model:
         raise UsageError("there is no model to measure", hint="--plugin runs/first/model, or --no-model")
@@ -143,8 +143,10 @@ def elric(
         [loading.spec(name) for name in (["classic_character"] if beside is None else beside)],
         untrained=untrained,
     )
-    chosen = split if has_split(data, split) else ALL
+    chosen = chosen_split(data, split)
     queries = gather(data, chosen, min_side, limit)
+    if bank not in ("", *SPLITS):
+        chosen_split(data, bank)  # says what there is
     wanted = chosen != ALL and bank not in ("", chosen) and has_split(data, bank)
     options = EvaluationOptions(neighbours, linear, True, min_side, seed)
     figures, facts = evaluate_characters(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from comictool.core.errors import InputError, near_matches
+from comictool.core.errors import InputError, UsageError, near_matches
 from comictool.core.files import is_inside
 from comictool.corpus.crop_names import identity_part
 from comictool.corpus.csv_tables import read_rows
@@ -119,8 +119,8 @@ def open_source(path: Path, split: str = ALL) -> CharacterSource:
         return checked(read_pack(path), path)
     packs = find_packs(path, split)
     if packs:
-        return checked(joined([read_pack(pack) for pack in packs]), path)
-    return checked(cut_pages(open_any(path), split), path)
+        return checked(joined([read_pack(pack) for pack in packs]), path, split)
+    return checked(cut_pages(open_any(path), split), path, split)
 
 
 def has_split(path: Path, split: str) -> bool:
@@ -133,7 +133,38 @@ def has_split(path: Path, split: str) -> bool:
     return split in SPLITS and read_manifest(path) is not None
 
 
-def checked(source: CharacterSource, path: Path) -> CharacterSource:
+def chosen_split(path: Path, split: str) -> str:
+    """The split itself where a place is divided into splits; all of a place that is not.
+
+    Raises:
+        UsageError: no name of a split.
+        InputError: the place is divided, but not into this one. Taking all of it would mix what a model was trained on
+            with what it is measured on.
+    """
+    if split == ALL or has_split(path, split):
+        return split
+    known = found_splits(path)
+    if known:
+        raise InputError(
+            f"{path} has no split {split!r}", cause=f"it has {', '.join(known)}", near=near_matches(split, known),
+            hint=f"to take them together: {ALL}",
+        )  # fmt: skip
+    if split not in SPLITS and path.suffix != ".hdf5":
+        raise UsageError(f"split {split!r}: it is {', '.join(SPLITS)} or {ALL}", near=near_matches(split, SPLITS))
+    return ALL
+
+
+def found_splits(path: Path) -> list[str]:
+    """The splits that a place is divided into; none for a single pack or a corpus that was never split."""
+    if path.suffix == ".hdf5":
+        return []
+    packs = [pack.name.removesuffix("_images.hdf5") for pack in find_packs(path, ALL)]
+    if packs:
+        return [split for split in SPLITS if split in packs]
+    return list(SPLITS) if read_manifest(path) is not None else []
+
+
+def checked(source: CharacterSource, path: Path, split: str = ALL) -> CharacterSource:
     """The source itself.
 
     Raises:
@@ -141,7 +172,7 @@ def checked(source: CharacterSource, path: Path) -> CharacterSource:
     """
     if not source.characters:
         raise InputError(
-            f"{path} holds no character with an identity",
+            f"{path} holds no character with an identity" + (f" in {split}" if split != ALL else ""),
             cause="; ".join(source.problems[:3]),
             hint=f"comictool data info {path}",
         )

@@ -15,7 +15,7 @@ from comictool.core.seeds import derive_seed
 from comictool.elric.context_rows import ContextRows, context_rows, read_features
 from comictool.elric.data import ElricData, Pictures, frequent, large_enough
 from comictool.elric.settings import PRESETS, ElricConfig, by_size
-from comictool.elric.sources import ALL, Character, CharacterSource, has_split, open_source
+from comictool.elric.sources import ALL, Character, CharacterSource, chosen_split, has_split, open_source
 from comictool.elric.task import ElricTask, manifest_of, shape_of
 from comictool.elric.validation import Validation
 from comictool.elric.weights import load_original
@@ -66,7 +66,7 @@ def prepare(config: ElricConfig, sources: Mapping[str, Path], device: torch.devi
 
 def _chosen(config: ElricConfig, path: Path, split: str) -> tuple[CharacterSource, list[int], dict[str, list[str]]]:
     """The characters of a split that are usable, and why the others are not."""
-    source = open_source(path, split if has_split(path, split) else ALL)
+    source = open_source(path, chosen_split(path, split))
     kept = frequent(source.characters, config.data.min_frequency)
     rare = len(source.characters) - len(kept)
     numbers, problems = large_enough(source, kept, config.data.min_side)
