@@ -152,7 +152,7 @@ def _retrieval(
     # More candidates than panels are all of them, asked once.
     sizes = list(dict.fromkeys(0 if size >= len(panels) else size for size in chosen.candidates))
     for size in sizes:
-        sampler = CandidateSampler(np.empty((len(panels), 0)), key, count=size, negate=chosen.negate)
+        sampler = CandidateSampler(panels.vectors, key, count=size, negate=chosen.negate)
         among = f"{size} candidates" if size else ("all it may be" if chosen.negate else "all panels")
         places = {
             name: places_among(

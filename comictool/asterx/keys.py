@@ -13,6 +13,7 @@ from comictool.corpus.csv_tables import read_rows
 
 BINNED = ("ratio", "intensity", "saturation")
 KEYS = ("panel", "comic", *BINNED, "character")
+HASH_ROWS = 1 << 14
 
 
 class SamplingKey(Protocol):
@@ -51,6 +52,49 @@ class PanelKey:
     def same(self, row: int) -> np.ndarray:
         """See `SamplingKey`."""
         return np.array([row])
+
+
+class CopyKey:
+    """Panels whose vectors are equal to the last bit: black ones, blank ones, an advertisement printed twice.
+
+    Args:
+        vectors: (N, D), D = 0 when nothing is known of them: then no panel is a copy.
+    """
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self._rows: dict[int, np.ndarray] = {}
+        if not vectors.shape[1]:
+            return
+        hashes = row_hashes(vectors)
+        order = np.argsort(hashes, kind="stable")
+        for rows in np.split(order, np.flatnonzero(np.diff(hashes[order])) + 1) if _any_equal(hashes) else ():
+            if len(rows) > 1:
+                self._rows |= dict.fromkeys(rows.tolist(), rows)
+
+    def same(self, row: int) -> np.ndarray:
+        """See `SamplingKey`."""
+        return self._rows.get(row, np.array([row]))
+
+    def __contains__(self, row: int) -> bool:
+        """Whether a panel has copies."""
+        return row in self._rows
+
+
+def row_hashes(vectors: np.ndarray) -> np.ndarray:
+    """(N,) uint64, equal for rows of equal bits: their words times odd numbers, summed modulo 2**64.
+
+    Among a million different rows the chance that any two get the same number is below 1e-6.
+    """
+    words = np.ascontiguousarray(vectors).view(f"u{vectors.dtype.itemsize}")
+    factors = np.random.default_rng(0).integers(1 << 63, size=words.shape[1], dtype=np.uint64) * np.uint64(2) + 1
+    out = np.empty(len(words), np.uint64)
+    for start in range(0, len(words), HASH_ROWS):  # a copy in 64 bits of all of them would double the memory
+        out[start : start + HASH_ROWS] = (words[start : start + HASH_ROWS].astype(np.uint64) * factors).sum(axis=1)
+    return out
+
+
+def _any_equal(hashes: np.ndarray) -> bool:
+    return len(np.unique(hashes)) < len(hashes)
 
 
 class MemberKey:

@@ -49,9 +49,11 @@ def places_among(
         matrix: (N, D) the panels that candidates are drawn from.
         candidates: how many, the true one included; 0: all N.
         seed: of the candidates; the same for every prediction that is to be compared.
-        sampler: how they are chosen; by itself any other panel may be a negative.
+        sampler: how they are chosen; by itself any other panel may be a negative, but for exact copies.
     """
-    chooser = sampler or CandidateSampler(np.empty((len(matrix), 0)), PanelKey(), count=_count(candidates, len(matrix)))
+    chooser = sampler or CandidateSampler(
+        matrix.cpu().numpy(), PanelKey(), count=_count(candidates, len(matrix))
+    )  # fmt: skip
     vectors = matrix.float()
     asked = torch.as_tensor(prediction).to(vectors)
     step = max(1, CELLS // max(1, len(vectors)))

@@ -2,7 +2,8 @@
 
 As a rule negatives are the panels that have the key of the hidden panel *not* in common (`comic`: panels of other
 comics); negated, those that have it in common (`comic` negated: panels of the same comic, the harder question). The
-hidden panel itself is never among the negatives, under any key. It stands in column 0.
+hidden panel itself is never among the negatives, under any key, nor is an exact copy of it, which no model could tell
+from it. It stands in column 0.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from comictool.asterx.keys import SamplingKey
+from comictool.asterx.keys import CopyKey, SamplingKey
 from comictool.asterx.objective import check_similarity
 from comictool.core.errors import UsageError
 from comictool.core.seeds import derive_seed
@@ -25,11 +26,11 @@ class CandidateSampler:
     """Draws candidates for the panels of a split, whole batches at once.
 
     Args:
-        vectors: (N, D), in which nearness is measured.
+        vectors: (N, D), in which nearness is measured and copies are found; (N, 0) when only their number is known.
         key: what panels have in common.
         count: candidates of a panel, itself included; 0: every panel that the key allows.
-        strategy: `random`; `retrieve`: the nearest in feature space (exact copies of the hidden panel left out, which
-            no model could tell from it); `mix`: both, 2 * count - 1 candidates.
+        strategy: `random`; `retrieve`: the nearest in feature space (near copies left out too); `mix`: both,
+            2 * count - 1 candidates.
         negate: negatives that have the key in common.
         similarity: how nearness is measured, `euclidean` or `cosine`.
         pool: `retrieve` looks at this many panels at most: all of a smaller split, else one drawn sample.
@@ -50,6 +51,7 @@ class CandidateSampler:
         check_similarity(similarity)
         self.rows, self.key, self.count, self.strategy, self.negate = len(vectors), key, count, strategy, negate
         self._similarity, self._pool_size = similarity, pool
+        self._copies = CopyKey(vectors)
         if strategy != "random" and count:
             rng = np.random.default_rng(derive_seed(seed, "pool"))
             self._vectors = vectors
@@ -93,15 +95,16 @@ class CandidateSampler:
         allowed = np.full((len(rows), self.rows), not self.negate)
         for number, row in enumerate(rows):
             allowed[number, self.key.same(int(row))] = self.negate
+            allowed[number, self._copies.same(int(row))] = False
         allowed[np.arange(len(rows)), rows] = True
         return allowed
 
     def _random(self, row: int, generator: np.random.Generator, wanted: int) -> np.ndarray:
         """Distinct negatives, each allowed panel as likely as any other."""
-        same = self.key.same(row)
         if self.negate:
-            others = same[same != row]
+            others = self._others(row)
             return others if len(others) <= wanted else others[_distinct(generator, len(others), wanted)]
+        same = self._left_out(row)
         return skip(same, _distinct(generator, self.rows - len(same), wanted))
 
     def _nearest(
@@ -112,7 +115,7 @@ class CandidateSampler:
         if not self.negate:
             distances = self._pool_lengths - 2 * targets @ self._pool_vectors.T + lengths[:, None]
             for number, row in enumerate(rows):
-                same = self.key.same(int(row))
+                same = self._left_out(int(row))
                 places = np.searchsorted(self._pool, same)
                 inside = places < len(self._pool)
                 inside[inside] = self._pool[places[inside]] == same[inside]
@@ -120,13 +123,22 @@ class CandidateSampler:
             return [_least(d, self._pool, wanted, n) for d, n in zip(distances, lengths, strict=True)]
         found = []
         for row, target, length, generator in zip(rows, targets, lengths, generators, strict=True):
-            same = self.key.same(int(row))
-            others = same[same != row]
+            others = self._others(int(row))
             if len(others) > self._pool_size:
                 others = others[_distinct(generator, len(others), self._pool_size)]
             distances = ((self._prepared(others) - target) ** 2).sum(axis=1)
             found.append(_least(distances, others, wanted, float(length)))
         return found
+
+    def _left_out(self, row: int) -> np.ndarray:
+        """Ascending rows that may not be negatives because they have the key in common, or are copies."""
+        same = self.key.same(row)
+        return np.union1d(same, self._copies.same(row)) if row in self._copies else same
+
+    def _others(self, row: int) -> np.ndarray:
+        """Rows that have the key in common, without the panel itself and its copies."""
+        same = self.key.same(row)
+        return same[~np.isin(same, self._copies.same(row))] if row in self._copies else same[same != row]
 
     def _prepared(self, rows: np.ndarray) -> np.ndarray:
         vectors = self._vectors[rows].astype(np.float32)

@@ -128,7 +128,9 @@ class AsterxTask(Task):
                 candidates=self.config.sampling.eval_candidates, seed=self.config.training.seed,
                 similarity=self.config.objective.similarity,
             )  # fmt: skip
-            figures |= {f"top{k}": float(places.top(k).mean()) for k in TOP}
+            asked = places.candidates > 1  # a panel without a single negative is found by whoever looks
+            if asked.any():
+                figures |= {f"top{k}": float(places.top(k)[asked].mean()) for k in TOP}
         if self.config.objective.order and encoded.orderable.any():
             logits = encoded.order[encoded.orderable]
             figures["order"] = float(np.mean((logits > 0) == np.array([True, False])))
@@ -157,6 +159,8 @@ def prepare(config: AsterxConfig, sources: Mapping[str, Path], device: torch.dev
     """
     file = split_file(sources["features"], "train")
     panels = load_panels(file, dtype=config.features.storage)
+    if len(panels) < 2:
+        raise InputError(f"{file} holds one panel: it has no neighbours to learn from")
     held_out = _held_out(file, panels, config)
     shape = WindowShape(config.window.before, config.window.after)
     sizes = config.encoder

@@ -35,9 +35,16 @@ def test_noise_scores_chance(tmp_path: Path) -> None:
 
 
 def test_a_model_that_says_the_same_of_everything_finds_nothing() -> None:
-    matrix = torch.ones(30, 4)
-    places = places_among(np.ones((30, 4)), np.arange(30), matrix, candidates=10, seed=0)
+    places = places_among(np.zeros((30, 30)), np.arange(30), torch.eye(30), candidates=10, seed=0)
     assert (places.place == 10).all()
+
+
+def test_copies_of_the_hidden_panel_do_not_count_against_a_model() -> None:
+    matrix = torch.randn(30, 4)
+    matrix[5:10] = matrix[5]
+    places = places_among(matrix.numpy(), np.arange(30), matrix, candidates=0, seed=0)
+    assert (places.place == 1).all()
+    assert places.candidates.tolist() == [30] * 5 + [26] * 5 + [30] * 20
 
 
 @pytest.mark.parametrize("candidates", [0, 12])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comictool.asterx.keys import MemberKey, PanelKey, SamplingKey, ValueKey, read_key
+from comictool.asterx.keys import MemberKey, PanelKey, SamplingKey, ValueKey, read_key, row_hashes
 from comictool.asterx.sampling import STRATEGIES, CandidateSampler, skip
 from comictool.core.errors import InputError, UsageError
 
@@ -96,6 +96,38 @@ def test_copies_of_the_hidden_panel_are_no_hard_negatives() -> None:
     drawn = sampler.draw(np.array([30]), generators(1))
     assert not {10, 20} & set(drawn["candidates"][0])
     assert drawn["candidates_real"][0].sum() == 8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("negate", [False, True])
+@pytest.mark.parametrize("count", [0, 4, 50])
+def test_copies_of_the_hidden_panel_are_no_negatives(
+    dtype: type[np.floating], strategy: str, negate: bool, count: int
+) -> None:
+    # Black panels, blank ones, an advertisement printed twice: no model can tell which of them was hidden.
+    matrix = vectors().astype(dtype)
+    copies = {10, 17, 20, 30, 45}
+    matrix[sorted(copies)] = matrix[10]
+    sampler = CandidateSampler(matrix, KEYS["value"][0], count=count, strategy=strategy, negate=negate)
+    rows = np.arange(COUNT)
+    drawn = sampler.draw(rows, generators(COUNT))
+    for row in rows:
+        if count:
+            found = set(drawn["candidates"][row, 1:][drawn["candidates_real"][row, 1:]].tolist())
+        else:
+            found = set(np.flatnonzero(drawn["allowed"][row]).tolist()) - {row}
+            assert drawn["allowed"][row, row]
+        wanted = permitted(int(row), "value", negate) - (copies if row in copies else {row})
+        assert found <= wanted
+        assert found == wanted or len(found) >= count - 1 > 0
+
+
+def test_rows_of_equal_bits_have_equal_hashes_and_no_others() -> None:
+    matrix = np.random.default_rng(0).normal(size=(40_000, 3)).astype(np.float16)
+    _, expected = np.unique(matrix, axis=0, return_inverse=True)
+    _, found = np.unique(row_hashes(matrix), return_inverse=True)
+    assert len(np.unique(np.stack([expected.ravel(), found]), axis=1).T) == expected.max() + 1 == found.max() + 1
 
 
 def test_a_large_split_is_searched_in_a_pool() -> None:

@@ -20,7 +20,7 @@ from comictool.core.errors import InputError, UsageError
 from comictool.training.config import resolve
 from comictool.training.engine import RunOptions, train
 from comictool.training.recipe import StepState, Ticket
-from tests.asterx.stories import story_panels, write_pack
+from tests.asterx.stories import of_lengths, story_panels, write_pack
 
 CPU = torch.device("cpu")
 SMALL = (
@@ -217,6 +217,17 @@ def test_features_of_two_kinds_are_refused(tmp_path: Path) -> None:
         prepare(settings(), {"features": tmp_path}, CPU)
     with pytest.raises(InputError, match="train_features"):
         prepare(settings(), {"features": tmp_path / "nowhere"}, CPU)
+
+
+def test_one_panel_is_nothing_to_learn_from_and_no_success(tmp_path: Path) -> None:
+    write_pack(tmp_path, "train", of_lengths(1))
+    with pytest.raises(InputError, match="holds one panel"):
+        prepare(settings(), {"features": tmp_path}, CPU)
+    write_pack(tmp_path, "train", of_lengths(9))
+    write_pack(tmp_path, "val", of_lengths(1))
+    prepared = prepare(settings(), {"features": tmp_path}, CPU)
+    state = StepState(step=0, total_steps=1, steps_per_epoch=1, epoch=0, batch_size=1)
+    assert prepared.task.validate(state) == {}  # found among itself alone, it would be found every time
 
 
 def test_a_corpus_of_tiny_comics_trains(tmp_path: Path) -> None:
