@@ -17,7 +17,7 @@ import torch
 from comictool import __version__
 from comictool.asterx.data import SPLITS, Panels, load_panels
 from comictool.asterx.encoding import BATCH, encode_batches, standard_matrix
-from comictool.asterx.weights import SequencePlugin
+from comictool.asterx.weights import ORIGIN_LENGTH, SequencePlugin
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
 from comictool.core.ledger import Ledger, stamp_of
@@ -216,7 +216,7 @@ def fits(plugin: SequencePlugin, panels: Panels, file: Path) -> None:
             f"{file} has vectors of {panels.dimension} numbers, the model reads {width}",
             hint="make features with the encoder that the model was trained on",
         )
-    if plugin.reads and panels.origin and plugin.reads != panels.origin[: len(plugin.reads)]:
+    if plugin.reads and panels.origin and plugin.reads != panels.origin[:ORIGIN_LENGTH]:
         raise InputError(
             f"{file} was made by {panels.origin}", cause=f"the model was trained on features of {plugin.reads}",
             hint="make features with that encoder: comictool features backbone CORPUS --plugin ...",

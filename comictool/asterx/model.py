@@ -17,6 +17,7 @@ from comictool.core.errors import UsageError
 
 TOKEN_SCALE = 0.01  # learned tokens begin uniform in 0 .. this
 POSITION_BASE = 10_000.0
+MOST_LAYERS, MOST_WIDE = 256, 65_536  # far beyond use; a damaged file is not to fill the memory
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class EncoderShape:
         feedforward: of the hidden layer in each block.
 
     Raises:
-        UsageError: a size below 1, heads that do not divide the width, or dropout outside 0 .. 1.
+        UsageError: a size below 1 or beyond use, heads that do not divide the width, or dropout outside 0 .. 1.
     """
 
     features: int = 384
@@ -41,8 +42,9 @@ class EncoderShape:
 
     def __post_init__(self) -> None:
         for name in ("features", "width", "layers", "heads", "feedforward"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}: at least 1")
+            most = MOST_LAYERS if name == "layers" else MOST_WIDE
+            if not 1 <= getattr(self, name) <= most:
+                raise UsageError(f"{name} is {getattr(self, name)}: 1 to {most}")
         if self.width % self.heads or self.width % 2:
             raise UsageError(
                 f"a width of {self.width} with {self.heads} heads",

@@ -6,7 +6,8 @@ many heads the attention has nor how long its windows are: the published setting
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from comictool.plugins.weights import read_checkpoint, verified_weights
 ARCHITECTURE = "asterx"
 PARTS = ("model", "model_head_tok", "model_head_cls")
 PUBLISHED_HEADS = 8
+ORIGIN_LENGTH = 200  # of what a manifest keeps of an encoder's identity
 SIZES = ("features", "width", "layers", "heads", "feedforward", "dropout")
 
 
@@ -94,7 +96,7 @@ def export_model(
         "single": single, "visible": visible, "similarity": similarity,
     }  # fmt: skip
     if origin:
-        arguments["reads"] = origin[:200]
+        arguments["reads"] = origin[:ORIGIN_LENGTH]
     manifest = Manifest(
         id="asterx", version="1", title="ASTERX panel sequence encoder", kind="sequence",
         licence="that of the comics it was trained on", architecture=ARCHITECTURE, arguments=arguments,
@@ -142,13 +144,15 @@ def _load_plugin(folder: Path) -> SequencePlugin:
     try:
         shape = EncoderShape(**{name: given[name] for name in SIZES})
         window = WindowShape(int(given["before"]), int(given["after"]))
-        model = SequenceModel(shape, window, hide_second=bool(given["hide_second"]))
+        hide_second = bool(given["hide_second"])
         facts = (float(given["single"]), float(given["visible"]), str(given["similarity"]), str(given.get("reads", "")))
     except (KeyError, TypeError, ValueError, ComicError) as error:
         raise InputError(
             f"{file}: [architecture.arguments] do not describe an ASTERX model", cause=str(error)
         ) from error
-    _fit(model, read_checkpoint(weights), str(weights))
+    model = _fitted(
+        lambda: SequenceModel(shape, window, hide_second=hide_second), read_checkpoint(weights), str(weights)
+    )
     return SequencePlugin(model.eval(), identity_of(manifest, manifest.weights.sha256), manifest.title, *facts)
 
 
@@ -163,23 +167,33 @@ def _load_published(path: Path, heads: int, window: WindowShape) -> SequencePlug
     body = checkpoint["model"]
     try:
         width, features = body["linear_in.weight"].shape
-        layers = 1 + max(int(name.split(".")[2]) for name in body if name.startswith("encoder.layers."))
+        # Counted, not the highest number plus one: a name costs nothing and would be built.
+        layers = len({name.split(".")[2] for name in body if name.startswith("encoder.layers.")})
         feedforward = body["encoder.layers.0.linear1.weight"].shape[0]
     except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: 'model' holds no ASTERX encoder", cause=str(error)) from error
-    model = SequenceModel(EncoderShape(features, width, layers, heads, feedforward), window)
+    if not all(isinstance(checkpoint[part], Mapping) for part in PARTS):
+        raise InputError(f"{path}: " + " and ".join(PARTS[1:]) + " are not both sets of named tensors")
     tensors = {
         f"{part}.{name}": tensor for part in PARTS for name, tensor in checkpoint[part].items()
-    } | {"feature_mean": model.feature_mean, "feature_scale": model.feature_scale}  # fmt: skip
-    _fit(model, tensors, str(path))
+    } | {"feature_mean": torch.zeros(features), "feature_scale": torch.ones(())}  # fmt: skip
+    shape = EncoderShape(features, width, layers, heads, feedforward)
+    model = _fitted(lambda: SequenceModel(shape, window), tensors, str(path))
     title = f"ASTERX checkpoint {path.name}"
     settings = "" if heads == PUBLISHED_HEADS else f".heads{heads}"
     settings += "" if window == WindowShape() else f".window{window.before}-{window.after}"
     return SequencePlugin(model.eval(), f"asterx@0+{hash_file(path)[:16]}+own{settings}", title)
 
 
-def _fit(model: SequenceModel, tensors: Mapping[str, Any], source: str) -> None:
+def _fitted(make: Callable[[], SequenceModel], tensors: Mapping[str, Any], source: str) -> SequenceModel:
+    """A model with weights; built without memory first, so that sizes which the file does not bear out take none."""
     try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nothing is copied, which is what is wanted here
+            make().load_state_dict(dict(tensors))
+        if inflated := [name for name, tensor in tensors.items() if _takes_more_than_it_holds(tensor)]:
+            raise InputError(f"{source} is damaged: {inflated[0]} is larger than what the file holds of it")
+        model = make()
         model.load_state_dict(dict(tensors))
     except (RuntimeError, TypeError, AttributeError) as error:
         lines = str(error).split("\n")
@@ -190,3 +204,9 @@ def _fit(model: SequenceModel, tensors: Mapping[str, Any], source: str) -> None:
     unsound = [name for name, tensor in model.state_dict().items() if not bool(torch.isfinite(tensor).all())]
     if unsound:
         raise InputError(f"the weights in {source} hold numbers that are not finite: {unsound[0]}")
+    return model
+
+
+def _takes_more_than_it_holds(tensor: Tensor) -> bool:
+    """Whether numbers are repeated by strides: a few bytes in a file would become any size in a model."""
+    return tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()

@@ -42,13 +42,17 @@ class Network:
         try:
             width = self.backbone["cls_token"].shape[-1]
             patch = self.backbone["patch_embed.proj.weight"].shape[-1]
-            side = round((self.backbone["pos_embed"].shape[1] - 1) ** 0.5)
+            side = round(max(0, self.backbone["pos_embed"].shape[1] - 1) ** 0.5)
             hidden = self.backbone["blocks.0.mlp.fc1.weight"].shape[0]
         except (KeyError, IndexError) as error:
             raise InputError("these weights are no vision transformer in DINO's layout", cause=f"no {error}") from error
         found = (re.match(r"blocks\.(\d+)\.", name) for name in self.backbone)
-        depth = 1 + max(int(match[1]) for match in found if match)
-        return ViTShape(width, depth, max(1, width // HEAD_WIDTH), patch, side * patch, hidden / width)
+        # Counted, not the highest number plus one: a name costs nothing and would be built.
+        depth = len({match[1] for match in found if match})
+        try:
+            return ViTShape(width, depth, max(1, width // HEAD_WIDTH), patch, side * patch, hidden / max(1, width))
+        except ValueError as error:
+            raise InputError("these weights are no vision transformer", cause=str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,10 @@ def original_backbone(original: Original, which: str = "teacher") -> DinoViT:
     network = original.teacher if which == "teacher" else original.student
     if network is None:
         raise InputError(f"the checkpoint holds no {which}")
-    backbone = DinoViT(network.shape)
+    shape = network.shape
+    with torch.device("meta"):  # sizes that the file does not bear out take no memory
+        _check(DinoViT(shape), network.backbone, f"the {which}'s backbone")
+    backbone = DinoViT(shape)
     _load(backbone, network.backbone, f"the {which}'s backbone")
     return backbone.eval()
 
@@ -162,6 +169,16 @@ def _usable_head(found: Tensors, head: torch.nn.Module) -> Tensors:
 
 
 def _load(module: torch.nn.Module, tensors: Tensors, name: str) -> None:
+    _check(module, tensors, name)
+    module.load_state_dict(dict(tensors))
+
+
+def _check(module: torch.nn.Module, tensors: Tensors, name: str) -> None:
+    """Refuse tensors that are not those of a module.
+
+    Raises:
+        InputError: names or shapes differ, numbers are not finite, or a tensor repeats a few numbers by its strides.
+    """
     expected = module.state_dict()
     missing = [key for key in expected if key not in tensors]
     unexpected = [key for key in tensors if key not in expected]
@@ -180,7 +197,11 @@ def _load(module: torch.nn.Module, tensors: Tensors, name: str) -> None:
             f"{name} does not fit this transformer", cause="; ".join(causes),
             hint="set model.size, model.patch_size and crops.global_size as the checkpoint was trained",
         )  # fmt: skip
-    module.load_state_dict(dict(tensors))
+    for key, tensor in tensors.items():
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise InputError(f"{name} is damaged: {key} is larger than what the file holds of it")
+        if not bool(torch.isfinite(tensor).all()):
+            raise InputError(f"{name} holds numbers that are not finite: {key}")
 
 
 def _some(names: Mapping[str, object] | list[str]) -> str:

@@ -101,6 +101,25 @@ def test_other_files_are_refused_with_the_reason(tmp_path: Path) -> None:
         load_sequence_model(tmp_path / "nan.pt")
 
 
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("encoder.layers.99999999.norm1.weight", torch.zeros(1)),  # so many layers would be built
+        ("linear_in.weight", torch.zeros(1).expand(1 << 15, 1 << 15)),  # gigabytes from four bytes
+        ("encoder.layers.0.linear1.weight", torch.zeros(60_000, 16)),
+    ],
+)
+def test_damaged_sizes_are_refused_before_they_take_memory(tmp_path: Path, name: str, tensor: torch.Tensor) -> None:
+    parts = {part: dict(getattr(some_model(), part).state_dict()) for part in PARTS}
+    parts["model"][name] = tensor
+    torch.save(parts, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError):
+        load_sequence_model(tmp_path / "checkpoint.pt")
+    torch.save(parts | {"model_head_tok": torch.zeros(3)}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError):
+        load_sequence_model(tmp_path / "checkpoint.pt")
+
+
 def test_changed_weights_and_other_plugins_are_refused(tmp_path: Path) -> None:
     export_model(tmp_path / "model", some_model(), single=0, visible=0, similarity="euclidean")
     weights = tmp_path / "model/model.safetensors"

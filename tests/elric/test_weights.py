@@ -76,6 +76,23 @@ def test_student_and_teacher_load_with_and_without_wrappers(tmp_path: Path) -> N
             torch.testing.assert_close(original_backbone(found, name)(images), expected(images))
 
 
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("blocks.99999999.norm1.weight", torch.zeros(1)),  # so many blocks would be built
+        ("pos_embed", torch.zeros(1, 0, 64)),
+        ("pos_embed", torch.zeros(1).expand(1, (1 << 40) + 1, 64)),  # terabytes from four bytes
+        ("patch_embed.proj.weight", torch.zeros(64, 3, 8, 0)),
+        ("cls_token", torch.zeros(1).expand(1, 1, 1 << 24)),
+        ("cls_token", torch.full((1, 1, 64), torch.nan)),
+    ],
+)
+def test_damaged_sizes_are_refused_before_they_take_memory(tmp_path: Path, name: str, tensor: torch.Tensor) -> None:
+    torch.save(DinoViT(SHAPE).state_dict() | {name: tensor}, tmp_path / "dino.pth")
+    with pytest.raises(InputError):
+        original_backbone(read_original(tmp_path / "dino.pth"))
+
+
 def test_a_backbone_alone_loads(tmp_path: Path) -> None:
     torch.save(DinoViT(SHAPE).state_dict(), tmp_path / "dino.pth")
     assert read_original(tmp_path / "dino.pth").teacher is not None
