@@ -106,7 +106,7 @@ def split_file(source: Path, split: str) -> Path:
     if not file.is_file():
         raise InputError(
             f"{file} does not exist", cause=f"ASTERX reads the panel features of the {split} split",
-            hint="comictool features backbone CORPUS --plugin classic",
+            hint="comictool features backbone CORPUS -o FEATURES",
         )  # fmt: skip
     return file
 

@@ -134,4 +134,5 @@ def asterx(
         progress=out.progress(),
     )  # fmt: skip
     facts = {"packs": [str(pack) for pack in report.packs], "model": plugin.identity, "windows": report.windows}
-    return tell(out, report.job, facts, [f"comictool train elric CORPUS --context {pack}" for pack in report.packs[:1]])
+    following = [f"comictool train elric CORPUS --context asterx --features {output} -o runs/elric"]
+    return tell(out, report.job, facts, following)

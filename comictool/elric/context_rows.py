@@ -84,7 +84,7 @@ def context_rows(
     if not features:
         raise UsageError(
             f"--context {mode} needs the vectors of panels",
-            hint="comictool features asterx RUN/model CORPUS -o FEATURES, then --features FEATURES",
+            hint="comictool features asterx FEATURES --model RUN -o FEATURES, then --features FEATURES",
         )
     panels = [panel for panel in dict.fromkeys(character.panel_id for character in characters) if panel in features]
     if not panels:

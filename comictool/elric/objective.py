@@ -151,10 +151,13 @@ def _highest(value: torch.Tensor) -> torch.Tensor:
 
 
 def teacher_temperature_at(epoch: float, *, first: float, last: float, warmup_epochs: float) -> float:
-    """The teacher's temperature: grows evenly from `first` to `last` in the first epochs, then stays."""
+    """The teacher's temperature: grows evenly from `first` to `last` in the first epochs, then stays.
+
+    As DINO's `linspace(first, last, warmup_epochs)`, the last epoch of the warm-up has the last temperature already.
+    """
     if warmup_epochs <= 0 or epoch >= warmup_epochs:
         return last
-    return first + (last - first) * epoch / warmup_epochs
+    return first + (last - first) * min(1.0, epoch / max(1.0, warmup_epochs - 1))
 
 
 def momentum_at(progress: float, first: float) -> float:

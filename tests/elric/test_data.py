@@ -16,7 +16,7 @@ from comictool.corpus.splitting import SplitOptions, split_dataset
 from comictool.elric.context_rows import ContextRows, context_rows, derangement, read_features
 from comictool.elric.crops import CropOptions
 from comictool.elric.data import ElricData, Pictures, frequent, large_enough, shrunk
-from comictool.elric.sources import Character, has_split, open_source
+from comictool.elric.sources import Character, chosen_split, has_split, open_source
 from comictool.training.recipe import Ticket
 from tests.elric.drawn import figure, make_corpus, make_features, make_pack
 
@@ -73,6 +73,29 @@ def test_a_split_is_the_split_that_was_asked_for(tmp_path: Path) -> None:
     assert open_source(tmp_path, "test").characters[0].comic == "test_comic"  # the released code read train
     with pytest.raises(InputError, match="no pack of val"):
         open_source(tmp_path, "val")
+
+
+def test_a_split_that_is_not_there_is_never_replaced_by_everything(tmp_path: Path) -> None:
+    # Figures "of the test split" over all comics would count those that the model was trained on.
+    packs, plain = tmp_path / "packs", tmp_path / "plain"
+    for split in ("train", "val"):
+        make_pack(packs, split, {f"{split}_comic/1_1_7.png": figure(1)})
+    make_corpus(plain, comics=3)
+    for missing in ("test", "vall"):
+        with pytest.raises(InputError, match=f"no split '{missing}'"):
+            chosen_split(packs, missing)
+    assert (chosen_split(packs, "val"), chosen_split(packs, "all")) == ("val", "all")
+    # What was never split has nothing to choose from; but a name that no split has is a slip of the pen.
+    assert chosen_split(plain, "test") == chosen_split(packs / "train_images.hdf5", "test") == "all"
+    with pytest.raises(UsageError, match="'tset'") as refused:
+        chosen_split(plain, "tset")
+    assert "test" in refused.value.near
+    corpus = make_corpus(tmp_path / "corpus", comics=3)
+    split_dataset(corpus, split=SplitOptions(ratios=(2, 1, 0), level="panels"))
+    with pytest.raises(InputError, match="no split 'tset'"):
+        chosen_split(corpus.root, "tset")
+    with pytest.raises(InputError, match="in test"):
+        open_source(corpus.root, chosen_split(corpus.root, "test"))
 
 
 def test_feelings_come_from_the_index_beside_the_pack(tmp_path: Path) -> None:
@@ -153,6 +176,16 @@ def test_each_character_has_the_vector_of_its_own_panel_and_lacking_ones_are_cou
     assert rows.missing == 1
     assert rows.present() == [0, 1, 2]
     assert rows.only([1, 3]).rows([0, 1])[:, 0].tolist() == [2, 0]
+
+
+def test_shuffled_contexts_are_not_those_of_the_same_comic() -> None:
+    # The next panel's would mean nearly as much as the own one's, and the ablation would compare nothing.
+    characters = [Character(f"c{comic}", 1, n, "x") for comic in range(10) for n in range(1, 21)]
+    features = {c.panel_id: np.array([float(number)]) for number, c in enumerate(characters)}
+    rows = context_rows("shuffled", characters, features, seed=0)
+    assert rows is not None
+    given = rows.rows(range(200))[:, 0].numpy()
+    assert np.mean(given // 20 == np.arange(200) // 20) < 0.2  # 19 of 199 by chance
 
 
 def test_shuffled_contexts_are_those_of_other_panels_and_always_the_same() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from comictool.elric.context import ContextProjection, drop_context, per_crop
 from comictool.elric.head import DinoHead, Prototypes
 from comictool.elric.model import ElricNetwork, crop_major, follow
 from comictool.elric.settings import ContextOptions, CropOptions, ElricConfig, LossOptions, ModelOptions, by_size
-from comictool.elric.task import ElricTask
+from comictool.elric.task import ElricTask, normalised
 from comictool.plugins.dino_vit import DinoViT, ViTShape
 from comictool.training.recipe import StepState
 
@@ -129,6 +131,23 @@ def test_rows_are_repeated_crop_by_crop() -> None:
     rows = torch.tensor([[1.0], [2.0]])
     assert per_crop(rows, 3).flatten().tolist() == [1, 2, 1, 2, 1, 2]
     assert crop_major(torch.tensor([[1, 2, 3], [4, 5, 6]])).tolist() == [1, 4, 2, 5, 3, 6]
+
+
+def test_the_centre_and_the_temperature_of_the_teacher_take_part_in_a_run() -> None:
+    config = replace(make_config(), loss=LossOptions(teacher_temperature_first=0.02, teacher_warmup_epochs=1.0))
+    task, batch = make_task(config), make_batch()
+    task.sizes = replace(task.sizes, teacher_temperature=0.2, teacher_warmup_epochs=1.0)
+    losses = []
+    for epoch in (0, 1):
+        task.before_batch(state(epoch, epoch))
+        losses.append(float(task(batch)["loss"].detach()))
+    assert losses[0] != losses[1]
+    scores = task.teacher([normalised(batch["globals"])])
+    task.loss.update_center()  # of the two batches above
+    assert torch.allclose(task.loss.center, 0.1 * scores.mean(dim=0, keepdim=True), atol=1e-6)
+    task(batch)
+    task.after_update(state(1, 1))
+    assert torch.allclose(task.loss.center, 0.19 * scores.mean(dim=0, keepdim=True), atol=1e-6)
 
 
 def test_a_network_with_context_asks_for_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -127,12 +128,10 @@ def test_sinkhorn_is_an_option_of_the_loss(scores: tuple[torch.Tensor, torch.Ten
 
 
 def test_schedules_begin_and_end_where_they_say() -> None:
-    assert [teacher_temperature_at(e, first=0.04, last=0.07, warmup_epochs=30) for e in (0, 30, 99)] == [
-        0.04,
-        0.07,
-        0.07,
-    ]
-    assert math.isclose(teacher_temperature_at(15, first=0.04, last=0.07, warmup_epochs=30), 0.055)
+    published = np.concatenate([np.linspace(0.04, 0.07, 30), np.full(70, 0.07)])  # DINO's main_dino.py
+    found = [teacher_temperature_at(epoch, first=0.04, last=0.07, warmup_epochs=30) for epoch in range(100)]
+    np.testing.assert_allclose(found, published, rtol=1e-12)
+    assert [teacher_temperature_at(e, first=0.04, last=0.07, warmup_epochs=1) for e in (0, 1)] == [0.04, 0.07]
     assert teacher_temperature_at(0, first=0.02, last=0.04, warmup_epochs=0) == 0.04
     assert momentum_at(0.0, 0.996) == pytest.approx(0.996)
     assert momentum_at(0.5, 0.996) == pytest.approx(0.998)
