@@ -141,16 +141,21 @@ def train_recipe(
     if run.devices > 1 and not here.starter:
         run.settings.resolve(find_recipe(name))  # wrong settings are told once, before anything starts
         return launch.run_processes(run.devices, sys.argv[1:])
+    if launch.launched():
+        launch.register(here.rank)
     try:
         code = int(_train_here(name, sources, folder, run, out if here.rank == 0 else None, next_commands))
     except BaseException as error:
         # Of several processes one speaks: the first, or the one that failed alone.
-        silent = isinstance(error, distributed.OtherProcessFailed) or (here.rank > 0 and isinstance(error, Stopped))
-        if not launch.launched() and not silent:
+        follows = isinstance(error, distributed.OtherProcessFailed)
+        silent = follows or (here.rank > 0 and isinstance(error, Stopped))
+        if not launch.launched() and (not silent or isinstance(error, distributed.PeerGone)):
             raise
         code = int(getattr(error, "exit_code", ExitCode.BUG))
         if not silent:
             code = explain(error, debug="--debug" in sys.argv, arguments=sys.argv[1:])
+        elif follows and launch.launched():
+            code = ExitCode.DONE  # nothing to add: the launcher tells of a process that ended without a word
     if launch.launched():
         launch.report(code, here.rank)
         return ExitCode.DONE  # the launcher knows the code; another one would make torchrun write a page about it

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,31 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} is no checkpoint of this program, or one that was tampered with", cause=_first_line(error)
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged or no checkpoint", cause=_first_line(error)) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else type(state).__name__
         raise InputError(f"{path} has the format {found!r}; this version reads {FORMAT}")
     return state
+
+
+@contextmanager
+def unpacking(path: Path) -> Iterator[None]:
+    """Within the block the content of a checkpoint is taken over; what is missing or of another shape is told.
+
+    Raises:
+        InputError: it was written by another version of this program, or changed.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} does not fit: another version of this program wrote it, or it was changed",
+            cause=f"{type(error).__name__}: {_first_line(error)}",
+            hint="train into another -o, or --resume never to begin anew",
+        ) from error
 
 
 def random_state(device: torch.device) -> dict[str, Any]:

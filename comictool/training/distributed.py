@@ -47,7 +47,7 @@ def place(environment: Mapping[str, str] | None = None) -> Place:
     env = os.environ if environment is None else environment
     if "RANK" in env and "WORLD_SIZE" in env:
         names, starter = ("RANK", "WORLD_SIZE", "LOCAL_RANK"), "torchrun"
-    elif int(env.get("SLURM_STEP_NUM_TASKS", "1") or 1) > 1 and "SLURM_PROCID" in env:
+    elif env.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "1") and "SLURM_PROCID" in env:
         # SLURM_NTASKS is also set in the batch script itself, where no other process is coming.
         names, starter = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"), "slurm"
     else:
@@ -67,6 +67,7 @@ def group(device: torch.device) -> Iterator[Place]:
 
     Raises:
         EnvironmentError_: the others cannot be reached.
+        PeerGone: another process ended in the middle.
     """
     here = place()
     if here.world_size == 1 or dist.is_initialized():
@@ -85,6 +86,10 @@ def group(device: torch.device) -> Iterator[Place]:
         ) from error  # fmt: skip
     try:
         yield here
+    except RuntimeError as error:
+        if not _says_that_a_peer_is_gone(error):
+            raise
+        raise PeerGone("another process of this run has ended", cause=str(error).partition("\n")[0]) from error
     finally:
         dist.destroy_process_group()
 
@@ -92,15 +97,21 @@ def group(device: torch.device) -> Iterator[Place]:
 def slurm_meeting_point(env: Mapping[str, str]) -> dict[str, str]:
     """MASTER_ADDR and MASTER_PORT for processes that srun started; what is set already stays.
 
-    Rank 0 runs on the first machine of the step. The port is made of the job's number, so that two jobs on one machine
-    do not meet.
+    Rank 0 runs on the first machine of the step. The port is made of the numbers of job and step, so that two runs on
+    one machine do not meet.
+
+    Raises:
+        UsageError: numbers that are none.
     """
-    job = int(env.get("SLURM_JOB_ID", "0") or 0)
+    try:
+        job, step = (int(env.get(name, "0") or 0) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    except ValueError as error:
+        raise UsageError(f"SLURM_JOB_ID, SLURM_STEP_ID in the environment are not numbers: {error}") from error
     single = env.get("SLURM_STEP_NUM_NODES", "1") == "1"
     address = "127.0.0.1" if single else first_host(env.get("SLURM_STEP_NODELIST", "")) or "127.0.0.1"
     return {
         "MASTER_ADDR": env.get("MASTER_ADDR", address),
-        "MASTER_PORT": env.get("MASTER_PORT", str(20000 + job % 20000)),
+        "MASTER_PORT": env.get("MASTER_PORT", str(20000 + (job + 7919 * step) % 20000)),
     }
 
 
@@ -115,6 +126,16 @@ def first_host(nodes: str) -> str:
 
 class OtherProcessFailed(ComicError):
     """Another process of this run failed and has told why; this one has nothing to add."""
+
+
+class PeerGone(OtherProcessFailed):
+    """Another process ended while this one waited for it; whether it has told why cannot be known here."""
+
+
+def _says_that_a_peer_is_gone(error: RuntimeError) -> bool:
+    # Gloo's errors are plain RuntimeErrors that begin with the place in its source.
+    gone = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Connection refused")
+    return isinstance(error, dist.DistError) or ("gloo" in str(error) and any(text in str(error) for text in gone))
 
 
 @contextmanager

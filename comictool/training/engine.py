@@ -20,10 +20,11 @@ from typing import Any
 import torch
 
 from comictool.core.device import DeviceChoice, PrecisionChoice, choose_device, choose_precision
-from comictool.core.errors import Stopped, UsageError
+from comictool.core.errors import EnvironmentError_, Stopped, UsageError
 from comictool.core.jobs import StopFlag, stop_signals
 from comictool.core.progress import NullProgress, Progress
 from comictool.training import distributed
+from comictool.training.checkpoints import unpacking
 from comictool.training.config import Resolved, as_tables, write_config
 from comictool.training.curves import write_curves
 from comictool.training.launch import stop_requested
@@ -116,24 +117,28 @@ def train(
     options = options or RunOptions()
     recipe = recipe.judged(resolved.config)
     progress = options.progress or NullProgress()
-    device, precision = choose_place(options, resolved.config.training.precision)
+    kind = choose_device(options.device, options.gpu).kind
     with ExitStack() as stack:
-        stack.enter_context(distributed.group(torch.device(device.name)))
+        stack.enter_context(distributed.group(torch.device(kind)))
         stop = stack.enter_context(stop_signals(echo_seconds=1.0 if distributed.world_size() > 1 else 0.0))
         folder = RunFolder(run_folder)
         first = distributed.rank() == 0
         existing = folder.config.exists()
         with distributed.together():
+            # Within the group: a process without a GPU tells it, instead of leaving the others to wait for it.
+            device, precision = choose_place(options, resolved.config.training.precision)
             if first and existing and not options.dry_run:
                 stack.enter_context(folder.locked())
         with distributed.together():
             saved = folder.checkpoint(options.resume)
             if saved is not None:
-                check_same_settings(saved, as_tables(resolved.config), recipe.name)
+                with unpacking(folder.last):
+                    check_same_settings(saved, as_tables(resolved.config), recipe.name)
             run = build(recipe, resolved, sources, folder, device, precision)
             if saved is not None:
-                check_same_data(saved, run.prepared.facts)
-                run.load_state_dict(saved)
+                with unpacking(folder.last):
+                    check_same_data(saved, run.prepared.facts)
+                    run.load_state_dict(saved)
         if options.dry_run:
             return _result(run, None, 0, 0.0)
         with distributed.together():
@@ -207,25 +212,30 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
         numbers = {**_means(parts), **numbers}
         loss = numbers["loss"]
 
-        # A loss that is no number would spoil the weights for good: stop before they change, or leave the step out.
-        if not math.isfinite(loss):
+        norm = math.nan
+        if math.isfinite(loss):
+            run.scaler.unscale_(run.optimizer)
+            task.before_update(state)
+            norm = float(clip(task.parameters(), options.clip_norm))
+
+        # A loss or gradient that is no number would spoil the weights for good: stop before they change, or leave the
+        # step out. Gradients that overflow in fp16 are the scaler's: it leaves the step out and lowers its scale.
+        if not math.isfinite(loss) or not (math.isfinite(norm) or run.scaler.is_enabled()):
             in_a_row += 1
             if options.non_finite == "stop" or in_a_row >= MOST_SKIPPED:
-                raise _lost(run, loss, in_a_row)
+                raise _lost(run, loss, norm, in_a_row)
             skipped += 1
             run.optimizer.zero_grad(set_to_none=True)
             state.step += 1
             state.epoch = state.step // state.steps_per_epoch
             if log:
-                log.write("skipped", state.step, {"loss": loss})
+                log.write("skipped", state.step, {"loss": loss, "gradient_norm": norm})
             progress.advance(1, f"loss {loss}")
             continue
         in_a_row = 0
 
         # Update the weights.
-        run.scaler.unscale_(run.optimizer)
-        task.before_update(state)
-        numbers["gradient_norm"] = float(clip(task.parameters(), options.clip_norm))
+        numbers["gradient_norm"] = norm
         run.scaler.step(run.optimizer)
         run.scaler.update()
         run.optimizer.zero_grad(set_to_none=True)
@@ -256,7 +266,7 @@ def choose_place(options: RunOptions, precision: str) -> tuple[DeviceChoice, Pre
 
     Raises:
         UsageError: one GPU named for several processes.
-        EnvironmentError_: a device that is not there.
+        EnvironmentError_: a device that is not there, or fewer GPUs than processes.
     """
     here = distributed.place()
     device = choose_device(options.device, options.gpu)
@@ -265,8 +275,16 @@ def choose_place(options: RunOptions, precision: str) -> tuple[DeviceChoice, Pre
             raise UsageError(
                 "one GPU is named, but there are several processes", hint="--device cuda gives each its own"
             )
-        device = choose_device(f"cuda:{here.local_rank}")
-        torch.cuda.set_device(here.local_rank)
+        count = torch.cuda.device_count()
+        # SLURM may show each of its processes one GPU only, which then is number 0 in all of them.
+        number = 0 if here.starter == "slurm" and count == 1 else here.local_rank
+        if number >= count:
+            raise EnvironmentError_(
+                f"process {here.rank} has no GPU of its own", cause=f"this machine has {count}",
+                hint=f"--devices {count}, or --device cpu",
+            )  # fmt: skip
+        device = choose_device(f"cuda:{number}")
+        torch.cuda.set_device(number)
     if here.world_size > 1 and device.kind == "mps":
         device = DeviceChoice("cpu", "several processes cannot share Apple's GPU")
     return device, choose_precision(precision, device)
@@ -326,7 +344,7 @@ def _means(parts: list[dict[str, torch.Tensor]]) -> dict[str, float]:
     return dict(zip(names, distributed.all_reduce_mean(stacked.cpu()).tolist(), strict=True))
 
 
-def _lost(run: Run, loss: float, in_a_row: int) -> UsageError:
+def _lost(run: Run, loss: float, norm: float, in_a_row: int) -> UsageError:
     rate = run.optimizer.param_groups[0]["lr"]
     again = f" ({in_a_row} steps in a row)" if in_a_row > 1 else ""
     saved = f"the checkpoint of step {run.saved_at} is unharmed; " if run.saved_at > 0 else ""
@@ -334,8 +352,9 @@ def _lost(run: Run, loss: float, in_a_row: int) -> UsageError:
     leave_out = "" if run.options.non_finite == "skip" else "; --set training.non_finite=skip leaves single steps out"
     fp16 = ", or --precision bf16" if run.precision.name == "fp16" else ""
     clip_norm = "" if run.options.clip_norm else ", --set training.clip_norm=3"
+    what = f"gradient's norm in step {run.state.step + 1} is {norm}" if math.isfinite(loss) else ""
     return UsageError(
-        f"the loss of step {run.state.step + 1} is {loss}{again}",
+        f"the {what or f'loss of step {run.state.step + 1} is {loss}'}{again}",
         cause=f"most often the learning rate is too high: it is {rate:.3g} here",
         hint=f"{saved}into another -o, {lower}{clip_norm}{fp16}{leave_out}",
     )

@@ -45,7 +45,7 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
         command = [
             sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}",
-            "-m", _program(), *arguments,
+            f"--log-dir={Path(folder) / 'logs'}", "-m", _program(), *arguments,
         ]  # fmt: skip
         with stop_signals() as stop:
             started = subprocess.Popen(command, env=environment, start_new_session=True)
@@ -58,9 +58,10 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
                     except subprocess.TimeoutExpired:
                         continue
             except BaseException:  # a second signal
-                _kill(started.pid)
+                _kill(started.pid, Path(folder))
+                started.wait()
                 raise
-        # Written by the first process; any other one only says that it failed before or alone.
+        # 0 also from a process that failed only because another one did.
         codes = {file.name: int(file.read_text()) for file in Path(folder).glob("code-*")}
     if len(codes) == count:
         return codes["code-0"] or max(codes.values())
@@ -77,6 +78,13 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
 def launched() -> bool:
     """Whether this process is one of those that `run_processes` started."""
     return FOLDER in os.environ
+
+
+def register(rank: int) -> None:
+    """Tell the launcher who this process is: torchrun puts each into a session of its own, out of a signal's reach."""
+    folder = Path(os.environ[FOLDER])
+    if folder.is_dir():
+        write_text(folder / f"process-{rank}", str(os.getpid()))
 
 
 def stop_requested() -> int:
@@ -112,6 +120,9 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _kill(group: int) -> None:
+def _kill(group: int, folder: Path) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
+    for file in folder.glob("process-*"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(file.read_text()), signal.SIGKILL)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from comictool.core.errors import ComicError, InputError, UsageError
+from comictool.core.errors import ComicError, EnvironmentError_, InputError, UsageError
 from comictool.core.seeds import derive_seed
 from comictool.core.workers import cores
 from comictool.training.options import AUTO_WORKERS, TrainingOptions
@@ -135,7 +135,7 @@ class Batches:
 
     def __next__(self) -> Any:
         began = time.perf_counter()
-        batch = next(self._loaded) if self._loaded is not None else self._data.load(next(self._tickets))
+        batch = self._from_workers() if self._loaded is not None else self._data.load(next(self._tickets))
         if isinstance(batch, _Failed):
             raise batch.error
         took = time.perf_counter() - began
@@ -143,6 +143,18 @@ class Batches:
         if self._probing:
             self._probe(began, took)
         return batch
+
+    def _from_workers(self) -> Any:
+        try:
+            return next(self._loaded)  # type: ignore[arg-type]
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise EnvironmentError_(
+                "a process that loads data was killed",
+                cause="most often there was not enough memory",
+                hint=f"the same command goes on from the last checkpoint; --jobs {self.workers // 2} needs less",
+            ) from error
 
     def close(self) -> None:
         """End the workers."""
@@ -171,6 +183,7 @@ class Batches:
         context = torch.multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         if "forkserver" in methods:
             context.set_forkserver_preload([__name__, type(self._data).__module__])
+            _start_forkserver()
         loader = DataLoader(
             _Rows(self._data),
             batch_sampler=_Given(self._tickets),
@@ -218,8 +231,23 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+def _start_forkserver() -> None:
+    """Start it with SIGINT and SIGTERM blocked, which it and all workers inherit.
+
+    The training process decides when to stop; Ctrl-C reaches the whole process group, also while modules are imported.
+    """
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()  # first, since it unblocks the signals once it has started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare_worker(number: int) -> None:
-    # The training process decides when to stop; Ctrl-C reaches the whole process group.
+    # Where there is no forkserver, signals are not blocked.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)

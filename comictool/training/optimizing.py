@@ -42,7 +42,7 @@ def make_optimizer(task: Task, options: TrainingOptions) -> torch.optim.Optimize
 
 def learning_rate(options: TrainingOptions, state: StepState) -> float:
     """The rate of the step that comes next, before the scale of each group."""
-    # Linear scaling (Goyal et al. 2017): both ends, as the schedule is one curve.
+    # Linear scaling (Goyal et al. 2017). The minimum is not scaled: so it is in DINO's `main_dino.py`.
     reference = options.learning_rate_reference_batch
     scale = state.batch_size / reference if reference else 1.0
     warmup = min(round(options.warmup_epochs * state.steps_per_epoch), state.total_steps)

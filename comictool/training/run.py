@@ -134,7 +134,16 @@ class Run:
         }
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Be the run that the checkpoint was written by, at its step."""
+        """Be the run that the checkpoint was written by, at its step.
+
+        Raises:
+            ValueError, LookupError, TypeError, RuntimeError: it is not one of such a run; see `checkpoints.unpacking`.
+        """
+        if not 0 <= saved["step"] <= self.state.total_steps or saved["samples"] != self.plan.count:
+            raise ValueError(
+                f"step {saved['step']} with {saved['samples']} samples, in a run of {self.state.total_steps} steps "
+                f"with {self.plan.count} samples"
+            )
         self.task.load_state_dict(saved["task"])
         self.optimizer.load_state_dict(saved["optimizer"])
         if self.scaler.is_enabled() and saved["scaler"]:

@@ -54,6 +54,7 @@ def start() -> Any:
             [sys.executable, "-m", "tests.training.program", "train", "synthetic", "-o", str(folder), "--device", "cpu",
              "--json", *chosen, *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+            start_new_session=True,  # a process group of its own, as a terminal makes for each command
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )  # fmt: skip
         started.append(process)

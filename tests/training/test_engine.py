@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from comictool.core.errors import InputError, Stopped, UsageError
+from comictool.core.device import DeviceChoice
+from comictool.core.errors import EnvironmentError_, InputError, Stopped, UsageError
 from comictool.core.jobs import StopFlag
 from comictool.core.seeds import derive_seed, seed_everything
 from comictool.training import engine
 from comictool.training.checkpoints import load_checkpoint
 from comictool.training.config import resolve
+from comictool.training.distributed import Place
 from comictool.training.ema import WeightAverage
+from comictool.training.engine import RunOptions
 from comictool.training.loading import Plan
 from comictool.training.metrics_log import read_metrics
 from comictool.training.optimizing import RecipeError
@@ -171,6 +174,23 @@ def test_other_folders_and_damaged_checkpoints_are_refused(tmp_path: Path) -> No
         run(tmp_path / "run", "training.max_steps=2")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"step": "2"}, {"step": -5}, {"step": 99}, {"random": [{}]}, {"task": {}}, {"config": [1]}, {"samples": 7}],
+    ids=str,
+)
+def test_a_checkpoint_of_another_version_is_told(tmp_path: Path, changed: dict[str, Any]) -> None:
+    run(tmp_path, "training.max_steps=2")
+    last = tmp_path / "checkpoints" / "last.pt"
+    saved = load_checkpoint(last)
+    torch.save({**saved, **changed}, last)
+    with pytest.raises(InputError, match=r"last\.pt does not fit"):
+        run(tmp_path, "training.max_steps=2")
+    torch.save({"format": 1}, last)
+    with pytest.raises(InputError, match=r"last\.pt does not fit"):
+        run(tmp_path, "training.max_steps=2")
+
+
 class Evil:
     def __reduce__(self) -> Any:
         return print, ("ran",)
@@ -208,6 +228,44 @@ def test_skipped_steps_leave_the_weights_alone(tmp_path: Path, monkeypatch: pyte
     events = [row["event"] for row in read_metrics(tmp_path / "run" / "metrics.jsonl")]
     assert events.count("skipped") == 1
     assert int(weights(tmp_path / "run")["calls"]) == 23
+
+
+def test_a_gradient_that_is_no_number_never_reaches_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is fine, its gradient is not: as of a square root at 0."""
+
+    def spoil(self: Any, state: Any) -> None:
+        if state.step == 3:
+            self.head.bias.grad[0] = float("nan")
+
+    monkeypatch.setattr("tests.training.synthetic.SyntheticTask.before_update", spoil)
+    with pytest.raises(UsageError, match="the gradient's norm in step 4 is nan"):
+        run(tmp_path / "stopped", "training.checkpoint_every=1")
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "stopped").values())
+    result = run(tmp_path / "skipped", "training.non_finite=skip")
+    assert (result.skipped, result.step) == (1, 24)
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "skipped").values())
+    rows = [row for row in read_metrics(tmp_path / "skipped" / "metrics.jsonl") if row["event"] == "skipped"]
+    assert [(row["step"], row["gradient_norm"]) for row in rows] == [(4, "nan")]
+
+
+@pytest.mark.parametrize(
+    ("starter", "local_rank", "gpus", "chosen"),
+    [("torchrun", 1, 2, "cuda:1"), ("torchrun", 1, 1, ""), ("slurm", 1, 1, "cuda:0"), ("slurm", 3, 2, "")],
+)
+def test_each_process_has_a_gpu_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, starter: str, local_rank: int, gpus: int, chosen: str
+) -> None:
+    monkeypatch.setattr(engine.distributed, "place", lambda: Place(local_rank, 4, local_rank, starter))
+    monkeypatch.setattr(engine, "choose_device", lambda name, gpu=None: DeviceChoice(name, "as told"))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("torch.cuda.set_device", lambda number: None)
+    if chosen:
+        assert engine.choose_place(RunOptions("cuda"), "fp32")[0].name == chosen
+    else:
+        with pytest.raises(EnvironmentError_, match="has no GPU of its own"):
+            engine.choose_place(RunOptions("cuda"), "fp32")
 
 
 def test_parameters_outside_the_loss_are_named(tmp_path: Path) -> None:

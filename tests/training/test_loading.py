@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from comictool.core.errors import InputError, UsageError
+from comictool.core.errors import EnvironmentError_, InputError, UsageError
 from comictool.core.seeds import derive_seed
 from comictool.training.loading import Batches, Plan, to_device
 from comictool.training.options import TrainingOptions
@@ -113,6 +115,18 @@ def test_an_error_in_a_worker_keeps_its_hint() -> None:
     with pytest.raises(InputError) as caught:
         next(Batches(Broken(SyntheticConfig()), plan(60).tickets(0, 0, 1), workers=1, device=CPU))
     assert (caught.value.fact, caught.value.hint) == ("page 3 is damaged", "import it again")
+
+
+class Dying(Clusters):
+    def load(self, tickets: Sequence[Ticket]) -> dict[str, torch.Tensor]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_no_bug_of_this_program() -> None:
+    with pytest.raises(EnvironmentError_, match="loads data was killed"):
+        next(Batches(Dying(SyntheticConfig()), plan(60).tickets(0, 0, 1), workers=1, device=CPU))
 
 
 def test_workers_do_not_move_the_models_generator() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 import torch
 
 from comictool.core.errors import UsageError
-from comictool.training.distributed import first_host, place, slurm_meeting_point
+from comictool.training import distributed
+from comictool.training.distributed import Place, first_host, place, slurm_meeting_point
 from comictool.training.metrics_log import read_metrics
+from comictool.training.run_folder import RunFolder
 from tests.training.conftest import Start, run, same, weights
 
 OFTEN = "training.checkpoint_every=4"
@@ -113,6 +116,59 @@ def test_two_processes_stop_together_and_tell_errors_once(tmp_path: Path, start:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_workers_start_saves_the_run(tmp_path: Path, start: Start) -> None:
+    """A terminal's Ctrl-C reaches the whole process group: also the processes that are about to load data."""
+    for delay in (0.05, 0.5):
+        folder = tmp_path / str(delay)
+        process = start(folder, ["training.workers=2", "load_seconds=0.05", "training.epochs=50"])
+        deadline = time.monotonic() + 100
+        while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 130, errors
+        assert "steps are finished and saved" in errors
+        assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+def test_one_of_two_processes_is_killed(tmp_path: Path, start: Start) -> None:
+    process = start(tmp_path / "run", [], "--devices", "2", SYNTHETIC_KILL="step:5")
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 5, errors
+    assert "one of the 2 processes of this run was killed" in errors
+    assert "error: unexpected" not in errors, "the other one has nothing to report"
+
+
+@pytest.mark.slow
+def test_a_second_signal_leaves_no_process_behind(tmp_path: Path, start: Start) -> None:
+    folder = tmp_path / "run"
+    process = start(folder, ["load_seconds=2", "training.epochs=30"], "--devices", "2")
+    deadline = time.monotonic() + 150
+    while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    process.communicate(timeout=60)  # ends when the last process has closed its streams: the run would take 6 minutes
+    assert process.returncode == 130
+    with RunFolder(folder).locked():
+        pass
+
+
+def test_a_process_that_lost_another_one_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "place", lambda: Place(1, 2, 1, "torchrun"))
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda *a, **k: None)
+    gloo = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]:18155"
+    with pytest.raises(distributed.PeerGone), distributed.group(torch.device("cpu")):
+        raise RuntimeError(gloo)
+    with pytest.raises(RuntimeError, match="shapes"), distributed.group(torch.device("cpu")):
+        raise RuntimeError("shapes differ")
+
+
 def test_the_place_of_a_process_comes_from_its_starter() -> None:
     assert place({}).world_size == 1
     torchrun = place({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"})
@@ -123,6 +179,8 @@ def test_the_place_of_a_process_comes_from_its_starter() -> None:
     assert place(batch_script).world_size == 1, "sbatch's own script has no other process to wait for"
     with pytest.raises(UsageError):
         place({"RANK": "8", "WORLD_SIZE": "8"})
+    with pytest.raises(UsageError, match="not numbers"):
+        place({**step, "SLURM_STEP_NUM_TASKS": "many"})
 
 
 @pytest.mark.parametrize(
@@ -138,3 +196,7 @@ def test_slurm_processes_meet_at_the_first_machine() -> None:
     assert slurm_meeting_point(many) == {"MASTER_ADDR": "gpu07", "MASTER_PORT": "20001"}
     assert slurm_meeting_point({**many, "SLURM_STEP_NUM_NODES": "1"})["MASTER_ADDR"] == "127.0.0.1"
     assert slurm_meeting_point({**many, "MASTER_PORT": "5"})["MASTER_PORT"] == "5"
+    ports = {slurm_meeting_point({**many, "SLURM_STEP_ID": str(step)})["MASTER_PORT"] for step in range(50)}
+    assert len(ports) == 50, "steps of one job that run side by side"
+    with pytest.raises(UsageError, match="SLURM_STEP_ID"):
+        slurm_meeting_point({**many, "SLURM_STEP_ID": "batch"})
