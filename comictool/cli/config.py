@@ -48,7 +48,10 @@ def show(
         if settings.config is not None or settings.sets:
             raise UsageError("a run has its settings already: -c and --set are for recipes")
         if toml:
-            out.text((folder / "config.toml").read_text("utf-8"))
+            from comictool.training.config import read_toml
+
+            read_toml(folder / "config.toml")  # a sentence when it is none
+            out.text((folder / "config.toml").read_text("utf-8-sig"))
             return
         rows = _of_run(folder)
     if out.format is Format.json:
@@ -70,7 +73,7 @@ def _of_run(folder: Path) -> list[dict[str, Any]]:
 
     values = flatten_tables(read_toml(folder / "config.toml"))
     try:
-        origins = json.loads((folder / "env.json").read_text("utf-8"))["origins"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        origins = dict(json.loads((folder / "env.json").read_text("utf-8"))["origins"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{folder / 'env.json'} cannot be read: the origins of the settings are in it") from error
     return [{"key": key, "value": value, "origin": str(origins.get(key, ""))} for key, value in values.items()]

@@ -8,7 +8,6 @@ is the first question about a result.
 from __future__ import annotations
 
 import dataclasses
-import math
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,14 +145,16 @@ def read_toml(file: Path) -> dict[str, Any]:
         InputError: missing, too large, not UTF-8 or no TOML; the line is named.
     """
     try:
-        if file.stat().st_size > MAX_BYTES:
+        with open(file, "rb") as stream:  # a pipe or a device has no size to ask for
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise InputError(f"{file} has more than the {MAX_BYTES:,} bytes that a configuration may have")
-        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not UTF-8 text (byte {error.start})") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of thousands of digits
         raise InputError(f"{file} is no valid TOML: {error}") from error
 
 
@@ -197,7 +198,7 @@ def _parse_set(text: str, known: Mapping[str, Any]) -> tuple[str, Any]:
             return key, tomllib.loads(f"value = {written}")["value"] if not _takes_text(
                 known[key], written
             ) else written
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             pass
     return key, written
 
@@ -228,7 +229,7 @@ def _typed(value: Any, kind: Any, key: str) -> Any:
         kinds = [inner] * len(value) if length is None else arguments
         return tuple(_typed(item, each, key) for item, each in zip(value, kinds, strict=True))
     if kind is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
             raise _wrong(key, "a number", value)
         return float(value)
     names = {int: "a whole number", bool: "true or false", str: "a text"}
@@ -236,6 +237,8 @@ def _typed(value: Any, kind: Any, key: str) -> Any:
         raise TypeError(f"{key}: a configuration has no fields of type {kind}")
     if type(value) is not kind:
         raise _wrong(key, names[kind], value)
+    if kind is int and abs(value) >= 2**63:
+        raise _wrong(key, "below 2**63", value)
     return value
 
 

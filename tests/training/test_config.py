@@ -58,7 +58,10 @@ def test_unknown_keys_name_the_nearest(text: str, near: str) -> None:
         "noise=inf", "unused=1", "model.kind=deep", "model.scales=1", "model.scales=[true]", "training=3",
         "training.epochs", "=3", "training.epochs=0", "training.learning_rate=-1", "training.ema=1.0",
         "training.workers=-2", "training.seed=-1", "training.non_finite=carry on", "training.epochs=3\nsamples=1",
+        "noise=1" + 400 * "0", "training.epochs=1" + 5000 * "0", "training.limit=9223372036854775808",
+        "samples=" + 5000 * "[",
     ],
+    ids=lambda text: text[:30],
 )  # fmt: skip
 def test_wrong_values_are_usage_errors(text: str) -> None:
     with pytest.raises(UsageError):
@@ -76,12 +79,14 @@ def test_unknown_preset_and_bad_files(tmp_path: Path) -> None:
         resolve(RECIPE.config, RECIPE.presets, preset="tin")
     assert caught.value.near == ["tiny"]
     bad = tmp_path / "bad.toml"
-    for data in (b"a = = 1", b"\xff\xfe", b"a = [" + b"[" * 100_000):
+    for data in (b"a = = 1", b"\xff\xfe", b"a = [" + b"[" * 100_000, b"a = " + b"1" * 5000):
         bad.write_bytes(data)
         with pytest.raises(InputError):
             resolve(RECIPE.config, RECIPE.presets, file=bad)
     with pytest.raises(InputError):
         resolve(RECIPE.config, RECIPE.presets, file=tmp_path / "absent.toml")
+    with pytest.raises(InputError, match="1,048,576 bytes"):  # has the size 0, and no end
+        resolve(RECIPE.config, RECIPE.presets, file=Path("/dev/zero"))
     bad.write_text("[training]\nepoch = 3\n", "utf-8")
     with pytest.raises(UsageError, match=r"training\.epoch"):
         resolve(RECIPE.config, RECIPE.presets, file=bad)
