@@ -127,12 +127,18 @@ def sinkhorn(scores: torch.Tensor, temperature: float, rounds: int = SINKHORN_RO
 def koleo(vectors: torch.Tensor) -> torch.Tensor:
     """The Kozachenko-Leonenko spread term (Sablayrolles and others 2019; DINOv2): low when no two vectors are close.
 
-    Minus the mean logarithm of the distance from each unit vector to its nearest neighbour among the rows.
+    Minus the mean logarithm of the distance from each unit vector to its nearest neighbour among the rows of all
+    processes (DINOv2 takes those of one, so that its term hangs on how many there are).
 
     Args:
-        vectors: (N, D) of one crop of N samples, N >= 2.
+        vectors: (N, D) of one crop of N samples of this process, at least 2 over all processes.
     """
     rows = functional.normalize(vectors.float(), dim=1)
+    if world_size() > 1:
+        from torch.distributed.nn.functional import all_gather
+
+        # With gradient: the mean of the processes' gradients is then that of one process with all rows.
+        rows = torch.cat(all_gather(rows))
     with torch.no_grad():
         cosines = rows @ rows.T
         nearest = cosines.fill_diagonal_(-2.0).argmax(dim=1)

@@ -18,6 +18,7 @@ from comictool.elric.validation import Validation
 from comictool.plugins.dino_vit import DinoViT, ViTShape, vit_shape
 from comictool.plugins.export import export_plugin
 from comictool.plugins.manifest import IMAGENET_MEAN, IMAGENET_STD, InputSpec, Manifest, OutputSpec
+from comictool.training.distributed import world_size
 from comictool.training.recipe import StepState, Task
 
 LICENCE = "that of the pictures it was trained on"
@@ -67,7 +68,7 @@ class ElricTask(Task):
         vectors = self.student.vectors(groups)
         scores = self.student.scores(vectors, mine, len(vectors) // samples)
         loss = self.loss(scores, targets, samples=samples, teacher_temperature=self._temperature)
-        if self.config.loss.koleo > 0 and samples > 1:
+        if self.config.loss.koleo > 0 and samples * world_size() > 1:
             whole = vectors[: samples * groups[0].shape[1]].view(-1, samples, vectors.shape[1])
             loss = loss + self.config.loss.koleo * torch.stack([koleo(crop) for crop in whole]).mean()
         logged = {"loss": loss, "teacher_entropy": self._entropy(targets)}

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from comictool.core.errors import UsageError
+from comictool.elric import crops
 from comictool.elric.crops import (
     YIQ,
     CropOptions,
@@ -188,6 +189,24 @@ def test_solarising_inverts_bright_values() -> None:
     found = multi_crop(picture(), replace(PLAIN, solarise=(1.0, 0.0, 0.0)), 8)[0].int()
     assert torch.equal(found[0], torch.where(plain[0] >= 128, 255 - plain[0], plain[0]))
     assert torch.equal(found[1], plain[1])
+
+
+def test_blur_and_solarising_come_as_often_and_as_strong_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    radii: dict[int, list[float]] = {32: [], 16: []}
+    monkeypatch.setattr(crops, "blurred", lambda crop, radius: (radii[crop.shape[-1]].append(radius), crop)[1])
+    white = np.full((20, 20, 3), 255, np.uint8)  # black where it is solarised
+    options = CropOptions(global_size=32, local_size=16, local_count=3, jitter=0, grey=0, flip=0)
+    found = [multi_crop(white, options, seed) for seed in range(600)]
+    dark = np.mean([[bool(crop.max() == 0) for crop in (*large, *small)] for large, small in found], axis=0)
+    assert dark[[0, 2, 3, 4]].tolist() == [0, 0, 0, 0]
+    assert abs(dark[1] - 0.2) < 0.05
+    assert abs(len(radii[32]) / 600 - 1.1) < 0.05  # always on the first large crop, one time in ten on the second
+    assert abs(len(radii[16]) / 1800 - 0.5) < 0.05
+    for values in radii.values():
+        assert 0.1 <= min(values) < 0.15
+        assert 1.95 < max(values) <= 2.0
+        assert abs(np.mean(values) - 1.05) < 0.08  # even in 0.1 .. 2, however rare it is
+        assert abs(np.std(values) - 1.9 / math.sqrt(12)) < 0.05
 
 
 def test_more_pixels_than_crops_can_use_are_not_kept() -> None:

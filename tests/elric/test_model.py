@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from comictool.elric.context import ContextProjection, drop_context, per_crop
 from comictool.elric.head import DinoHead, Prototypes
@@ -148,6 +150,18 @@ def test_the_centre_and_the_temperature_of_the_teacher_take_part_in_a_run() -> N
     task(batch)
     task.after_update(state(1, 1))
     assert torch.allclose(task.loss.center, 0.19 * scores.mean(dim=0, keepdim=True), atol=1e-6)
+
+
+def test_the_teacher_is_what_is_exported(tmp_path: Path) -> None:
+    task = make_task(make_config())
+    with torch.no_grad():
+        for parameter in task.student.parameters():
+            parameter.add_(1.0)
+    task.export(tmp_path / "model")
+    found = load_file(tmp_path / "model" / "model.safetensors")
+    expected = task.teacher.backbone.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
 def test_a_network_with_context_asks_for_it() -> None:

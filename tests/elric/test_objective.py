@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,3 +150,30 @@ def test_the_spread_term_is_its_definition_and_has_a_gradient_for_equal_pictures
     koleo(twins).backward()
     assert twins.grad is not None
     assert torch.isfinite(twins.grad).all()
+
+
+def _spread_of_a_part(rank: int, folder: str) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    vectors = _spread_rows()[4 * rank : 4 * rank + 4].requires_grad_()
+    loss = koleo(vectors)
+    loss.backward()
+    torch.save({"loss": loss.detach(), "gradient": vectors.grad}, f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def _spread_rows() -> torch.Tensor:
+    rows = torch.randn(8, 5, generator=torch.Generator().manual_seed(5))
+    rows[4:] = rows[:4] + 0.01 * rows[4:]  # the nearest of each row is in the other process
+    return rows
+
+
+def test_the_spread_term_of_two_processes_is_that_of_one(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_spread_of_a_part, (str(tmp_path),), nprocs=2)
+    whole = _spread_rows().requires_grad_()
+    loss = koleo(whole)
+    loss.backward()
+    parts = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+    for part in parts:
+        torch.testing.assert_close(part["loss"], loss.detach())
+    # The engine takes the mean of the processes' gradients.
+    torch.testing.assert_close(torch.cat([part["gradient"] for part in parts]) / 2, whole.grad)
