@@ -87,9 +87,12 @@ def statistic(
     Args:
         of: from (K,) indices of items to a number; called with all of them for the value, with resamples for the
             interval.
-        groups: page, comic or character of each item; whole groups are then drawn.
+        groups: page, comic or character of each item; whole groups are then drawn. A single group has no spread over
+            groups, so that its items are drawn one by one.
     """
     value = of(np.arange(count)) if count else math.nan
+    if groups is not None and len(np.unique(np.asarray(groups, dtype=str))) < 2:
+        groups = None
     low, high = bootstrap(count, of, groups=groups)
     return Figure(name, value, low, high, chance, count, higher_is_better, details or {})
 

@@ -270,6 +270,14 @@ def test_top_k_stands_beside_the_k_most_frequent_classes(rng) -> None:
     assert not figure.beats_chance
 
 
+def test_a_single_group_is_no_certainty() -> None:
+    values = np.random.default_rng(0).random(40)
+    found = statistic("x", 40, lambda rows: float(values[rows].mean()), 0.5, groups=np.full(40, "one"))
+    alone = statistic("x", 40, lambda rows: float(values[rows].mean()), 0.5)
+    assert found.high - found.low > 0.05
+    assert (found.low, found.high) == (alone.low, alone.high)
+
+
 def test_shares_of_groups_have_wider_intervals() -> None:
     right = np.repeat(np.arange(10) % 2 == 0, 20)
     groups = np.repeat(np.arange(10), 20).astype(str)
