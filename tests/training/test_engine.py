@@ -54,9 +54,9 @@ def test_a_run_leaves_what_the_contract_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("optimizer_name", ["adamw", "sgd"])  # sgd, not clipped, sees the scale of a gradient
 def test_the_loop_is_this_plain_loop(tmp_path: Path, optimizer_name: str) -> None:
-    """The same training written out by hand: order, schedule, decay groups, clipping, accumulation."""
+    """The same training written out by hand: order, schedule, decay groups, clipping, accumulation, average."""
     sgd = optimizer_name == "sgd"
-    sets = ["training.accumulate=2", "training.epochs=2", "training.weight_decay_end=0.4"]
+    sets = ["training.accumulate=2", "training.epochs=2", "training.weight_decay_end=0.4", "training.ema=0.7"]
     sets += [f"training.optimizer={optimizer_name}", f"training.clip_norm={0 if sgd else 0.5}"]
     run(tmp_path / "run", *sets)
     config: SyntheticConfig = resolve(RECIPE.config, {}, sets=sets).config
@@ -68,6 +68,7 @@ def test_the_loop_is_this_plain_loop(tmp_path: Path, optimizer_name: str) -> Non
     groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, momentum=0.9) if sgd else torch.optim.AdamW(groups)
     expected = []
+    average = {name: parameter.detach().clone() for name, parameter in task.named_parameters()}
     for step, batch in enumerate(Plan.of(TrainingOptions(epochs=2, batch_size=32), 192, 1).tickets(0, 0, 1)):
         optimizer.param_groups[0]["weight_decay"] = cosine(step, 12, 0.04, 0.4)
         for group in optimizer.param_groups:
@@ -77,11 +78,17 @@ def test_the_loop_is_this_plain_loop(tmp_path: Path, optimizer_name: str) -> Non
         outputs["loss"].backward()
         torch.nn.utils.clip_grad_norm_(task.parameters(), float("inf") if sgd else 0.5)
         optimizer.step()
+        keep = min(0.7, (2 + step) / (11 + step))
+        for name, parameter in task.named_parameters():
+            average[name] = keep * average[name] + (1 - keep) * parameter.detach()
         expected.append(float(outputs["loss"].detach()))
     assert losses(tmp_path / "run") == pytest.approx(expected, rel=1e-5)
     saved = weights(tmp_path / "run")
     for name, parameter in task.named_parameters():
         torch.testing.assert_close(saved[name], parameter.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["average"], average, rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("sets", [[], ["model.dropout=0.2", "training.ema=0.9", "training.optimizer=sgd"]], ids=str)

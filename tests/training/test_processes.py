@@ -97,6 +97,18 @@ def test_two_processes_give_the_curve_of_one(tmp_path: Path, start: Start) -> No
 
 
 @pytest.mark.slow
+def test_two_processes_go_on_each_with_its_own_random_numbers(tmp_path: Path, start: Start) -> None:
+    """Dropout in two processes, one killed at step 9: the state of both is in the checkpoint of step 8."""
+    sets = ["model.dropout=0.3", "training.epochs=2", OFTEN]
+    for folder, environment, code in (("whole", {}, 0), ("parts", {"SYNTHETIC_KILL": "step:9"}, 5), ("parts", {}, 0)):
+        process = start(tmp_path / folder, sets, "--devices", "2", **environment)
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == code, errors
+    assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+@pytest.mark.slow
 def test_two_processes_stop_together_and_tell_errors_once(tmp_path: Path, start: Start) -> None:
     folder = tmp_path / "run"
     process = start(folder, ["load_seconds=0.05", "training.epochs=30"], "--devices", "2")

@@ -1,0 +1,97 @@
+"""What a run keeps besides the weights: averages, random states, patience."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from comictool.core.errors import Stopped
+from comictool.training import engine
+from comictool.training.checkpoints import load_checkpoint, random_state, restore_random_state
+from tests.training.conftest import run
+
+
+def total(values: dict[str, torch.Tensor]) -> float:
+    """What the synthetic recipe's export writes: the sum of all parameters."""
+    return float(sum(value.double().sum() for name, value in values.items() if name != "calls"))
+
+
+def exported(folder: Path) -> float:
+    return float(json.loads((folder / "model.json").read_text())["sum"])
+
+
+def test_random_states_come_back_whole() -> None:
+    def draw() -> list[Any]:
+        numbers = [random.gauss(0, 1), float(np.random.standard_normal()), torch.rand(3).tolist()]
+        return [*numbers, random.random(), float(np.random.random()), torch.randn(1).tolist()]
+
+    draw()  # both Gaussian generators keep a second number for later
+    kept = random_state(torch.device("cpu"))
+    expected = draw()
+    draw()
+    restore_random_state(kept, torch.device("cpu"))
+    assert draw() == expected
+
+
+def test_the_average_is_what_is_judged_kept_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged by a figure that falls, so the first validation stays the best and the end is exported beside it."""
+    judged: dict[int, float] = {}
+
+    def validate(self: Any, state: Any) -> dict[str, float]:
+        judged[state.step] = sum(float(parameter.double().sum()) for parameter in self.parameters())
+        return {"accuracy": -state.step}
+
+    monkeypatch.setattr("tests.training.synthetic.SyntheticTask.validate", validate)
+    for folder, epochs in (("first", 1), ("run", 4)):
+        run(tmp_path / folder, "training.ema=0.9", f"training.epochs={epochs}")
+        last = load_checkpoint(tmp_path / folder / "checkpoints" / "last.pt")
+        assert judged[last["step"]] == pytest.approx(total(last["average"]))
+        assert judged[last["step"]] != pytest.approx(total(last["task"]))
+        best = load_checkpoint(tmp_path / folder / "checkpoints" / "best.pt")
+        assert best["step"] == 6
+        assert total(best["task"]) == pytest.approx(judged[6])
+        assert exported(tmp_path / folder / "model") == pytest.approx(judged[6])
+    assert exported(tmp_path / "run" / "model-last") == pytest.approx(judged[24])
+
+
+def test_patience_goes_on_counting_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped after its second validation, the first without improvement; nothing is judged twice, none forgotten."""
+    judged: list[int] = []
+
+    def validate(self: Any, state: Any) -> dict[str, float]:
+        judged.append(state.step)
+        return {"accuracy": -state.step}
+
+    monkeypatch.setattr("tests.training.synthetic.SyntheticTask.validate", validate)
+    asked = iter([0] * 12 + [15])
+    with monkeypatch.context() as stopping:
+        stopping.setattr(engine.distributed, "any_process", lambda flag: next(asked))
+        with pytest.raises(Stopped, match="12 of 24"):
+            run(tmp_path, "training.patience=2")
+    result = run(tmp_path, "training.patience=2")
+    assert judged == [6, 12, 18]
+    assert (result.step, result.ended) == (18, "patience")
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 24), ("max", 6)])
+def test_the_best_follows_the_monitors_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, best: int
+) -> None:
+    from dataclasses import replace
+
+    from comictool.training.config import resolve
+    from tests.training.synthetic import RECIPE
+
+    monkeypatch.setattr(
+        "tests.training.synthetic.SyntheticTask.validate", lambda self, state: {"accuracy": -state.step}
+    )
+    recipe = replace(RECIPE, monitor_mode=mode)  # type: ignore[arg-type]
+    result = engine.train(recipe, resolve(recipe.config, recipe.presets), {}, tmp_path, engine.RunOptions(device="cpu"))
+    assert result.best is not None
+    assert result.best["step"] == best
