@@ -50,6 +50,7 @@ class Light:
     tint: Colour
     tint_share: float
     haze: Colour  # what far things fade into
+    hour: float | None = None  # of a story's day; None: a time of day that stays
 
     def on(self, colour: Colour, distance: float = 0.0) -> Colour:
         """A local colour under this light at a distance of 0 (here) to 1 (horizon)."""
@@ -78,6 +79,7 @@ def light_at(hour: float) -> Light:
         mix(first.tint, second.tint, share),
         first.tint_share + share * (second.tint_share - first.tint_share),
         mix(first.haze, second.haze, share),
+        min(1.0, max(0.0, hour)),
     )
 
 

@@ -21,6 +21,7 @@ from comictool.corpus.records import PageRecord
 JPEG_QUALITY = 92
 LEDGER = "draw"
 DRAWING = 1  # raise when the same seed draws other pictures than before, so that finished comics are drawn again
+STORY = 2  # the same for stories, of which the first wrote True
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def draw_corpus(
         comic_pages: pages a comic.
         width, height: of every page in pixels.
         style: draw all comics in one style of `inks.STYLES`.
-        story: every comic is a journey through one day (of ten pages): the light goes from morning to night and the
-            places follow each other in one order, so that the direction of time can be seen in the panels.
+        story: every comic is a journey through one day (of ten pages): the light goes from morning to night, the
+            sun from left to right, and the places follow each other in one order, so that the direction of time can be
+            seen in the panels, in every style.
         options, progress: of the job; one item is one comic.
 
     Raises:
@@ -82,7 +84,7 @@ def draw_corpus(
 
     settings = {"drawing": DRAWING, "width": width, "height": height, "style": style or ""}
     if story:  # corpora drawn before there were stories keep their settings
-        settings["story"] = True
+        settings["story"] = STORY
 
     def commit(item: Item, sheets: list[_Sheet]) -> Done:
         return _commit(Corpus.open(root), item, sheets)

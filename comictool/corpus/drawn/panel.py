@@ -11,7 +11,8 @@ from PIL import Image
 from scipy import ndimage
 
 from comictool.corpus.drawn.canvas import FINE, Canvas, Point, Points
-from comictool.corpus.drawn.colours import LIGHTS, light_at, white_at
+from comictool.corpus.drawn.colours import LIGHTS, light_at
+from comictool.corpus.drawn.daylight import in_daylight
 from comictool.corpus.drawn.figure import Anatomy, Figure, draw_figure
 from comictool.corpus.drawn.frames import HALF, draw_frame, make_outline
 from comictool.corpus.drawn.inks import MARGIN
@@ -90,17 +91,13 @@ def draw_panel(plan: ComicPlan, rng: random.Random, beat: Beat, cell: Cell, scal
         outside &= (np.asarray(covered) <= HALF) | (np.asarray(over)[::FINE, ::FINE] == 0)
     layer_map[outside] = 0
     extent = panel.point(lambda value: 255 * (value > HALF)).getbbox() or (0, 0, 1, 1)
+    picture = canvas.picture.reduce(FINE)
+    if beat.hour is not None:
+        picture = in_daylight(picture, beat.hour)
     return PanelArt(
-        cell=cell, x=x, y=y, picture=_lit(canvas.picture.reduce(FINE), beat.hour), alpha=covered, extent=extent,
+        cell=cell, x=x, y=y, picture=picture, alpha=covered, extent=extent,
         layers=canvas, layer_map=layer_map, shot=shot, beat=beat, actors=actors,
     )  # fmt: skip
-
-
-def _lit(picture: Image.Image, hour: float | None) -> Image.Image:
-    """A panel in the light of its hour; as it is when the comic is no story."""
-    if hour is None:
-        return picture
-    return picture.point([value * white // 255 for white in white_at(hour) for value in range(256)])
 
 
 def _before_frame(canvas: Canvas, outline: Points, actors: list[Actor]) -> Image.Image:

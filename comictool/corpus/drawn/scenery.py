@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from comictool.corpus.drawn.canvas import Canvas, Point
 from comictool.corpus.drawn.colours import Colour, Light, hsv, mix, shade
+from comictool.corpus.drawn.daylight import sun_at
 
 WORLD = 2.6  # places reach from -WORLD to WORLD
 
@@ -96,6 +97,12 @@ def sky(view: View) -> None:
             size *= max(0.7, canvas.line / 3)
             if view.shows(x, 0):
                 canvas.disc(*camera.at(x, y), size, size, (250, 246, 214), line=0)
+    if light.hour is not None:
+        _sun_of_story(view, light.hour)
+        if light.name != "night":
+            _clouds(view, rng)
+        return
+    if light.name == "night":
         x, y = camera.at(rng.uniform(-0.8, 0.8), -0.55)
         size = 0.09 * camera.unit
         canvas.disc(x, y, size, size, (250, 240, 200), line=0)
@@ -107,13 +114,30 @@ def sky(view: View) -> None:
         size = (0.1 if light.name != "day" else 0.07) * camera.unit
         canvas.disc(x, y, size * 1.35, size * 1.35, mix(light.sky_low, (255, 240, 190), 0.45), line=0)
         canvas.disc(x, y, size, size, (255, 232, 150), line=0)
-    cloud = mix(light.sky_low, (255, 255, 255), 0.55)
+    _clouds(view, rng)
+
+
+def _clouds(view: View, rng: random.Random) -> None:
+    canvas, camera = view.canvas, view.camera
+    cloud = mix(view.light.sky_low, (255, 255, 255), 0.55)
     for _ in range(8):
         x, y, size = rng.uniform(-2.4, 2.4), -rng.uniform(0.28, 0.95), rng.uniform(0.04, 0.1)
         if view.shows(x, 0.4):
             for dx, dy, r in ((-1.3, 0.1, 0.55), (-0.5, -0.15, 0.95), (0.5, -0.05, 0.8), (1.4, 0.12, 0.5)):
                 px, py = camera.at(x + dx * size, y + dy * size)
                 canvas.disc(px, py, r * size * camera.unit * 1.2, r * size * camera.unit * 0.75, cloud, line=0)
+
+
+def _sun_of_story(view: View, hour: float) -> None:
+    """Sun or moon where the hour has it in the panel, wherever the camera looks; outlined, for print without tones."""
+    canvas, light = view.canvas, view.light
+    across, down = sun_at(hour)
+    x, y = across * canvas.width, down * min(canvas.height, view.camera.horizon)
+    size = 0.1 * min(canvas.width, canvas.height)
+    moon = light.name == "night"
+    if not moon:
+        canvas.disc(x, y, size * 1.35, size * 1.35, mix(light.sky_low, (255, 240, 190), 0.45), line=0)
+    canvas.disc(x, y, size, size, (250, 240, 200) if moon else (255, 232, 150), line=canvas.line * 0.6)
 
 
 def rain(view: View) -> None:
