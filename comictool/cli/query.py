@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @command
 def query(
-    store: Annotated[Path, typer.Argument(metavar="STORE", help="A store, or a library with one inside.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A store, a library, or feature packs.")],
     image: Annotated[Path | None, typer.Option("--image", help="Look for this picture.")] = None,
-    id: Annotated[str | None, typer.Option("--id", help="Look for what is like comic/page[/panel].")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Look for what is like comic/page[/panel[/identity]].")] = None,
     text: Annotated[
         str | None, typer.Option("--text", help="Look for these words in the text; \"a phrase\", begin*.")
     ] = None,
@@ -56,11 +56,29 @@ def query(
     """Find the panels or pages most like a picture or an id, or that say some words.
 
     Answers come best first with their cosine, or with BM25 for words; a picture is embedded by the plugin that made
-    the store, an id and words need no model at all. Exit code 1 when nothing is found.
+    the store, an id and words need no model at all. A folder of `features backbone` is searched as well: panels, or
+    characters by --id comic/page/panel/identity. Exit code 1 when nothing is found.
 
     Example: comictool query library --id science_comics_001/12/3 -k 5 --sheet similar.html
     """
     check_device(device)
+    from comictool.search.pack_query import pack_files
+
+    packs = pack_files(store)
+    encoder = None
+    if plugin is not None and image is not None:
+        from comictool.plugins.load import load_plugin
+
+        encoder = load_plugin(plugin, plugin_dirs=plugin_dir or (), trust=trust_plugin, device=device, weights=weights)
+    elif plugin is None and (plugin_dir or weights):
+        raise UsageError("--plugin-dir and --weights say where to find a plugin", hint="name it with --plugin")
+    if packs:
+        if text is not None or level is not None:
+            raise UsageError(f"{store} holds feature packs: no words, and one level", hint="--id or --image")
+        return _in_packs(
+            store, out, sheet, image=image, id=id, k=k, comic_glob=comic, exclude_same_comic=exclude_same_comic,
+            group_by=group_by, encoder=encoder, trust=trust_plugin, device=device,
+        )  # fmt: skip
     hits: Sequence[Hit]
     if text is not None:
         from comictool.search.text_query import query_text
@@ -71,15 +89,6 @@ def query(
     else:
         from comictool.search.query import query_store
 
-        encoder = None
-        if plugin is not None and image is not None:
-            from comictool.plugins.load import load_plugin
-
-            encoder = load_plugin(
-                plugin, plugin_dirs=plugin_dir or (), trust=trust_plugin, device=device, weights=weights
-            )
-        elif plugin is None and (plugin_dir or weights):
-            raise UsageError("--plugin-dir and --weights say where to find a plugin", hint="name it with --plugin")
         hits = query_store(
             store, image=image, id=id, k=k, level=level, comic_glob=comic, exclude_same_comic=exclude_same_comic,
             group_by=group_by, encoder=encoder, trust=trust_plugin, device=device,
@@ -95,4 +104,19 @@ def query(
         out.note(f"sheet: {sheet}")
     columns = ["rank", "score", "id", "text" if text is not None else "type", "image"]
     out.rows([hit.as_dict() for hit in hits], columns)
+    return ExitCode.DONE if hits else ExitCode.FINDINGS
+
+
+def _in_packs(packs: Path, out: Output, sheet: Path | None, **question: Any) -> int:
+    from comictool.search.pack_query import query_packs
+
+    hits = query_packs(packs, **question)
+    if sheet is not None:
+        from comictool.library.sheets import write_pack_sheet
+
+        missing = write_pack_sheet(sheet, packs, hits, image=question["image"], id=question["id"] or "")
+        if missing:
+            out.warn(f"{missing} pictures could not be shown on the sheet: `data export` writes them")
+        out.note(f"sheet: {sheet}")
+    out.rows([hit.as_dict() for hit in hits], ["rank", "score", "id", "split", "image"])
     return ExitCode.DONE if hits else ExitCode.FINDINGS

@@ -9,8 +9,9 @@ from typing import Any
 
 from comictool.core.errors import InputError
 from comictool.core.files import write_json
+from comictool.corpus.packs.features import HEAD
 
-HEAD, FORMAT, VERSION = "features.json", "comictool features", 1
+FORMAT, VERSION = "comictool features", 1
 DECIDING = ("identity", "normalised", "level", "cutting")
 
 

@@ -110,7 +110,7 @@ def backbone_features(
     ]
     by_key = {task.item.key: task for task in tasks}
     if not options.dry_run:
-        write_head(output, settings, path)
+        write_head(output, {**settings, "encoder": spec.remembered()}, path)
         own = tasks[options.shard[0] - 1 :: options.shard[1]]
         _forget_lost(Ledger(work_folder(output), JOB, options.shard), output, own)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from comictool.core.errors import InputError
 from comictool.report.sheet import Tile, write_sheet
+from comictool.search.pack_query import PackHit, crop_of
 from comictool.search.query import Hit, find_item, find_store
 from comictool.search.store import Store
 
@@ -41,6 +42,20 @@ def write_query_sheet(
         query = _stored_tile(root, id)
     title = f"Most like {query.id}" if query is not None else f"Pages that say {text}"
     return write_sheet(path, title=title, tiles=[hit_tile(hit) for hit in hits], query=query)
+
+
+def write_pack_sheet(
+    path: Path, root: Path, hits: Sequence[PackHit], *, image: Path | None = None, id: str = ""
+) -> int:
+    """Write the sheet of a query of feature packs, of the exported crops; returns how many could not be shown.
+
+    Raises:
+        InputError: `id` is not in the packs, or `path` is a folder or a file that is no web page.
+    """
+    _refuse_strangers(path)
+    asked = Tile(image, id=image.name) if image is not None else Tile(crop_of(root, id) or Path(id), id=id)
+    tiles = [Tile(hit.image or Path(hit.id), id=hit.id, score=hit.score, lines=[hit.split]) for hit in hits]
+    return write_sheet(path, title=f"Most like {asked.id}", tiles=tiles, query=asked)
 
 
 def pictures_from(root: Path) -> Path | None:

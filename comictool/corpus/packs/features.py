@@ -30,6 +30,7 @@ from comictool.corpus.crop_names import comic_folder
 from comictool.corpus.packs.layout import ByComic
 
 FEATURES = "feat_data"
+HEAD = "features.json"  # beside the packs: whose features they are, and where the encoder and the pictures lay
 DIGEST = "names"  # attribute of a `feat_data`
 DTYPES = ("float32", "float16")
 Rows = tuple[Sequence[str], np.ndarray]
