@@ -14,6 +14,10 @@ import torch
 from comictool.core.errors import Stopped
 from comictool.training import engine
 from comictool.training.checkpoints import load_checkpoint, random_state, restore_random_state
+from comictool.training.metrics_log import read_metrics
+from comictool.training.optimizing import set_schedules
+from comictool.training.options import TrainingOptions
+from comictool.training.recipe import StepState
 from tests.training.conftest import run
 
 
@@ -95,3 +99,31 @@ def test_the_best_follows_the_monitors_mode(
     result = engine.train(recipe, resolve(recipe.config, recipe.presets), {}, tmp_path, engine.RunOptions(device="cpu"))
     assert result.best is not None
     assert result.best["step"] == best
+
+
+def test_the_recipe_sees_gradients_before_they_are_clipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as those of a last layer that it cancels: they must not count towards the norm."""
+
+    def cancel(self: Any, state: Any) -> None:
+        for parameter in self.parameters():
+            parameter.grad.zero_()
+        self.head.bias.grad[0] = 3.0
+
+    monkeypatch.setattr("tests.training.synthetic.SyntheticTask.before_update", cancel)
+    run(tmp_path, "training.max_steps=1", "training.clip_norm=0.5")
+    row = next(read_metrics(tmp_path / "metrics.jsonl"))
+    assert row["gradient_norm"] == pytest.approx(3.0)
+
+
+def test_groups_have_their_share_of_rate_and_decay() -> None:
+    one, two = (torch.nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+    optimizer = torch.optim.SGD(
+        [
+            {"params": [one], "lr_scale": 0.5, "weight_decay_scale": 2.0},
+            {"params": [two], "lr_scale": 1.0, "weight_decay_scale": 0.0},
+        ],
+        lr=1.0,
+    )
+    options = TrainingOptions(learning_rate=0.2, schedule="constant", warmup_epochs=0.0, weight_decay=0.1)
+    set_schedules(optimizer, options, StepState(0, 10, 5, 0, 4))
+    assert [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups] == [(0.1, 0.2), (0.2, 0.0)]
