@@ -164,7 +164,9 @@ def asterx(
         Path | None, typer.Option("--model", metavar="RUN|PLUGIN|PT", help="Of `train asterx`, or a published .pt.")
     ] = None,
     no_model: Annotated[bool, typer.Option("--no-model", help="Only what would stand beside a model.")] = False,
-    split: Annotated[str, typer.Option("--split", metavar="train|val|test", help="Whose panels are hidden.")] = "val",
+    split: Annotated[
+        str, typer.Option("--split", metavar="train|val|test", help="Whose panels are hidden; training chose by val.")
+    ] = "test",
     bank: Annotated[
         str, typer.Option("--bank", metavar="SPLIT", help="Which split class probes are fitted on.")
     ] = "train",

@@ -125,7 +125,7 @@ def evaluate_characters(
 
     Raises:
         UsageError: nothing to measure with.
-        InputError: bank and queries share pages.
+        InputError: bank and queries share pages, or no identity stands on two pages.
     """
     if not encoders:
         raise UsageError("there is no model to measure", hint="--plugin runs/first/model")
@@ -153,6 +153,11 @@ def evaluate_characters(
             )
             facts[what] = counts
             figures += [figure for figure in found if figure.count]
+    if not any(figure.count for figure in figures):
+        raise InputError(
+            "no character can be asked about", cause="no identity stands on two pages of one comic",
+            hint="measure more pages, or another split: --split all",
+        )  # fmt: skip
     return figures, facts
 
 

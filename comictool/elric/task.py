@@ -18,7 +18,7 @@ from comictool.elric.validation import Validation
 from comictool.plugins.dino_vit import DinoViT, ViTShape, vit_shape
 from comictool.plugins.export import export_plugin
 from comictool.plugins.manifest import IMAGENET_MEAN, IMAGENET_STD, InputSpec, Manifest, OutputSpec
-from comictool.training.distributed import world_size
+from comictool.training.distributed import all_reduce_mean, world_size
 from comictool.training.recipe import StepState, Task
 
 LICENCE = "that of the pictures it was trained on"
@@ -57,7 +57,7 @@ class ElricTask(Task):
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The loss of one batch of `ElricData`, and for the log:
 
-        `teacher_entropy`: of the teacher's mean answer over the batch, in nats. 0: all to one prototype (collapse).
+        `teacher_entropy`: of the teacher's mean answer over the whole batch, in nats; 0 when all go to one (collapse).
         `context_length`: mean length of what the context adds to the student's vectors; absent without context.
         """
         groups = [normalised(batch[name]) for name in ("globals", "locals") if name in batch]
@@ -88,6 +88,7 @@ class ElricTask(Task):
     @torch.no_grad()
     def _entropy(self, targets: torch.Tensor) -> torch.Tensor:
         answer = torch.softmax((targets.float() - self.loss.center) / self._temperature, dim=-1).mean(dim=0)
+        answer = all_reduce_mean(answer)
         return torch.special.entr(answer).sum()
 
     def before_batch(self, state: StepState) -> None:

@@ -36,14 +36,25 @@ def test_from_panel_features_to_context_and_figures(tmp_path: Path, comictool: R
     assert again.json()["done"] == 0
 
     ran = comictool(
-        "evaluate", "asterx", tmp_path, "--model", "run", "--candidates", "50", "-o", "figures.json", "--json"
+        "evaluate",
+        "asterx",
+        tmp_path,
+        "--model",
+        "run",
+        "--split",
+        "val",
+        "--candidates",
+        "50",
+        "-o",
+        "figures.json",
+        "--json",
     )
     assert ran.code == 0, ran.err
     names = [figure["figure"] for figure in ran.json()["figures"]]
     assert "order accuracy, model" in names
     assert "top-1 of 50 candidates, mean of context" in names
     assert json.loads((tmp_path / "figures.json").read_text())["panels"] == len(story_panels(8))
-    table = comictool("evaluate", "asterx", tmp_path, "--no-model", "--candidates", "50")
+    table = comictool("evaluate", "asterx", tmp_path, "--no-model", "--split", "val", "--candidates", "50")
     assert table.code == 0
     assert "panel before" in table.out
 

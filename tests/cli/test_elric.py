@@ -53,3 +53,13 @@ def test_a_context_without_vectors_says_what_to_do(tmp_path: Path) -> None:
     assert "needs the vectors of panels" in failed.stderr
     assert "comictool features asterx" in failed.stderr
     assert failed.stdout == ""
+
+
+def test_figures_of_a_split_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    split_dataset(make_corpus(tmp_path, comics=4), split=SplitOptions(ratios=(2, 1, 1), level="characters"))
+    for option in ("--split", "--bank"):
+        failed = comictool("evaluate", "elric", str(tmp_path), "--no-model", option, "tset")
+        assert failed.returncode == 3
+        assert "no split 'tset'" in failed.stderr
+        assert "test" in failed.stderr
+        assert failed.stdout == ""

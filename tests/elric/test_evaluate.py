@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, silhouette_score
 
-from comictool.core.errors import UsageError
+from comictool.core.errors import InputError, UsageError
 from comictool.corpus.splitting import SplitOptions, split_dataset
 from comictool.elric.emotions import feeling_figures, macro_f1, silhouette
 from comictool.elric.evaluate import EvaluationOptions, evaluate_characters, gather, load_models
@@ -135,3 +135,6 @@ def test_a_split_by_page_has_a_bank_and_a_split_by_comic_has_none(tmp_path: Path
     assert "no identity" in facts["bank"]
     with pytest.raises(UsageError, match="no model"):
         evaluate_characters([], parts[0])
+    alone = gather(make_corpus(tmp_path / "alone", comics=2, pages=1).root, "all", 16)
+    with pytest.raises(InputError, match="no character can be asked"):  # a table of nothing says nothing
+        evaluate_characters(encoders[:1], alone, options=EvaluationOptions(neighbours=1))
