@@ -66,7 +66,7 @@ def context_rows(
             each panel always the same other one; it tells samples apart as well as the right one does, but means
             nothing, so what `asterx` gains over it is meaning.
         characters: one a sample.
-        features: vector by panel id `<comic>/<page>_<panel>`.
+        features: vector by panel id `<comic>/<page>_<panel>`; None when there are no features.
         seed: of the shuffling.
 
     Raises:
@@ -81,17 +81,17 @@ def context_rows(
         width = len(next(iter(features.values()))) if features else ASTERX_WIDTH
         rows = ContextRows(np.zeros((1, width), np.float32), [0] * len(characters))
         return rows
-    if not features:
+    if features is None:
         raise UsageError(
             f"--context {mode} needs the vectors of panels",
             hint="comictool features asterx FEATURES --model RUN -o FEATURES, then --features FEATURES",
         )
     panels = [panel for panel in dict.fromkeys(character.panel_id for character in characters) if panel in features]
     if not panels:
-        own, theirs = characters[0].panel_id, next(iter(features))
+        theirs = f"name panels such as {next(iter(features))!r}" if features else "have none of these comics"
         raise InputError(
             "none of the characters' panels has a vector in the features",
-            cause=f"characters stand in panels such as {own!r}, the features name panels such as {theirs!r}",
+            cause=f"characters stand in panels such as {characters[0].panel_id!r}, the features {theirs}",
             hint="make the features from the same corpus and split",
         )
     matrix = np.stack([features[panel] for panel in panels])

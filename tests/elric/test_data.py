@@ -228,6 +228,13 @@ def test_features_that_belong_elsewhere_are_refused() -> None:
         context_rows("nothing", CHARACTERS, None, seed=0)
 
 
+@pytest.mark.parametrize("names", [["1_1"], []])
+def test_features_of_other_comics_are_not_taken_for_none_given(names: list[str]) -> None:
+    features = {f"zzz/{name}": np.ones(2) for name in names}
+    with pytest.raises(InputError, match="none of the characters' panels"):
+        context_rows("asterx", CHARACTERS, features, seed=0)
+
+
 def test_features_are_read_by_comic_and_panel_from_all_splits(tmp_path: Path) -> None:
     make_features(tmp_path, "train", {"a": ["1_1", "1_2"]})
     make_features(tmp_path, "val", {"b": ["9_1"]})
