@@ -97,7 +97,7 @@ def draw(
 
     Panels, characters with identity, faces, poses and feelings, balloons with text and speakers, depth for every
     pixel, page types and reading direction are all known exactly. The same seed draws the same pages. With --story
-    the light and the places of ten pages follow each other, so that the direction of time can be learnt.
+    light, sun and places of ten pages follow each other, so that the direction of time can be learnt.
 
     Example: comictool data draw -n 100 --seed 7 -o drawn
     """
