@@ -104,6 +104,13 @@ def split_file(source: Path, split: str) -> Path:
     if source.is_file() and source.name == file.name:
         return source
     if not file.is_file():
+        if not source.exists():
+            raise InputError(f"{source} does not exist", hint="comictool features backbone CORPUS -o FEATURES")
+        if file.with_name("all_features.hdf5").is_file():
+            raise InputError(
+                f"{file} does not exist", cause=f"the features in {file.parent} are of a corpus without splits",
+                hint="comictool data split CORPUS, then comictool features backbone CORPUS -o FEATURES",
+            )  # fmt: skip
         raise InputError(
             f"{file} does not exist", cause=f"ASTERX reads the panel features of the {split} split",
             hint="comictool features backbone CORPUS -o FEATURES",

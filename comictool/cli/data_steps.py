@@ -10,7 +10,7 @@ import typer
 from comictool.cli.options import DryRun, Seed, command
 from comictool.cli.output import Output
 from comictool.cli.reporting import tell
-from comictool.core.errors import ExitCode, UsageError, near_matches
+from comictool.core.errors import ExitCode, InputError, UsageError, near_matches
 from comictool.core.jobs import JobOptions
 
 AnyCorpus = Annotated[
@@ -228,6 +228,7 @@ def filter_(
             hint="--min-frequency 25, or --min-score .95 --min-size 32 --max-overlap .2, or --aligned",
         )
     if min_frequency is not None:
+        _refuse_to_empty(corpus, min_frequency, indexing, part)
         report = filter_characters(
             corpus, min_frequency=min_frequency, indexing=indexing, part=part, dry_run=dry_run,
             progress=out.progress(),
@@ -240,6 +241,20 @@ def filter_(
     out.record({"kept": report.kept, "removed": report.removed, **reasons, "identities": report.identities,
                 "packs": report.packs})  # fmt: skip
     return ExitCode.DONE
+
+
+def _refuse_to_empty(corpus: Path, min_frequency: int, indexing: Path | None, part: str) -> None:
+    """A frequency that nothing reaches was meant for a larger corpus: whoever types it does not want an empty one."""
+    from comictool.corpus.filtering import filter_characters
+
+    plan = filter_characters(corpus, min_frequency=min_frequency, indexing=indexing, part=part, dry_run=True)
+    if plan.removed and not plan.kept:
+        most = max(plan.identities.values())
+        raise InputError(
+            f"no identity of {corpus} occurs {min_frequency} times: no character would be left",
+            cause=f"the most frequent one occurs {most} times",
+            hint=f"comictool data filter {corpus} --min-frequency {max(1, most // 2)}",
+        )
 
 
 def parse_ratios(text: str) -> tuple[float, float, float]:

@@ -45,7 +45,9 @@ class Corpus:
         if not file.is_file():
             raise InputError(
                 f"{root} is not a corpus (it has no corpus.toml)",
-                hint=f"comictool data import COMICS... -o {root}",
+                hint=f"comictool data convert {root} CORPUS --to corpus"
+                if (root / "annotations").is_dir()
+                else f"comictool data import COMICS... -o {root}",
             )
         try:
             facts = tomllib.loads(file.read_text("utf-8"))

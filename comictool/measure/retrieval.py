@@ -84,5 +84,8 @@ def retrieval(
 
 def macro(right: np.ndarray, labels: np.ndarray) -> float:
     """Mean over characters of the share that is right; nan for none."""
-    shares = [float(np.mean(right[labels == label])) for label in np.unique(labels)]
-    return float(np.mean(shares)) if shares else float("nan")
+    if not len(labels):
+        return float("nan")
+    # Counted in one pass: intervals ask a thousand times, and a pass for each label takes minutes with some hundreds.
+    _, codes = np.unique(labels, return_inverse=True)
+    return float(np.mean(np.bincount(codes, weights=right) / np.bincount(codes)))
