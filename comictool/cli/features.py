@@ -67,8 +67,13 @@ def backbone(
     if report.waiting:
         out.note(report.waiting)
     facts = {"features": str(output), "packs": [str(pack) for pack in report.packs]}
-    following = [f"comictool evaluate features {pack}" for pack in report.packs if pack.suffix == ".hdf5"]
-    return tell(out, report.job, facts, following if level == "character" else [])
+    packs = [pack for pack in report.packs if pack.suffix == ".hdf5"]
+    following = [f"comictool query {output} --image FILE"] if packs else []
+    if level == "character":
+        following += [f"comictool evaluate features {pack}" for pack in packs]
+    elif any(pack.name == "train_features.hdf5" for pack in packs):
+        following += [f"comictool train asterx {output} -o RUN"]
+    return tell(out, report.job, facts, following)
 
 
 Windows = Annotated[

@@ -121,9 +121,11 @@ def elric(
         run = replace(run, settings=replace(run.settings, options=options))
     given = {"data": data, "features": features, "weights": weights, "validation": validation}
     sources = {name: path for name, path in given.items() if path is not None}
-    return train_recipe(
-        "elric", sources, output, run, out, [f"comictool embed CORPUS -o STORE --plugin {output}/model"]
-    )
+    then = [
+        f"comictool evaluate elric {data} --plugin {output}/model",
+        f"comictool features backbone {data} --level character --plugin {output}/model -o CHARACTER_FEATURES",
+    ]
+    return train_recipe("elric", sources, output, run, out, then)
 
 
 def train_recipe(
@@ -180,6 +182,8 @@ def _train_here(
     record = result.record()
     if out.format is Format.table:
         best = record.pop("best") or {}
+        if not record["ended"]:
+            del record["ended"]  # it went to its last step
         record |= {f"best_{key}": value for key, value in best.get("figures", {}).items()}
     out.record(record)
     out.next_commands(then)

@@ -55,7 +55,12 @@ class Settings:
 
 
 Preset = Annotated[
-    str, typer.Option("--preset", metavar="paper|tiny", help="paper: as published; tiny: minutes on two cores.")
+    str,
+    typer.Option(
+        "--preset",
+        metavar="paper|small|tiny",
+        help="paper: as published; small: for thousands of characters (elric); tiny: minutes on two cores.",
+    ),
 ]
 ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", help="TOML file of settings.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting (repeatable).")]
