@@ -204,17 +204,20 @@ norm is clipped at the same 3.0; hue is turned in YIQ where the original turns i
 
 TINY: Mapping[str, Any] = {
     "training": {
-        "epochs": 20, "batch_size": 32, "learning_rate": 2e-3, "learning_rate_reference_batch": 0, "warmup_epochs": 2,
+        "epochs": 20, "batch_size": 32, "learning_rate": 1e-3, "learning_rate_reference_batch": 0, "warmup_epochs": 2,
         "minimum_learning_rate": 1e-5, "weight_decay_end": 0.1, "validate_every": 10, "precision": "fp32",
     },
     "model": {"size": "tiny", "width": 64, "depth": 3, "heads": 2, "patch_size": 8, "drop_path": 0.0,
               "prototypes": 512, "hidden": 256, "bottleneck": 64},
     "loss": {"teacher_temperature": 0.03, "momentum": 0.98, "koleo": 0.2},
-    "crops": {"global_size": 32, "local_size": 16, "local_count": 2, "local_scale": (0.15, 0.5), "brightness": 0.2,
-              "contrast": 0.2, "hue": 0.02, "grey": 0.0, "blur": (0.0, 0.0, 0.0), "solarise": (0.0, 0.0, 0.0)},
+    "crops": {"global_size": 32, "global_scale": (0.15, 0.6), "local_size": 16, "local_count": 2,
+              "local_scale": (0.05, 0.25), "brightness": 0.2, "contrast": 0.2, "hue": 0.0, "grey": 0.0,
+              "blur": (0.0, 0.0, 0.0), "solarise": (0.0, 0.0, 0.0)},
     "context": {"normalise": True},
 }  # fmt: skip
 """A minute or two on two processor cores, on about a thousand characters. Without the spread term (`koleo`) the loss of
-DINO alone teaches such a small network next to nothing in that time; colours are what tells drawn characters apart."""
+DINO alone teaches such a small network next to nothing in that time; colours are what tells drawn characters apart, so
+the hue stays. Crops are smaller than DINO's: with its 0.4 to 1 of the picture 5-NN on the drawn corpora of the tuning
+was six points lower, perhaps because two such crops always share the same piece of the background."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {"paper": PAPER, "small": {}, "tiny": TINY}

@@ -3,9 +3,10 @@
     python -m tests.bench.elric ablation [--folder FOLDER] [--seeds 3] [--write FILE]
     python -m tests.bench.elric crops
 
-`ablation`: the preset tiny on one drawn corpus, measured on comics of another one that the preset was not tuned on;
-every context mode with every seed, and two counter-measures against the shortcut that a context offers. It can be
-stopped at any time and goes on where it was; the corpora, the runs and their figures stay in the folder.
+`ablation`: the preset tiny on one drawn corpus, measured on two others, none of which the preset was tuned on; every
+context mode with every seed, and two counter-measures against the shortcut that a context offers. Beside each run
+stands the network that it began from, with the very same initial weights. It can be stopped at any time and goes on
+where it was; the corpora, the runs and their figures stay in the folder.
 
 The context of a panel is the mean of the classic vectors (no weights) of the five panels around it, within its comic:
 what a window of ASTERX sees, without training. `masked` leaves the panel itself out. Figures: 5-NN accuracy and mAP of
@@ -46,7 +47,8 @@ from comictool.training.config import resolve
 from comictool.training.engine import RunOptions, train
 
 STYLE = "flat"
-PARTS = {"train": (200, 71), "test": (120, 72)}  # pages and seed; the preset was tuned on seeds 41 and 51
+PARTS = {"train": (200, 71), "test": (120, 72), "fresh": (120, 82)}  # pages and seed; tuned on 21, 31, 41 and 51
+HELD_OUT = ("test", "fresh")
 AROUND = 2  # panels on either side
 MODES: dict[str, list[str]] = {
     "none": ["context.mode=none"],
@@ -109,27 +111,32 @@ def one_run(folder: Path, mode: str, seed: int, extra: list[str]) -> dict[str, A
     resolved = resolve(RECIPE.config, RECIPE.presets, preset="tiny", sets=sets)
     features = folder / ("masked" if "masked" in mode else "features")
     began = time.process_time()
-    trained = train(
-        RECIPE, resolved, {"data": folder / "train", "features": features}, folder / "runs" / name,
-        RunOptions(device="cpu"),
-    )  # fmt: skip
+    sources = {"data": folder / "train", "features": features}
+    trained = train(RECIPE, resolved, sources, folder / "runs" / name, RunOptions(device="cpu"))
     seconds = time.process_time() - began
-    model = str(folder / "runs" / name / "model")
+    start = folder / "starts" / name
+    if not start.is_dir():
+        start.parent.mkdir(exist_ok=True)
+        RECIPE.prepare(resolved.config, sources, torch.device("cpu")).task.export(start)
     found = {
         "mode": mode, "seed": seed, "loss": trained.loss, "seconds": seconds,
-        "trained": measured(folder, EncoderSpec(model, device="cpu", precision="fp32")),
-        "untrained": measured(folder, EncoderSpec(model, device="cpu", precision="fp32", random_weights=True)),
+        "trained": measured(folder, EncoderSpec(str(folder / "runs" / name / "model"), device="cpu", precision="fp32")),
+        "untrained": measured(folder, EncoderSpec(str(start), device="cpu", precision="fp32")),
     }  # fmt: skip
     write_json(result, found)
     return found
 
 
-def measured(folder: Path, spec: EncoderSpec) -> dict[str, Any]:
-    """Answers on the held-out comics."""
-    queries = gather(folder / "test", "all", LEAST)
-    vectors = embed_characters(load_encoder(spec), queries)
-    answers = knn_within_comics(vectors, queries.characters, NEIGHBOURS)
-    return {**asdict(answers), "map": retrieval_within_comics(vectors, queries.characters, "")[0].value}
+def measured(folder: Path, spec: EncoderSpec) -> dict[str, dict[str, Any]]:
+    """Answers on each corpus of held-out comics."""
+    encoder = load_encoder(spec)
+    found = {}
+    for part in HELD_OUT:
+        queries = gather(folder / part, "all", LEAST)
+        vectors = embed_characters(encoder, queries)
+        answers = knn_within_comics(vectors, queries.characters, NEIGHBOURS)
+        found[part] = {**asdict(answers), "map": retrieval_within_comics(vectors, queries.characters, "")[0].value}
+    return found
 
 
 def figure_of(name: str, parts: list[dict[str, Any]]) -> Figure:
@@ -145,29 +152,37 @@ def figure_of(name: str, parts: list[dict[str, Any]]) -> Figure:
 def table(folder: Path, seeds: int) -> str:
     """The ablation as Markdown, as far as it has come."""
     results = [json.loads(file.read_text("utf-8")) for file in sorted((folder / "results").glob("*.json"))]
-    drawn, measured_on = (f"{pages} drawn pages (seed {seed})" for pages, seed in PARTS.values())
+    drawn, *measured_on = (f"{pages} drawn pages (seed {seed})" for pages, seed in PARTS.values())
     lines = [
         f"# Ablation of ELRIC's context, {date.today().isoformat()}",
         "",
         f"`python -m tests.bench.elric ablation --seeds {seeds}`",
         "",
-        f"Preset tiny, trained on {drawn}, measured on {measured_on} of other comics, all in the style {STYLE}.",
+        f"Preset tiny, trained on {drawn}, measured on {' and on '.join(measured_on)}: other comics, all in the",
+        f"style {STYLE}. `untrained` are the initial weights of the runs without context.",
         f"{NEIGHBOURS}-NN accuracy and mAP of characters within their comic, other pages only; 95 % by pages.",
         "The context of a panel is the mean of the classic vectors of the five panels around it, no trained ASTERX;",
         "`masked` leaves the panel itself out.",
         "",
-        "| context | seeds | 5-NN by seed | mean | 95 % | chance | mAP | last loss | CPU s a run |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    if results:
-        lines.append(_row("untrained", [result["untrained"] for result in results if result["mode"] == "none"], [], []))
-    for mode in MODES:
-        own = sorted((result for result in results if result["mode"] == mode), key=lambda result: result["seed"])
-        if own:
-            parts = [result["trained"] for result in own]
-            lines.append(_row(mode, parts, [r["loss"] for r in own], [r["seconds"] for r in own]))
-    lines.append(_row("classic_character", [measured(folder, EncoderSpec("classic_character"))], [], []))
-    return "\n".join(lines) + "\n"
+    classic = measured(folder, EncoderSpec("classic_character"))
+    for part in HELD_OUT:
+        lines += [
+            f"Measured on seed {PARTS[part][1]}:",
+            "",
+            "| context | seeds | 5-NN by seed | mean | 95 % | chance | mAP | last loss | CPU s a run |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        ]
+        by_mode = {
+            mode: sorted((r for r in results if r["mode"] == mode), key=lambda result: result["seed"]) for mode in MODES
+        }
+        lines.append(_row("untrained", [result["untrained"][part] for result in by_mode["none"]], [], []))
+        for mode, own in by_mode.items():
+            if own:
+                parts = [result["trained"][part] for result in own]
+                lines.append(_row(mode, parts, [r["loss"] for r in own], [r["seconds"] for r in own]))
+        lines += [_row("classic_character", [classic[part]], [], []), ""]
+    return "\n".join(lines)
 
 
 def _row(name: str, parts: list[dict[str, Any]], losses: list[float], seconds: list[float]) -> str:
@@ -196,7 +211,7 @@ def ablation(arguments: argparse.Namespace) -> int:
             except Stopped as stopped:
                 print(stopped.fact, file=sys.stderr)
                 return stopped.exit_code
-            accuracy = np.mean(found["trained"]["right"])
+            accuracy = np.mean(found["trained"][HELD_OUT[0]]["right"])
             print(f"{mode}, seed {seed}: {accuracy:.3f} after {found['seconds']:.0f} s", file=sys.stderr, flush=True)
     text = table(folder, arguments.seeds)
     print(text)
