@@ -21,7 +21,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -158,8 +158,8 @@ def table(folder: Path, seeds: int) -> str:
         "",
         f"`python -m tests.bench.elric ablation --seeds {seeds}`",
         "",
-        f"Preset tiny, trained on {drawn}, measured on {' and on '.join(measured_on)}: other comics, all in the",
-        f"style {STYLE}. `untrained` are the initial weights of the runs without context.",
+        f"Preset tiny, trained on {drawn}, measured on other comics in the same style ({STYLE}):",
+        f"{' and '.join(measured_on)}. `untrained` are the initial weights of the runs without context.",
         f"{NEIGHBOURS}-NN accuracy and mAP of characters within their comic, other pages only; 95 % by pages.",
         "The context of a panel is the mean of the classic vectors of the five panels around it, no trained ASTERX;",
         "`masked` leaves the panel itself out.",
@@ -182,7 +182,28 @@ def table(folder: Path, seeds: int) -> str:
                 parts = [result["trained"][part] for result in own]
                 lines.append(_row(mode, parts, [r["loss"] for r in own], [r["seconds"] for r in own]))
         lines += [_row("classic_character", [classic[part]], [], []), ""]
-    return "\n".join(lines)
+    plain = [result for result in results if result["mode"] == "none"]
+    if plain:
+        each = [[part] for part in HELD_OUT]
+        lines += [f"- Gain of training without context, {gain_of(plain, parts)}" for parts in [*each, HELD_OUT]]
+    return "\n".join(lines) + "\n"
+
+
+def gain_of(results: list[dict[str, Any]], parts: Sequence[str]) -> str:
+    """Points of accuracy that training adds, the same questions asked before and after; mean over the runs."""
+    gains, groups = [], []
+    for part in parts:
+        after, before = (
+            np.array([result[when][part]["right"] for result in results], np.float64).mean(axis=0)
+            for when in ("trained", "untrained")
+        )
+        gains.append(100 * (after - before))
+        groups += [f"{part} {page}" for page in results[0]["trained"][part]["groups"]]
+    gain = np.concatenate(gains)
+    figure = statistic("gain", len(gain), lambda rows: float(gain[rows].mean()), 0.0, groups=groups)
+    where = " and ".join(str(PARTS[part][1]) for part in parts)
+    interval = f"95 % by pages, for these runs: {figure.low:+.1f} to {figure.high:+.1f}"
+    return f"seed {where}: {figure.value:+.1f} points ({interval})"
 
 
 def _row(name: str, parts: list[dict[str, Any]], losses: list[float], seconds: list[float]) -> str:
