@@ -1,15 +1,21 @@
-"""The configuration of `train asterx`. Defaults are the published settings; `tiny` learns in seconds on a CPU."""
+"""The declaration of `train asterx` and its configuration, without torch.
+
+Defaults are the published settings; `tiny` learns in seconds on a CPU.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from comictool.asterx.sampling import POOL
-from comictool.asterx.windows import PUBLISHED_AFTER, PUBLISHED_BEFORE
 from comictool.core.errors import UsageError
+from comictool.training.declaration import Recipe, Source
 from comictool.training.options import TrainingOptions
+
+PUBLISHED_BEFORE, PUBLISHED_AFTER = 2, 2
+POOL = 10_000  # panels among which the nearest are looked for: as many as the published sampler ever looks at
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class WindowOptions:
     """What a sample shows.
 
     Attributes:
-        before, after: panels on both sides of the hidden one.
+        before: panels before the hidden one.
+        after: panels after the hidden one.
         hide_second: the centre of the second window is hidden too, as published.
         single: share of samples without second window, so that the one-window layout is learnt as well.
         visible: share of samples whose centre is not hidden, so that unmasked windows are learnt as well.
@@ -60,10 +67,11 @@ class SamplingOptions:
     """Among which panels the hidden one is to be found; see `sampling`.
 
     Attributes:
-        key: what negatives must not have in common with the hidden panel.
-        negate: what they must have in common instead.
-        strategy: any of them, the nearest in feature space, or both.
-        train_candidates, eval_candidates: how many, the hidden panel included; 0: all.
+        key: what candidates must not have in common with the hidden panel.
+        negate: candidates must have it in common instead.
+        strategy: which candidates: random ones, the nearest in feature space (retrieve), or both (mix).
+        train_candidates: how many in training, the hidden panel included; 0: all.
+        eval_candidates: how many in validation; 0: all.
         pool: how many panels the nearest are looked for among.
     """
 
@@ -93,8 +101,8 @@ class ObjectiveOptions:
     """What is learnt.
 
     Attributes:
-        order: whether the second window comes before or after.
-        retrieval: which candidate is the hidden panel.
+        order: learn which of two windows comes first.
+        retrieval: learn which candidate is the hidden panel.
         similarity: of prediction and candidate: minus the distance as published, or the cosine.
         temperature: similarities are divided by it; 1 as published.
         noise: strength of the noise on panel vectors in training; 0: none. The original's `aug-gamma`.
@@ -145,10 +153,16 @@ class AsterxConfig:
     features: FeatureOptions = field(default_factory=FeatureOptions)
     training: TrainingOptions = field(
         default_factory=lambda: TrainingOptions(
-            epochs=1000, batch_size=32, learning_rate=1e-5, schedule="constant", warmup_epochs=0, weight_decay=0.01,
-            patience=10, seed=42,
+            epochs=1000,
+            batch_size=32,
+            learning_rate=1e-5,
+            schedule="constant",
+            warmup_epochs=0,
+            weight_decay=0.01,
+            patience=10,
+            seed=42,
         )
-    )  # fmt: skip
+    )
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -159,8 +173,48 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         # Standardised vectors bear this much noise, and a small corpus needs it: without, order is learnt by heart.
         "objective": {"noise": 0.3, "noise_kind": "additive", "noise_candidates": False},
         "features": {"standardise": True},
-        "training": {
-            "epochs": 20, "batch_size": 64, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1.0,
-        },
+        "training": {"epochs": 20, "batch_size": 64, "learning_rate": 2e-3, "schedule": "cosine", "warmup_epochs": 1.0},
     },
-}  # fmt: skip
+}
+
+
+def judged_by(config: AsterxConfig) -> str:
+    """Top-5 retrieval as published, or the order where that alone is learnt."""
+    return "top5" if config.objective.retrieval else "order"
+
+
+def next_commands(sources: Mapping[str, Path], run: Path) -> list[str]:
+    """The features of the trained model, into the folder that those of the panels are in."""
+    folder = sources["features"] if sources["features"].is_dir() else sources["features"].parent
+    return [f"comictool features asterx {folder} --model {run} -o {folder}"]
+
+
+RECIPE = Recipe(
+    name="asterx",
+    summary="Train ASTERX: contextual panel embeddings, from neighbouring panels.",
+    details="Presets: paper, as published; tiny, minutes on two cores. `features asterx` takes the model.",
+    example="comictool train asterx corpus/features -o runs/asterx",
+    config=AsterxConfig,
+    presets=PRESETS,
+    sources=[
+        Source("features", "Panel features: a folder with train_features.hdf5, or the file.", "FEATURES"),
+        Source("keys", "Corpus or folder with the tables of the sampling key.", flag="--keys"),
+        Source("weights", "Run, plugin or published .pt to begin from.", "RUN|PLUGIN|PT", "--weights"),
+    ],
+    options={
+        "--before": "window.before",
+        "--after": "window.after",
+        "--order": "objective.order",
+        "--retrieval": "objective.retrieval",
+        "--noise": "objective.noise",
+        "--sampling-key": "sampling.key",
+        "--negate-sampling": "sampling.negate",
+        "--sampling-strategy": "sampling.strategy",
+        "--train-candidates": "sampling.train_candidates",
+        "--eval-candidates": "sampling.eval_candidates",
+    },
+    prepare="comictool.asterx.train:prepare",
+    monitor="top5",
+    judged_by=judged_by,
+    next_commands=next_commands,
+)

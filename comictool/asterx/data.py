@@ -1,10 +1,9 @@
-"""Panel vectors of a split in one matrix, comic after comic, and the batches drawn from them."""
+"""Panel vectors of a split, and the batches of windows drawn from them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -14,108 +13,26 @@ import torch
 from comictool.asterx.sampling import CandidateSampler
 from comictool.asterx.windows import Pairs, Windows, WindowShape, pairs_at
 from comictool.core.errors import InputError
-from comictool.corpus.packs.features import FeaturePack, names_digest
-from comictool.training.recipe import Ticket
+from comictool.training.recipe import SampleKey, TrainingData
+from comictool.vectors.tables import Table, read_tables
 
-SPLITS = ("train", "val", "test")
 STANDARD_ROWS = 100_000  # vectors from which mean and scale are taken; more do not move them
 
 
-@dataclass(frozen=True)
-class Panels:
-    """The panels of a split, N rows in reading order, comic after comic.
-
-    Attributes:
-        vectors: (N, D) float16 or float32.
-        comics: names of the C comics.
-        offsets: (C + 1,) int64; comic c has the rows offsets[c] to offsets[c + 1].
-        names: of the N panels, `<page>_<panel>`.
-        origin: what made the vectors, for people and for comparing packs.
-    """
-
-    vectors: np.ndarray
-    comics: list[str]
-    offsets: np.ndarray
-    names: list[str]
-    origin: str = ""
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    @property
-    def dimension(self) -> int:
-        """D."""
-        return int(self.vectors.shape[1])
-
-    @property
-    def comic_of(self) -> np.ndarray:
-        """(N,) int64: the number of each row's comic."""
-        return np.repeat(np.arange(len(self.comics)), np.diff(self.offsets))
-
-    @property
-    def starts(self) -> np.ndarray:
-        """(N,) int64: the first row of each row's comic."""
-        return self.offsets[:-1][self.comic_of]
-
-    @property
-    def ends(self) -> np.ndarray:
-        """(N,) int64: one past the last row of each row's comic."""
-        return self.offsets[1:][self.comic_of]
-
-    @property
-    def identifiers(self) -> list[str]:
-        """`<comic>/<page>_<panel>` of each row, as tables name panels."""
-        comics = self.comic_of
-        return [f"{self.comics[comics[row]]}/{name}" for row, name in enumerate(self.names)]
-
-    def digest(self) -> str:
-        """A short hash of names, order and vectors."""
-        found = blake2b(names_digest([*self.comics, *self.names]).encode(), digest_size=8)
-        found.update(np.ascontiguousarray(self.vectors).data)
-        return found.hexdigest()
-
-
-def load_panels(file: Path, *, dtype: str = "float32") -> Panels:
-    """Read a feature pack into memory.
+def panels_of(source: Path, split: str, dtype: str = "float32") -> Table:
+    """The panel features of a split.
 
     Args:
-        file: `<split>_features.hdf5`, its index beside it.
+        source: a store, a folder of packs, or one pack: beside it lie those of the other splits.
         dtype: `float32`, or `float16` for half the memory.
 
     Raises:
-        InputError: no such pack, damaged, or without a panel.
+        InputError: no such features, damaged, or without a panel.
     """
-    pack = FeaturePack(file)
-    stacked = pack.stacked(dtype)
-    pack.close()
-    if not len(stacked.vectors):
-        raise InputError(f"{file} holds no panels")
-    origin = str(pack.attributes.get("identity") or pack.attributes.get("plugin") or "")
-    return Panels(stacked.vectors, stacked.comics, stacked.offsets, stacked.names, origin)
-
-
-def split_file(source: Path, split: str) -> Path:
-    """The panel features of a split: in a folder `<split>_features.hdf5`, or beside the pack that was named.
-
-    Raises:
-        InputError: it is not there.
-    """
-    file = (source if source.is_dir() else source.parent) / f"{split}_features.hdf5"
-    if source.is_file() and source.name == file.name:
-        return source
-    if not file.is_file():
-        if not source.exists():
-            raise InputError(f"{source} does not exist", hint="comictool features backbone CORPUS -o FEATURES")
-        if file.with_name("all_features.hdf5").is_file():
-            raise InputError(
-                f"{file} does not exist", cause=f"the features in {file.parent} are of a corpus without splits",
-                hint="comictool data split CORPUS, then comictool features backbone CORPUS -o FEATURES",
-            )  # fmt: skip
-        raise InputError(
-            f"{file} does not exist", cause=f"ASTERX reads the panel features of the {split} split",
-            hint="comictool features backbone CORPUS -o FEATURES",
-        )  # fmt: skip
-    return file
+    table = read_tables(source, splits=(split,), dtype=dtype)[split]
+    if not len(table):
+        raise InputError(f"{source} holds no panels of {split}")
+    return table
 
 
 def standardisation(vectors: np.ndarray) -> tuple[np.ndarray, float]:
@@ -144,13 +61,13 @@ class WindowChoice:
     visible: float = 0.0
 
 
-class WindowData:
+class WindowData(TrainingData):
     """The samples of a split: one for every panel, its window, the one before or after, and its candidates.
 
     Rows, not vectors, are what is drawn and sent: the matrix lies beside the model.
     """
 
-    def __init__(self, panels: Panels, choice: WindowChoice, sampler: CandidateSampler | None) -> None:
+    def __init__(self, panels: Table, choice: WindowChoice, sampler: CandidateSampler | None) -> None:
         self._starts, self._ends = panels.starts, panels.ends
         self.choice = choice
         self.sampler = sampler
@@ -158,15 +75,15 @@ class WindowData:
     def __len__(self) -> int:
         return len(self._starts)
 
-    def load(self, tickets: Sequence[Ticket]) -> dict[str, torch.Tensor]:
+    def load(self, keys: Sequence[SampleKey]) -> dict[str, torch.Tensor]:
         """A batch of B samples.
 
         Returns:
             `rows` (B,); `first`, `second` (B, L) rows with `first_real`, `second_real`; `is_next`, `orderable`,
             `hide` (B,); with candidates also what `CandidateSampler.draw` gives.
         """
-        rows = np.array([ticket.index for ticket in tickets], np.int64)
-        generators = [np.random.default_rng(ticket.seed) for ticket in tickets]
+        rows = np.array([key.index for key in keys], np.int64)
+        generators = [np.random.default_rng(key.seed) for key in keys]
         coins = np.array([generator.random(3) for generator in generators])
         pairs = pairs_at(self.choice.shape, rows, self._starts[rows], self._ends[rows], coins[:, 0] < 0.5)
         pairs = _without_second(pairs, coins[:, 1] < self.choice.single)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comictool.asterx.data import Panels, pair_arrays
+from comictool.asterx.data import pair_arrays
 from comictool.asterx.model import SequenceModel, SequenceOutput
 from comictool.asterx.windows import Pairs, pairs_at, windows_at
+from comictool.vectors.tables import Table
 
 BATCH = 256
 
@@ -38,7 +39,7 @@ class Encoded:
     tokens: np.ndarray | None = None
 
 
-def standard_matrix(model: SequenceModel, panels: Panels, device: torch.device | str = "cpu") -> Tensor:
+def standard_matrix(model: SequenceModel, panels: Table, device: torch.device | str = "cpu") -> Tensor:
     """(N, D) vectors as the encoder takes them, in the type they are kept in, on a device."""
     vectors = torch.from_numpy(panels.vectors)
     if not bool(model.feature_mean.any()) and float(model.feature_scale) == 1.0:
@@ -53,9 +54,16 @@ def standard_matrix(model: SequenceModel, panels: Panels, device: torch.device |
 
 @torch.inference_mode()
 def encode_batches(
-    model: SequenceModel, matrix: Tensor, panels: Panels, rows: np.ndarray, *, two: bool = True, masked: bool = True,
-    batch_size: int = BATCH, all_tokens: bool = False,
-) -> Iterator[Encoded]:  # fmt: skip
+    model: SequenceModel,
+    matrix: Tensor,
+    panels: Table,
+    rows: np.ndarray,
+    *,
+    two: bool = True,
+    masked: bool = True,
+    batch_size: int = BATCH,
+    all_tokens: bool = False,
+) -> Iterator[Encoded]:
     """Encode panels from the windows centred on them.
 
     Training shows `[CLS] window [SEP] neighbour` with the next and with the previous neighbour equally often, so with
@@ -93,15 +101,18 @@ def encode_batches(
 
 
 def encode_panels(
-    model: SequenceModel, matrix: Tensor, panels: Panels, *, two: bool = True, masked: bool = True,
+    model: SequenceModel,
+    matrix: Tensor,
+    panels: Table,
+    *,
+    two: bool = True,
+    masked: bool = True,
     batch_size: int = BATCH,
-) -> Encoded:  # fmt: skip
+) -> Encoded:
     """Encode all panels of a split; see `encode_batches`."""
     parts = list(
-        encode_batches(
-            model, matrix, panels, np.arange(len(panels)), two=two, masked=masked, batch_size=batch_size
-        )
-    )  # fmt: skip
+        encode_batches(model, matrix, panels, np.arange(len(panels)), two=two, masked=masked, batch_size=batch_size)
+    )
     names = ("rows", "sequence", "centre", "prediction", "order", "orderable")
     return Encoded(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -122,9 +133,13 @@ def _encode(model: SequenceModel, matrix: Tensor, arrays: dict[str, np.ndarray],
 
 
 def _collected(
-    model: SequenceModel, rows: np.ndarray, outputs: list[SequenceOutput], order: np.ndarray, orderable: np.ndarray,
+    model: SequenceModel,
+    rows: np.ndarray,
+    outputs: list[SequenceOutput],
+    order: np.ndarray,
+    orderable: np.ndarray,
     all_tokens: bool,
-) -> Encoded:  # fmt: skip
+) -> Encoded:
     def mean(values: list[Tensor]) -> np.ndarray:
         found: np.ndarray = torch.stack([value.float() for value in values]).mean(dim=0).cpu().numpy()
         return found

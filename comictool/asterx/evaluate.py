@@ -1,13 +1,12 @@
 """What a sequence model has learnt, on held-out comics: hidden panels found, direction of time, classes of comics.
 
-Baselines stand beside every figure of retrieval: the mean of the window's other panels (what one gets without a model),
+Baselines stand beside every metric of retrieval: the mean of the window's other panels (what one gets without a model),
 a copy of the panel before, and chance. Intervals are bootstraps over comics, since panels of one comic stand or fall
 together.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from comictool.asterx.data import Panels, load_panels, split_file
+from comictool.asterx.data import panels_of
 from comictool.asterx.encoding import BATCH, Encoded, encode_panels, standard_matrix
 from comictool.asterx.extract import fits
 from comictool.asterx.keys import read_key
@@ -25,9 +24,11 @@ from comictool.asterx.sampling import CandidateSampler
 from comictool.asterx.weights import SequencePlugin
 from comictool.asterx.windows import WindowShape, windows_at
 from comictool.core.errors import InputError, UsageError
-from comictool.measure.figures import Figure, share, statistic
+from comictool.datasets.classes import read_classes
+from comictool.measure.metrics import Metric, share, statistic
 from comictool.measure.points import Points
 from comictool.measure.probes import linear_probe
+from comictool.vectors.tables import Table
 
 SIZES = (200, 500, 1000, 0)
 TOP = (1, 5, 10)
@@ -74,7 +75,7 @@ class EvaluateOptions:
 
 def evaluate(
     source: Path, plugin: SequencePlugin | None, *, chosen: EvaluateOptions | None = None, device: str = "cpu"
-) -> tuple[list[Figure], dict[str, Any]]:  # fmt: skip
+) -> tuple[list[Metric], dict[str, Any]]:
     """Measure a model, or without one the baselines alone.
 
     Args:
@@ -82,39 +83,43 @@ def evaluate(
         plugin: the model; its windows are masked as in training.
 
     Returns:
-        The figures, and the facts of the evaluation: counts, settings, identity.
+        The metrics, and the facts of the evaluation: counts, settings, encoder_id.
 
     Raises:
         InputError: features that are missing or do not fit the model, or labels of other comics.
     """
     chosen = chosen or EvaluateOptions()
     window = plugin.model.window if plugin else chosen.window
-    file = split_file(source, chosen.split)
-    panels = load_panels(file)
+    panels = panels_of(source, chosen.split)
     if plugin:
-        fits(plugin, panels, file)
+        fits(plugin, panels, source)
         plugin.model.to(device)
     matrix = standard_matrix(plugin.model, panels, device) if plugin else torch.from_numpy(panels.vectors).to(device)
     encoded = encode_panels(plugin.model, matrix, panels, batch_size=chosen.batch_size) if plugin else None
     facts: dict[str, Any] = {
-        "features": str(file), "split": chosen.split, "model": plugin.identity if plugin else "none",
-        "panels": len(panels), "comics": len(panels.comics), "key": chosen.key, "negated": chosen.negate,
+        "features": str(source),
+        "split": chosen.split,
+        "model": plugin.encoder_id if plugin else "none",
+        "panels": len(panels),
+        "comics": len(panels.comics),
+        "key": chosen.key,
+        "negated": chosen.negate,
         "seed": chosen.seed,
-    }  # fmt: skip
+    }
     similarity = plugin.similarity if plugin else "euclidean"
     answers = {"mean of context": context_mean(matrix, panels, window), "panel before": panel_before(matrix, panels)}
     if encoded is not None:
         answers = {"model": torch.from_numpy(encoded.prediction).to(matrix.device)} | answers
-    figures = _retrieval(answers, matrix, panels, chosen, similarity, file.parent)
+    metrics = _retrieval(answers, matrix, panels, chosen, similarity, source if source.is_dir() else source.parent)
     if encoded is not None:
-        figures += _order(encoded, panels)
+        metrics += _order(encoded, panels)
     if chosen.labels is not None:
         found, counts = _classes(source, plugin, panels, encoded, chosen, device)
-        figures, facts = figures + found, facts | counts
-    return figures, facts
+        metrics, facts = metrics + found, facts | counts
+    return metrics, facts
 
 
-def context_mean(matrix: torch.Tensor, panels: Panels, window: WindowShape) -> torch.Tensor:
+def context_mean(matrix: torch.Tensor, panels: Table, window: WindowShape) -> torch.Tensor:
     """(N, D): the mean of each panel's window without the panel itself; zeros where it has no neighbour."""
     rows = np.arange(len(panels))
     around = windows_at(window, rows, panels.starts, panels.ends)
@@ -128,7 +133,7 @@ def context_mean(matrix: torch.Tensor, panels: Panels, window: WindowShape) -> t
     return out
 
 
-def panel_before(matrix: torch.Tensor, panels: Panels) -> torch.Tensor:
+def panel_before(matrix: torch.Tensor, panels: Table) -> torch.Tensor:
     """(N, D): a copy of the panel before; of the one after for a comic's first; zeros for a comic of one panel."""
     rows, starts, ends = np.arange(len(panels)), panels.starts, panels.ends
     near = np.where(rows > starts, rows - 1, rows + 1)
@@ -140,15 +145,15 @@ def panel_before(matrix: torch.Tensor, panels: Panels) -> torch.Tensor:
 def _retrieval(
     answers: Mapping[str, torch.Tensor],
     matrix: torch.Tensor,
-    panels: Panels,
+    panels: Table,
     chosen: EvaluateOptions,
     similarity: str,
     folder: Path,
-) -> list[Figure]:
+) -> list[Metric]:
     rows, comics = np.arange(len(panels)), np.array(panels.comics)[panels.comic_of]
     folders = [chosen.keys] if chosen.keys else [folder]
     key, _ = read_key(chosen.key, panels.identifiers, panels.comic_of, folders, chosen.split)
-    figures = []
+    metrics = []
     # More candidates than panels are all of them, asked once.
     sizes = list(dict.fromkeys(0 if size >= len(panels) else size for size in chosen.candidates))
     for size in sizes:
@@ -159,31 +164,31 @@ def _retrieval(
                 answer, rows, matrix, candidates=size, seed=chosen.seed, sampler=sampler, similarity=similarity
             )
             for name, answer in answers.items()
-        }  # fmt: skip
+        }
         for k in TOP:
-            figures += [_found(f"top-{k} of {among}, {name}", place, k, comics) for name, place in places.items()]
+            metrics += [_found(f"top-{k} of {among}, {name}", place, k, comics) for name, place in places.items()]
         if "model" in places:
-            figures.append(_gain(f"top-1 of {among}, model less mean of context", places, comics))
-    return figures
+            metrics.append(_gain(f"top-1 of {among}, model less mean of context", places, comics))
+    return metrics
 
 
-def _found(name: str, places: Places, k: int, comics: np.ndarray) -> Figure:
+def _found(name: str, places: Places, k: int, comics: np.ndarray) -> Metric:
     asked = places.candidates > 1
     details = {"candidates": float(places.candidates[asked].mean()) if asked.any() else 0.0}
     chance = float(np.minimum(1, k / places.candidates[asked]).mean()) if asked.any() else float("nan")
     return share(name, places.top(k)[asked], chance, groups=comics[asked], details=details)
 
 
-def _gain(name: str, places: Mapping[str, Places], comics: np.ndarray) -> Figure:
+def _gain(name: str, places: Mapping[str, Places], comics: np.ndarray) -> Metric:
     """How much more the model finds than the mean of the context, panel by panel; 0 is no help."""
     asked = places["model"].candidates > 1
-    gain = places["model"].top(1)[asked].astype(float) - places["mean of context"].top(1)[asked]
+    gain = places["model"].top(1)[asked] - places["mean of context"].top(1)[asked]
     # One comic has no spread over comics: its panels are then drawn one by one.
     groups = comics[asked] if len(np.unique(comics[asked])) > 1 else None
     return statistic(name, len(gain), lambda rows: float(gain[rows].mean()), 0.0, groups=groups)
 
 
-def _order(encoded: Encoded, panels: Panels) -> list[Figure]:
+def _order(encoded: Encoded, panels: Table) -> list[Metric]:
     """Next and previous windows of every panel whose three windows are complete, so chance is one half."""
     rows = encoded.orderable
     right = np.concatenate([encoded.order[rows, 0] > 0, encoded.order[rows, 1] <= 0])
@@ -192,53 +197,42 @@ def _order(encoded: Encoded, panels: Panels) -> list[Figure]:
 
 
 def _classes(
-    source: Path, plugin: SequencePlugin | None, panels: Panels, encoded: Encoded | None, chosen: EvaluateOptions,
+    source: Path,
+    plugin: SequencePlugin | None,
+    panels: Table,
+    encoded: Encoded | None,
+    chosen: EvaluateOptions,
     device: str,
-) -> tuple[list[Figure], dict[str, Any]]:  # fmt: skip
+) -> tuple[list[Metric], dict[str, Any]]:
     """A linear probe on whole comics, the mean of their panels: fitted on one split, scored on the other."""
     assert chosen.labels is not None
-    labels, classes = read_labels(chosen.labels)
-    bank_file = split_file(source, chosen.bank)
-    bank = load_panels(bank_file)
+    found = read_classes(chosen.labels)
+    labels, classes = found.labels(), found.cls_to_label
+    bank = panels_of(source, chosen.bank)
     kinds = [("panel features", bank.vectors, panels.vectors)]
     if plugin and encoded is not None:
-        fits(plugin, bank, bank_file)
+        fits(plugin, bank, source)
         fitted = encode_panels(
             plugin.model, standard_matrix(plugin.model, bank, device), bank, batch_size=chosen.batch_size
         )
         kinds.insert(0, ("ASTERX vectors", fitted.sequence, encoded.sequence))
-    figures = []
+    metrics = []
     for name, fit, ask in kinds:
         probes = _comic_points(fit, bank, labels), _comic_points(ask, panels, labels)
         for points, split in zip(probes, (chosen.bank, chosen.split), strict=True):
             if not len(points):
                 raise InputError(f"{chosen.labels} labels no comic of the split {split}")
         answers = linear_probe(*probes, seed=chosen.seed)
-        figures += answers.figures(f"comic class, {name}", top=CLASS_TOP)
+        metrics += answers.metrics(f"comic class, {name}", top=CLASS_TOP)
     counts = {
-        "classes": len(classes), "classes_in_bank": len(set(probes[0].labels)),
+        "classes": len(classes),
+        "classes_in_bank": len(set(probes[0].labels)),
         "comics_without_label": sum(comic not in labels for comic in (*bank.comics, *panels.comics)),
-    }  # fmt: skip
-    return figures, counts
+    }
+    return metrics, counts
 
 
-def read_labels(file: Path) -> tuple[dict[str, str], list[str]]:
-    """The class of each comic by name, and all classes, from a `classification.json`.
-
-    Raises:
-        InputError: missing or damaged.
-    """
-    try:
-        value = json.loads(file.read_text("utf-8"))
-        names = {int(number): str(label) for label, number in value["cls_to_label"].items()}
-        return {str(comic): names[int(number)] for comic, number in value["comic_to_cls"].items()}, list(names.values())
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist", hint="comictool data classes CORPUS --column COLUMN") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{file} is no classification.json", cause=f"{type(error).__name__}: {error}") from error
-
-
-def _comic_points(vectors: np.ndarray, panels: Panels, labels: Mapping[str, str]) -> Points:
+def _comic_points(vectors: np.ndarray, panels: Table, labels: Mapping[str, str]) -> Points:
     comics: Sequence[tuple[int, str]] = [(n, comic) for n, comic in enumerate(panels.comics) if comic in labels]
     rows = [vectors[panels.offsets[n] : panels.offsets[n + 1]].astype(np.float64).mean(axis=0) for n, _ in comics]
     names = np.array([comic for _, comic in comics])

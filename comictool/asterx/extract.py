@@ -1,36 +1,38 @@
-"""`features asterx`: a contextual vector for every panel, filed under that panel, in the published layout.
+"""`features asterx`: a contextual vector for every panel, filed under that panel.
 
-`<split>_sequence_features.hdf5` with the group `<split>_sequence_features` and its index, one row for each row of the
-panel features it was made from. Work is cut into runs of panels across comics; what a killed run finished is kept.
+`<split>_sequence_features.hdf5` in the published layout, one row for each row of the panel features it was made from;
+where these are a store in the same folder, also its column `panel/sequence`. Work is cut into runs of panels across
+comics; what a killed run finished is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from comictool import __version__
-from comictool.asterx.data import SPLITS, Panels, load_panels
-from comictool.asterx.encoding import BATCH, encode_batches, standard_matrix
+from comictool.asterx.data import panels_of
+from comictool.asterx.encoding import BATCH, Encoded, encode_batches, standard_matrix
 from comictool.asterx.weights import ORIGIN_LENGTH, SequencePlugin
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
-from comictool.core.ledger import Ledger, stamp_of
+from comictool.core.ledger import stamp_of
 from comictool.core.progress import Progress
-from comictool.corpus.journal import forget
-from comictool.corpus.packs.feature_parts import FeatureParts, Piece, by_comic
-from comictool.corpus.packs.features import FeaturePack, index_file, write_features
+from comictool.vectors.columns import Column
+from comictool.vectors.packs import by_comic
+from comictool.vectors.parts import Parts, Piece, work_folder
+from comictool.vectors.published import check_packs, write_column, write_pack
+from comictool.vectors.store import read_head, store_at
+from comictool.vectors.tables import Table, split_of, splits_at
 
 JOB = "features asterx"
 ITEM_PANELS = 4096  # what a kill can cost
 TOKENS = ("cls", "centre")
 WINDOWS = ("auto", "one", "two")
-SUFFIX = "_features.hdf5"
 
 
 @dataclass(frozen=True)
@@ -86,41 +88,23 @@ class _Span:
     end: int
 
 
-def feature_packs(source: Path, splits: Sequence[str] = ()) -> dict[str, Path]:
-    """The packs of panel features at a place, by split: the one that is named, or those of a folder.
-
-    Raises:
-        InputError: there are none, or a split is missing.
-    """
-    if source.is_file():
-        if not source.name.endswith(SUFFIX) or source.name.endswith("_sequence" + SUFFIX):
-            raise InputError(
-                f"{source} is no pack of panel features", hint=f"they are called <split>{SUFFIX}, such as train{SUFFIX}"
-            )
-        return {source.name.removesuffix(SUFFIX): source}
-    names = [name.removesuffix(SUFFIX) for name in (p.name for p in source.glob(f"*{SUFFIX}"))]
-    found = sorted(name for name in names if name and not name.endswith("_sequence"))
-    found.sort(key=lambda name: SPLITS.index(name) if name in SPLITS else len(SPLITS))
-    missing = [split for split in splits if split not in found]
-    if missing or not found:
-        raise InputError(
-            f"{source} holds no {missing[0] if missing else '<split>'}{SUFFIX}",
-            hint="comictool features backbone CORPUS -o FEATURES", near=found,
-        )  # fmt: skip
-    return {split: source / f"{split}{SUFFIX}" for split in (splits or found)}
-
-
 def extract(
-    source: Path, plugin: SequencePlugin, output: Path, *, splits: Sequence[str] = (),
-    chosen: ExtractOptions | None = None, device: str = "cpu", options: JobOptions | None = None,
+    source: Path,
+    plugin: SequencePlugin,
+    output: Path,
+    *,
+    splits: Sequence[str] = (),
+    chosen: ExtractOptions | None = None,
+    device: str = "cpu",
+    options: JobOptions | None = None,
     progress: Progress | None = None,
-) -> ExtractReport:  # fmt: skip
+) -> ExtractReport:
     """Write the contextual vectors of panel features.
 
     Args:
-        source: a folder of panel features, or one pack.
+        source: a store, a folder of packs, or one pack.
         output: folder; `<split>_sequence_features.hdf5` and its index go there.
-        splits: only these of a folder.
+        splits: only these of a store or folder.
 
     Raises:
         InputError: features that the model cannot read, by their width or by what made them.
@@ -129,82 +113,109 @@ def extract(
     chosen, options = chosen or ExtractOptions(), options or JobOptions()
     two = chosen.two(plugin)
     settings = {
-        "identity": plugin.identity, "windows": "two" if two else "one",
+        "encoder_id": plugin.encoder_id,
+        "windows": "two" if two else "one",
         **{key: value for key, value in asdict(chosen).items() if key not in ("batch_size", "windows")},
-        "before": plugin.model.window.before, "after": plugin.model.window.after,
-    }  # fmt: skip
-    work = output / ".work" / "asterx"
-    reader = _Reader(feature_packs(source, splits), plugin, device)
-    items = [
-        Item(f"{span.split} {span.begin}", f"{reader.sizes[span.split][1]}/{span.end}", span)
-        for split, (count, _) in reader.sizes.items()
-        for begin in range(0, count, ITEM_PANELS)
-        for span in [_Span(split, begin, min(begin + ITEM_PANELS, count))]
-    ]
-    parts = {split: FeatureParts(work / split) for split in reader.sizes}
+        "before": plugin.model.window.before,
+        "after": plugin.model.window.after,
+    }
+    work = work_folder(output) / "asterx"
+    features = _Features(source, plugin, device)
+    taken = splits or ([split_of(source)] if source.is_file() else splits_at(source))
+    digests, items = {}, list[Item]()
+    for split in taken:
+        panels, digests[split] = features.open(split)[0], features.open(split)[0].digest()
+        for begin in range(0, len(panels), ITEM_PANELS):
+            span = _Span(split, begin, min(begin + ITEM_PANELS, len(panels)))
+            items.append(Item(f"{split} {begin}", f"{digests[split]}/{span.end}", span))
+    parts = {split: Parts(work / split) for split in taken}
     stamps = {item.key: stamp_of(item.fingerprint, settings) for item in items}
-    if not options.dry_run:
-        ledger = Ledger(work, JOB, options.shard)
-        done = [item for item in items if (entry := ledger.load().entries.get(item.key)) and entry.status == "done"]
-        forget(ledger, [item.key for item in done if not parts[item.payload.split].has(item.key, stamps[item.key])])
+
+    def finished(item: Item) -> bool:
+        return parts[item.payload.split].has(item.key, stamps[item.key])
+
+    check_packs(output, "panel", "sequence")
 
     def compute(span: _Span) -> list[Piece]:
-        panels, matrix = reader.open(span.split)
-        vectors = np.concatenate(
-            [
-                _vectors(encoded.sequence, encoded.centre, encoded.tokens, chosen)
-                for encoded in encode_batches(
-                    plugin.model, matrix, panels, np.arange(span.begin, span.end), two=two, masked=chosen.masked,
-                    batch_size=chosen.batch_size, all_tokens=chosen.legacy_shape,
-                )
-            ]
-        )  # fmt: skip
-        return list(_pieces(panels, span, vectors))
+        panels, matrix = features.open(span.split)
+        batches = encode_batches(
+            plugin.model,
+            matrix,
+            panels,
+            np.arange(span.begin, span.end),
+            two=two,
+            masked=chosen.masked,
+            batch_size=chosen.batch_size,
+            all_tokens=chosen.legacy_shape,
+        )
+        return list(_pieces(panels, span, np.concatenate([_vectors(encoded, chosen) for encoded in batches])))
 
     def commit(item: Item, pieces: list[Piece]) -> Done:
         parts[item.payload.split].write(item.key, stamps[item.key], pieces)
         return Done({"vectors": item.payload.end - item.payload.begin})
 
     report = run_job(
-        JOB, items, compute, commit, ledger_folder=work, settings=settings,
-        options=JobOptions(1, options.shard, options.resume, options.limit, options.dry_run), workers="threads",
+        JOB,
+        items,
+        compute,
+        commit,
+        ledger_folder=work,
+        settings=settings,
+        options=replace(options, jobs=1),
+        workers="threads",
         progress=progress,
-    )  # fmt: skip
-    packs: list[Path] = []
-    for split in reader.sizes if not options.dry_run else ():
-        own = [item for item in items if item.payload.split == split]
-        if all(parts[split].has(item.key, stamps[item.key]) for item in own):
-            facts = {**settings, "split": split, "features": reader.sizes[split][1], "title": plugin.title,
-                     "tool": f"comictool {__version__}"}  # fmt: skip
-            packs.append(_write(output, split, own, parts[split], stamps, facts))
+        present=lambda item, summary: finished(item),
+    )
+    if options.dry_run:
+        return ExtractReport(report, [], settings["windows"])
+
+    def pieces(split: str) -> Iterator[Piece]:
+        for item in items:
+            if item.payload.split == split:
+                yield from parts[split].read(item.key, stamps[item.key]) or ()
+
+    packs, lacking = [], {item.payload.split for item in items if not finished(item)}
+    origin = features.open(taken[0])[0].origin
+    for split in (split for split in taken if split not in lacking):
+        facts = {**settings, "level": "panel", "features": digests[split], "title": plugin.title, "reads": [origin]}
+        packs.append(write_pack(output, split, "sequence", by_comic(pieces(split)), facts))
+        parts[split].keep_only(item.key for item in items)
+    root = store_at(source)
+    if not lacking and not splits and not chosen.legacy_shape and _is_store_of(root, output):
+        made = {**settings, "features": [digests[split] for split in taken]}
+        width, reads = plugin.model.shape.width, (origin,) if origin else ()
+        column = Column(
+            "panel", "sequence", plugin.encoder_id, width, "float32", normalised=False, reads=reads, settings=made
+        )
+        old = read_head(root).column(column.name)
+        if old is None or old.deciding() != column.deciding():
+            write_column(root, column, chain.from_iterable(map(pieces, taken)))
     return ExtractReport(report, packs, settings["windows"])
 
 
-class _Reader:
+def _is_store_of(root: Path, output: Path) -> bool:
+    return (root / "zarr.json").is_file() and store_at(output).resolve() == root.resolve()
+
+
+class _Features:
     """The panels of one split at a time, on the model's device."""
 
-    def __init__(self, files: dict[str, Path], plugin: SequencePlugin, device: str) -> None:
-        self._files, self._plugin, self._device = files, plugin, device
-        self._open: tuple[str, Panels, torch.Tensor] | None = None
+    def __init__(self, source: Path, plugin: SequencePlugin, device: str) -> None:
+        self._source, self._plugin, self._device = source, plugin, device
+        self._open: tuple[str, Table, torch.Tensor] | None = None
         plugin.model.to(device)
-        self.sizes = {split: (len(panels), panels.digest()) for split, panels in self._all()}
 
-    def _all(self) -> Iterator[tuple[str, Panels]]:
-        for split, file in self._files.items():
-            panels = load_panels(file)
-            fits(self._plugin, panels, file)
-            yield split, panels
-
-    def open(self, split: str) -> tuple[Panels, torch.Tensor]:
+    def open(self, split: str) -> tuple[Table, torch.Tensor]:
         """The panels of a split and their standardised matrix."""
         if self._open is None or self._open[0] != split:
             self._open = None  # never two splits in memory
-            panels = load_panels(self._files[split])
+            panels = panels_of(self._source, split)
+            fits(self._plugin, panels, self._source)
             self._open = (split, panels, standard_matrix(self._plugin.model, panels, self._device))
         return self._open[1], self._open[2]
 
 
-def fits(plugin: SequencePlugin, panels: Panels, file: Path) -> None:
+def fits(plugin: SequencePlugin, panels: Table, file: Path) -> None:
     """Refuse features that a model was not made for.
 
     Raises:
@@ -218,51 +229,21 @@ def fits(plugin: SequencePlugin, panels: Panels, file: Path) -> None:
         )
     if plugin.reads and panels.origin and plugin.reads != panels.origin[:ORIGIN_LENGTH]:
         raise InputError(
-            f"{file} was made by {panels.origin}", cause=f"the model was trained on features of {plugin.reads}",
+            f"{file} was made by {panels.origin}",
+            cause=f"the model was trained on features of {plugin.reads}",
             hint="make features with that encoder: comictool features backbone CORPUS --plugin ...",
-        )  # fmt: skip
+        )
 
 
-def _vectors(
-    sequence: np.ndarray, centre: np.ndarray, tokens: np.ndarray | None, chosen: ExtractOptions
-) -> np.ndarray:  # fmt: skip
-    if tokens is not None:
-        return tokens
-    return sequence if chosen.token == "cls" else centre
+def _vectors(encoded: Encoded, chosen: ExtractOptions) -> np.ndarray:
+    if encoded.tokens is not None:
+        return encoded.tokens
+    return encoded.sequence if chosen.token == "cls" else encoded.centre
 
 
-def _pieces(panels: Panels, span: _Span, vectors: np.ndarray) -> Iterator[Piece]:
+def _pieces(panels: Table, span: _Span, vectors: np.ndarray) -> Iterator[Piece]:
     """The vectors of consecutive panels, comic by comic under the panels' own names."""
     comics = panels.comic_of[span.begin : span.end]
     edges = np.flatnonzero(np.diff(comics)) + 1
     for begin, end in zip([0, *edges], [*edges, len(comics)], strict=True):
         yield panels.comics[comics[begin]], panels.names[span.begin + begin : span.begin + end], vectors[begin:end]
-
-
-def _write(
-    output: Path, split: str, items: Sequence[Item], parts: FeatureParts, stamps: dict[str, str], facts: dict[str, Any]
-) -> Path:
-    group = f"{split}_sequence_features"
-    file = output / f"{group}.hdf5"
-    contents = stamp_of(facts["features"], facts)
-    if not _is(file, contents):
-
-        def pieces() -> Iterator[Piece]:
-            for item in items:
-                yield from parts.read(item.key, stamps[item.key]) or ()
-
-        write_features(file, group, by_comic(pieces()), {**facts, "contents": contents})
-    parts.keep_only(item.key for item in items)
-    return file
-
-
-def _is(file: Path, contents: str) -> bool:
-    if not file.is_file() or not index_file(file).is_file():
-        return False
-    try:
-        pack = FeaturePack(file)
-    except InputError:
-        return False
-    found = bool(pack.attributes.get("contents") == contents)
-    pack.close()
-    return found

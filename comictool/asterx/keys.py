@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError
-from comictool.corpus.csv_tables import read_rows
+from comictool.datasets.csv_tables import read_rows
 
 BINNED = ("ratio", "intensity", "saturation")
 KEYS = ("panel", "comic", *BINNED, "character")
@@ -171,9 +171,10 @@ def _find(folders: Sequence[Path], names: Sequence[str], command: str) -> Path:
                 return folder / name
     looked = ", ".join(str(folder) for folder in folders) or "nowhere"
     raise InputError(
-        f"{names[0]} was not found", cause=f"looked in {looked}",
+        f"{names[0]} was not found",
+        cause=f"looked in {looked}",
         hint=f"comictool data {command} CORPUS, then name the corpus with --keys CORPUS",
-    )  # fmt: skip
+    )
 
 
 def _demand(known: int, file: Path) -> None:

@@ -88,9 +88,14 @@ class SequenceEncoder(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, shape.layers, enable_nested_tensor=False)
 
     def forward(
-        self, first: Tensor, first_real: Tensor, first_hidden: Tensor, second: Tensor | None = None,
-        second_real: Tensor | None = None, second_hidden: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
+        self,
+        first: Tensor,
+        first_real: Tensor,
+        first_hidden: Tensor,
+        second: Tensor | None = None,
+        second_real: Tensor | None = None,
+        second_hidden: Tensor | None = None,
+    ) -> Tensor:
         """Tokens after the last layer.
 
         Padding, and `[SEP]` where a row has no second window, take no part in attention: a row without second window
@@ -165,9 +170,13 @@ class SequenceModel(nn.Module):
         return (features.to(self.feature_mean.dtype) - self.feature_mean) * self.feature_scale
 
     def forward(
-        self, first: Tensor, first_real: Tensor, hide: Tensor, second: Tensor | None = None,
+        self,
+        first: Tensor,
+        first_real: Tensor,
+        hide: Tensor,
+        second: Tensor | None = None,
         second_real: Tensor | None = None,
-    ) -> SequenceOutput:  # fmt: skip
+    ) -> SequenceOutput:
         """Encode windows of standardised vectors.
 
         Args:

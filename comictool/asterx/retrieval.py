@@ -18,17 +18,21 @@ CELLS = 1 << 24  # scores in memory at once: queries times panels
 
 @dataclass(frozen=True)
 class Places:
-    """For n panels: `place` of each among its candidates, from 1, equal scores before it; and `candidates`, how many.
+    """For n panels: how each stands among its candidates.
 
-    A panel without any negative counts as not found by chance 1: `candidates` is then 1.
+    Attributes:
+        place: from 1, equal scores before it.
+        tied: candidates of its score, itself included.
+        candidates: how many; 1 for a panel without any negative, which cannot be asked for.
     """
 
     place: np.ndarray
+    tied: np.ndarray
     candidates: np.ndarray
 
     def top(self, k: int) -> np.ndarray:
-        """(n,) bool: among the first k."""
-        found: np.ndarray = self.place <= k
+        """(n,) whether it is among the first k: 1 or 0, between them the share of orders of ties that have it there."""
+        found: np.ndarray = np.clip((k - self.place + self.tied) / self.tied, 0.0, 1.0)
         return found
 
     def chance(self, k: int) -> float:
@@ -38,9 +42,15 @@ class Places:
 
 @torch.inference_mode()
 def places_among(
-    prediction: np.ndarray | Tensor, rows: np.ndarray, matrix: Tensor, *, candidates: int, seed: int,
-    sampler: CandidateSampler | None = None, similarity: str = "euclidean",
-) -> Places:  # fmt: skip
+    prediction: np.ndarray | Tensor,
+    rows: np.ndarray,
+    matrix: Tensor,
+    *,
+    candidates: int,
+    seed: int,
+    sampler: CandidateSampler | None = None,
+    similarity: str = "euclidean",
+) -> Places:
     """Find each hidden panel by a prediction of its vector.
 
     Args:
@@ -51,13 +61,11 @@ def places_among(
         seed: of the candidates; the same for every prediction that is to be compared.
         sampler: how they are chosen; by itself any other panel may be a negative, but for exact copies.
     """
-    chooser = sampler or CandidateSampler(
-        matrix.cpu().numpy(), PanelKey(), count=_count(candidates, len(matrix))
-    )  # fmt: skip
+    chooser = sampler or CandidateSampler(matrix.cpu().numpy(), PanelKey(), count=_count(candidates, len(matrix)))
     vectors = matrix.float()
     asked = torch.as_tensor(prediction).to(vectors)
     step = max(1, CELLS // max(1, len(vectors)))
-    found, counts = [], []
+    found: list[tuple[np.ndarray, ...]] = []
     everything = torch.ones(1, len(vectors), dtype=torch.bool, device=vectors.device)
     for begin in range(0, len(rows), step):
         part = rows[begin : begin + step]
@@ -70,9 +78,9 @@ def places_among(
             real, scores = drawn["candidates_real"], scores.gather(1, drawn["candidates"])
             target = torch.zeros(len(part), dtype=torch.int64, device=vectors.device)
         scores = scores.masked_fill(~real, -torch.inf)
-        found.append(ranks(scores, target).cpu().numpy())
-        counts.append(real.sum(dim=1).cpu().numpy())
-    return Places(np.concatenate(found), np.concatenate(counts)) if found else Places(np.empty(0), np.empty(0))
+        tied = (scores == scores.gather(1, target[:, None])).sum(dim=1)
+        found.append(tuple(part.cpu().numpy() for part in (ranks(scores, target), tied, real.sum(dim=1))))
+    return Places(*map(np.concatenate, zip(*found, strict=True))) if found else Places(*[np.empty(0)] * 3)
 
 
 def _count(candidates: int, available: int) -> int:

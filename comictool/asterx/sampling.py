@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from comictool.asterx.config import POOL
 from comictool.asterx.keys import CopyKey, SamplingKey
 from comictool.asterx.objective import check_similarity
 from comictool.core.errors import UsageError
 from comictool.core.seeds import derive_seed
 
 STRATEGIES = ("random", "retrieve", "mix")
-POOL = 10_000  # panels among which the nearest are looked for: as many as the published sampler ever looks at
 SAME = 1e-5  # squared distance, as a share of the squared length, below which a panel is a copy of the hidden one
 
 
@@ -41,9 +41,17 @@ class CandidateSampler:
     """
 
     def __init__(
-        self, vectors: np.ndarray, key: SamplingKey, *, count: int, strategy: str = "random", negate: bool = False,
-        similarity: str = "euclidean", pool: int = POOL, seed: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        vectors: np.ndarray,
+        key: SamplingKey,
+        *,
+        count: int,
+        strategy: str = "random",
+        negate: bool = False,
+        similarity: str = "euclidean",
+        pool: int = POOL,
+        seed: int = 0,
+    ) -> None:
         if strategy not in STRATEGIES:
             raise UsageError(f"sampling strategy {strategy!r}: it is {', '.join(STRATEGIES)}")
         if count == 1 or count < 0:
@@ -107,9 +115,7 @@ class CandidateSampler:
         same = self._left_out(row)
         return skip(same, _distinct(generator, self.rows - len(same), wanted))
 
-    def _nearest(
-        self, rows: np.ndarray, generators: Sequence[np.random.Generator], wanted: int
-    ) -> list[np.ndarray]:  # fmt: skip
+    def _nearest(self, rows: np.ndarray, generators: Sequence[np.random.Generator], wanted: int) -> list[np.ndarray]:
         targets = self._prepared(rows)
         lengths = np.einsum("bd,bd->b", targets, targets)
         if not self.negate:

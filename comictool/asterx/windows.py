@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from comictool.asterx.config import PUBLISHED_AFTER, PUBLISHED_BEFORE
 from comictool.core.errors import UsageError
 
 MAX_TOKENS = 100  # positions that the published encoder knows
-PUBLISHED_BEFORE, PUBLISHED_AFTER = 2, 2
 
 
 @dataclass(frozen=True)

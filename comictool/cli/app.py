@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from comictool import __version__
-from comictool.cli.table import COMMANDS, Command, Group
+from comictool.cli.table import COMMANDS, OTHER_WORDS, SLIP, Command, Group
+from comictool.core.errors import ComicError, ExitCode
 
 PROGRAM = "comictool"
 SUMMARY = """A toolkit for people who study, keep or draw comics.
@@ -32,7 +35,7 @@ EXIT_CODES = (
 class LazyGroup(TyperGroup):
     """A command group that knows its commands from the table and imports one only to run it."""
 
-    def __init__(self, table: dict[str, Any], *, carried: Sequence[str] = (), **attributes: Any) -> None:
+    def __init__(self, table: Mapping[str, Any], *, carried: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__(rich_markup_mode=None, **attributes)
         self._table = table
         self._carried = carried
@@ -82,7 +85,7 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self._table and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from comictool.core.errors import UsageError, near_matches
+            from comictool.core.errors import UsageError
 
             everywhere = {name: f"{ctx.command_path} {name}" for name in self._table}
             if ctx.parent is None:
@@ -91,10 +94,18 @@ class LazyGroup(TyperGroup):
                         everywhere.setdefault(child, f"{PROGRAM} {name} {child}")
             raise UsageError(
                 f"there is no command {args[0]!r}" + (f" in `{ctx.command_path}`" if ctx.parent else ""),
-                near=[everywhere[name] for name in near_matches(args[0], everywhere)],
+                near=[everywhere[name] for name in _meant(args[0], everywhere)],
                 hint=f"{ctx.command_path} --help",
             )
         return super().resolve_command(ctx, args)
+
+
+def _meant(wrong: str, known: Mapping[str, str]) -> list[str]:
+    """Names of commands that do what a word asks for, else those that it is a slip of."""
+    from comictool.core.errors import near_matches
+
+    asked = [name for name, words in OTHER_WORDS.items() if wrong.casefold() in words.split() and name in known]
+    return asked or near_matches(wrong, known, cutoff=SLIP)
 
 
 def load_command(name: str, entry: Command) -> Any:
@@ -142,14 +153,23 @@ def build() -> LazyGroup:
 
     options = [
         TyperOption(
-            param_decls=["--version"], is_flag=True, is_eager=True, expose_value=False, callback=show_version,
+            param_decls=["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=show_version,
             help="Print the version and stop.",
         ),
         TyperOption(
-            param_decls=["--show-completion"], type=str, is_eager=True, expose_value=False, callback=show_completion,
-            metavar="SHELL", help="Print the completion script for bash, zsh or fish and stop.",
+            param_decls=["--show-completion"],
+            type=str,
+            is_eager=True,
+            expose_value=False,
+            callback=show_completion,
+            metavar="SHELL",
+            help="Print the completion script for bash, zsh or fish and stop.",
         ),
-    ]  # fmt: skip
+    ]
     return LazyGroup(
         COMMANDS,
         name=PROGRAM,
@@ -161,20 +181,48 @@ def build() -> LazyGroup:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and give its exit code; every error is already told on standard error."""
+    """Run one command line and give its exit code; every error is already reported on standard error."""
     from comictool.cli.errors import explain
 
     try:
         result = build().main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()  # a full disk or a closed pipe is told as any other
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
     except BaseException as error:
-        return explain(error, debug="--debug" in arguments, arguments=arguments)
+        # An import that is interrupted may fail with an error of its own. No name may hold the error beyond this
+        # block: its traceback would keep all frames alive, and with them the processes that load training data.
+        interrupted = _Interrupts.came and not isinstance(error, ComicError)
+        return explain(KeyboardInterrupt() if interrupted else error, debug="--debug" in arguments, arguments=arguments)
     return int(result or 0)
 
 
-def main() -> None:
+class _Interrupts:
+    """Ctrl-C as an exception, remembered, since code that is interrupted may make another error of it."""
+
+    came = False
+
+    @classmethod
+    def begin(cls) -> None:
+        """From here on it is an exception; it goes nowhere without ending the program."""
+        sys.unraisablehook = cls._unraisable
+        signal.signal(signal.SIGINT, cls._came)
+
+    @classmethod
+    def _came(cls, number: int, frame: FrameType | None) -> None:
+        cls.came = True
+        raise KeyboardInterrupt
+
+    @staticmethod
+    def _unraisable(unraisable: Any) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):  # in a destructor or callback, where it would be lost
+            os._exit(ExitCode.INTERRUPTED)
+        sys.__unraisablehook__(unraisable)
+
+
+def main() -> NoReturn:
     """Entry point of the `comictool` program."""
+    _Interrupts.begin()
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by who started us (`>&-`): say it to nobody
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
@@ -183,4 +231,10 @@ def main() -> None:
 
         completion_init()  # tells Typer of the shells; its own add_completion would do so
         build().main(prog_name=PROGRAM)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is tidying up
+    except KeyboardInterrupt:  # a second one, while the first was being reported
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        code = int(ExitCode.INTERRUPTED)
+    sys.exit(code)

@@ -9,18 +9,11 @@ from typing import Annotated
 import typer
 
 from comictool.cli.data_steps import AnyCorpus
-from comictool.cli.options import Force, command
+from comictool.cli.options import Force, FromFormat, PicturesFrom, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reporting import tell
+from comictool.cli.reporting import report_job
 from comictool.core.errors import ExitCode
 from comictool.core.jobs import JobOptions
-
-FromFormat = Annotated[
-    str | None, typer.Option("--from", metavar="FORMAT", help="Of the source, if it is not found out.")
-]
-PicturesFrom = Annotated[
-    Path | None, typer.Option("--pictures-from", help="Where the pictures are, when not with the annotations.")
-]
 
 
 @command
@@ -30,7 +23,8 @@ def convert(
     to: Annotated[
         str,
         typer.Option(
-            "--to", metavar="FORMAT",
+            "--to",
+            metavar="FORMAT",
             help="corpus, mast-csv, dataspec, dataspec-minimal, comix-coco, ai4va-coco, comic-sequence, kumiko, "
             "manga109-xml or comicinfo.",
         ),
@@ -44,45 +38,75 @@ def convert(
     *,
     job: JobOptions,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Write comics in another annotation format.
 
     Says what the format has no room for. Every format is read as well as written.
 
     Example: comictool data convert corpus coco --to comix-coco
     """
-    from comictool.corpus.converting import convert
+    from comictool.formats.converting import convert
 
     done = convert(
-        source, destination, to, source_format=from_format, source_pictures=pictures_from, pictures=pictures,
-        force=force, options=job, progress=out.progress(),
-    )  # fmt: skip
+        source,
+        destination,
+        to,
+        source_format=from_format,
+        source_pictures=pictures_from,
+        pictures=pictures,
+        force=force,
+        options=job,
+        progress=out.progress(),
+    )
+    code = report_job(
+        out,
+        done.report,
+        {
+            "destination": str(destination),
+            "format": done.format,
+            **done.counts,
+            "read": dict(done.read),
+            "losses": [asdict(loss) for loss in done.losses],
+            "notes": done.notes,
+        },
+        [f"comictool data verify {destination}"],
+    )
+    for note in done.notes:
+        out.note(note)
     for loss in done.losses:
         out.note(f"not kept: {loss}")
-    facts = {"destination": str(destination), "format": done.format, **done.counts, "losses": done.losses}
-    return tell(out, done.report, facts, [f"comictool data verify {destination}"])
+    return code
 
 
 @command
 def info(corpus: AnyCorpus, from_format: FromFormat = None, pictures_from: PicturesFrom = None, *, out: Output) -> int:
     """Count what a corpus holds.
 
-    Comics, pages, panels, characters, texts, page types, reading directions and sizes, also for each comic.
+    Comics, pages, panels, characters, texts, page types, reading directions and sizes, also for each comic. Exit code 1
+    when something of the annotations could not be made sense of.
 
     Example: comictool data info corpus
     """
-    from comictool.corpus.formats.registry import open_any
-    from comictool.corpus.info import info
+    from comictool.datasets.info import info
+    from comictool.formats.registry import open_any
 
     facts = info(open_any(corpus, from_format, pictures_from))
-    if out.format is Format.table:
-        out.rows(facts["rows"], list(facts["rows"][0]) if facts["rows"] else [])
-        for name, value in facts.items():
-            if name != "rows" and value not in ({}, []):
-                out.note(f"{name}: {value}")
-    else:
+    rows, problems = facts["rows"], facts["problems"]
+    if out.format is Format.json:
         out.record(facts)
-    return ExitCode.DONE
+    else:
+        columns = list(rows[0]) if rows else []
+        if out.format is Format.table:  # what says nothing of any comic only makes the table wide
+            empty = ("", 0)
+            columns = [c for c in columns if any(row[c] not in empty and row[c] != row["comic"] for row in rows)]
+            columns = ["comic", *columns]
+        out.rows(rows, columns)
+        for name, value in facts.items():
+            if name not in ("rows", "problems") and value not in ({}, []):
+                out.note(f"{name}: {value}")
+    for problem in problems:
+        out.note(f"{problem['item']}: {problem['reason']}")
+    return ExitCode.FINDINGS if problems else ExitCode.DONE
 
 
 @command
@@ -97,16 +121,19 @@ def verify(
 ) -> int:
     """Find what is wrong in a corpus.
 
-    Missing or unreadable pictures, boxes outside their page, duplicate ids, dangling references, leftovers.
+    Missing or unreadable pictures, boxes outside their page, duplicate ids, dangling references, leftovers; packs of
+    an older split, and stores in the corpus or beside it whose vectors are stale or damaged.
 
     Exit code 1 when anything is found.
 
     Example: comictool data verify corpus --decode
     """
-    from comictool.corpus.formats.registry import open_any
-    from comictool.corpus.verifying import verify
+    from comictool.datasets.verifying.checking_corpus import verify
+    from comictool.formats.registry import open_any
+    from comictool.vectors.verifying import verify_stores
 
     found = verify(open_any(corpus, from_format, pictures_from), decode=decode, jobs=jobs, progress=out.progress())
+    found += verify_stores(corpus)
     if found or out.format is not Format.table:
         out.rows([asdict(finding) for finding in found], ["item", "kind", "detail"])
     out.note(f"{len(found)} findings" if found else "nothing is wrong")

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from comictool.cli.data_steps import AnyCorpus, Target
-from comictool.cli.options import command
+from comictool.cli.options import PicturesFrom, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reporting import tell
+from comictool.cli.reporting import report_job
 from comictool.core.errors import ExitCode
 from comictool.core.jobs import JobOptions
 
@@ -30,12 +30,12 @@ def metainfo(
 
     Example: comictool data metainfo corpus --split train
     """
-    from comictool.corpus.metainfo import panel_metainfo
+    from comictool.datasets.metainfo import panel_metainfo
 
     report = panel_metainfo(
         corpus, split=None if split == "all" else split, bins=bins, options=job, progress=out.progress()
-    )  # fmt: skip
-    return tell(out, report, {"corpus": str(corpus)}, [])
+    )
+    return report_job(out, report, {"corpus": str(corpus)}, [])
 
 
 @command
@@ -52,8 +52,8 @@ def classes(
 
     Example: comictool data classes corpus --column "Global Region"
     """
-    from comictool.corpus.classes import data_classes
-    from comictool.corpus.formats.registry import open_any
+    from comictool.datasets.classes import data_classes
+    from comictool.formats.registry import open_any
 
     value = data_classes(open_any(corpus), column=column, output=output)
     numbers = value["comic_to_cls"].values()
@@ -68,6 +68,7 @@ def classes(
 @command
 def dedupe(
     corpus: AnyCorpus,
+    pictures_from: PicturesFrom = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the findings as JSON.")] = None,
     sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML contact sheet.")] = None,
     method: Annotated[
@@ -83,24 +84,24 @@ def dedupe(
     job: JobOptions,
     out: Output,
 ) -> int:
-    """Find pages that occur twice, and comics inside other comics.
+    """Find duplicate pages, and comics inside collected editions.
 
     The same page in another lettering, size, compression or scan counts as the same. Nothing is ever deleted. Exit
     code 1 when duplicates are found.
 
     Example: comictool data dedupe corpus -o duplicates.json --sheet duplicates.html
     """
-    from comictool.corpus.duplicates import write_report
-    from comictool.corpus.formats.registry import open_any
+    from comictool.duplicates.results import write_report
+    from comictool.formats.registry import open_any
     from comictool.library.sheets import write_duplicate_sheet
     from comictool.search.duplicates import find_duplicates
 
-    view = open_any(corpus)
+    view = open_any(corpus, pictures=pictures_from)
     report = find_duplicates(
         view, method=method, store=store, threshold=threshold, options=job, progress=out.progress()
-    )  # fmt: skip
+    )
     if report.job.planned:
-        return tell(out, report.job, {"corpus": str(corpus)}, [])
+        return report_job(out, report.job, {"corpus": str(corpus)}, [])
     for notice in report.notices:
         out.note(notice)
     if output is not None:

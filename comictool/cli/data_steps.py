@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from comictool.cli.options import DryRun, Seed, command
+from comictool.cli.options import DryRun, PicturesFrom, Seed, command
 from comictool.cli.output import Output
-from comictool.cli.reporting import tell
+from comictool.cli.reporting import report_job
 from comictool.core.errors import ExitCode, InputError, UsageError, near_matches
 from comictool.core.jobs import JobOptions
+
+if TYPE_CHECKING:
+    from comictool.datasets.normalizing.normalize import NormalizeReport
 
 AnyCorpus = Annotated[
     Path, typer.Argument(metavar="CORPUS", help="A corpus, or a folder in any format that `data convert` reads.")
@@ -26,6 +30,7 @@ PARTS = ("characters", "faces", "bodies")
 def export_panels(
     corpus: AnyCorpus,
     output: Target = None,
+    pictures_from: PicturesFrom = None,
     picture_format: PictureFormat = "jpg",
     quality: Quality = 95,
     *,
@@ -34,25 +39,30 @@ def export_panels(
 ) -> int:
     """Cut every panel from its page.
 
-    Writes panel_images/<comic>/<page>_<panel>.jpg. Each page is decoded once; boxes are clamped to the page; bad
-    pages are named and the rest goes on.
+    Writes panel_images/<comic>/<page>_<panel>.jpg. Each page is decoded once; boxes are clamped to the page;
+    unreadable pages are reported and skipped.
 
     Example: comictool data export panels corpus
     """
-    from comictool.corpus.exporting import CropOptions, export_panels
-    from comictool.corpus.formats.registry import open_any
+    from comictool.datasets.exporting.crops import CropOptions
+    from comictool.datasets.exporting.panels import export_panels
+    from comictool.formats.registry import open_any
 
     report = export_panels(
-        open_any(corpus), output=output, crops=CropOptions(picture_format, quality), options=job,
+        open_any(corpus, pictures=pictures_from),
+        output=output,
+        crops=CropOptions(picture_format, quality),
+        options=job,
         progress=out.progress(),
-    )  # fmt: skip
-    return tell(out, report, {"corpus": str(output or corpus)}, [f"comictool data split {output or corpus}"])
+    )
+    return report_job(out, report, {"corpus": str(output or corpus)}, [f"comictool data split {output or corpus}"])
 
 
 @command
 def export_characters(
     corpus: AnyCorpus,
     output: Target = None,
+    pictures_from: PicturesFrom = None,
     part: Annotated[str, typer.Option("--part", metavar="characters|faces|bodies", help="What is cut.")] = "characters",
     min_overlap: Annotated[
         float, typer.Option("--min-overlap", min=0, max=1, help="Least share of a character inside its panel.")
@@ -65,25 +75,24 @@ def export_characters(
     *,
     job: JobOptions,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Cut every character from its page, and write the index.
 
     The index is annotations/characters_indexing.csv. A character belongs to the panel that contains most of it, the
-    innermost when panels nest. The same identity
-    twice in a panel makes two files.
+    innermost when panels nest. The same identity twice in a panel makes two files.
 
     Example: comictool data export characters corpus --part faces --scale 1.2 --square
     """
-    from comictool.corpus.exporting import CharacterOptions, CropOptions, export_characters
-    from comictool.corpus.formats.registry import open_any
+    from comictool.datasets.exporting.characters import CharacterOptions, export_characters
+    from comictool.datasets.exporting.crops import CropOptions
+    from comictool.formats.registry import open_any
 
     if part not in PARTS:
         raise UsageError(f"--part {part!r}: it is {', '.join(PARTS)}", near=near_matches(part, PARTS))
     chosen = CharacterOptions(part, min_overlap, scale, square, unidentified, CropOptions(picture_format, quality))
-    report = export_characters(
-        open_any(corpus), output=output, characters=chosen, options=job, progress=out.progress()
-    )  # fmt: skip
-    return tell(out, report, {"corpus": str(output or corpus)}, [f"comictool data split {output or corpus}"])
+    view = open_any(corpus, pictures=pictures_from)
+    report = export_characters(view, output=output, characters=chosen, options=job, progress=out.progress())
+    return report_job(out, report, {"corpus": str(output or corpus)}, [f"comictool data split {output or corpus}"])
 
 
 @command
@@ -94,22 +103,23 @@ def normalize(
     *,
     out: Output,
 ) -> int:
-    """Give comics safe, plain names everywhere.
+    """Normalise the names of comics everywhere.
 
     In folders and in every annotation file, names become lower-case ASCII without collisions; the old ones are kept
-    and --undo brings them back. A journal is
-    written first, so an interrupted run completes or changes nothing.
+    and --undo brings them back. A journal is written first, so an interrupted run completes or changes nothing.
 
     Example: comictool data normalize corpus --dry-run
     """
-    from comictool.corpus.normalizing import normalize_names, undo_names
+    from comictool.datasets.normalizing.normalize import normalize_names, undo_names
 
-    report = (undo_names if undo else normalize_names)(corpus, dry_run=dry_run)
-    out.rows([{"old": old, "new": new} for old, new in report.names.items()], ["old", "new"])
-    verb = "would be" if dry_run else "were"
-    out.note(
-        f"{len(report.names)} comics, {len(report.folders)} folders and {len(report.files)} files {verb} changed"
-    )  # fmt: skip
+    def tell(report: NormalizeReport) -> None:
+        out.rows([{"old": old, "new": new} for old, new in report.names.items()], ["old", "new"])
+        verb = "would be" if dry_run else "were"
+        counts = f"{len(report.names)} comics, {len(report.folders)} folders and {len(report.files)} files"
+        out.note(f"{counts} {verb} changed")
+        sys.stdout.flush()
+
+    (undo_names if undo else normalize_names)(corpus, dry_run=dry_run, progress=out.progress(), tell=tell)
     return ExitCode.DONE
 
 
@@ -137,23 +147,29 @@ def split(
     """Split comics into train, val and test.
 
     Who is where stands in splits.json. The same corpus and seed give the same split on every machine. A small
-    corpus gets at least one comic in each
-    split, or is split by page when it has too few.
+    corpus gets at least one comic in each split, or is split by page when it has too few.
 
     Example: comictool data split corpus --ratios .7,.1,.2 --seed 1
     """
-    from comictool.corpus.duplicates import read_comic_groups
-    from comictool.corpus.formats.registry import open_any
-    from comictool.corpus.splitting import SplitOptions, split_dataset
+    from comictool.datasets.splitting.split import SplitOptions, split_dataset
+    from comictool.duplicates.results import read_comic_groups
+    from comictool.formats.registry import open_any
 
     chosen = SplitOptions(
-        ratios=parse_ratios(ratios), seed=seed, by=by, stratify=stratify, level=level, link=link,
+        ratios=parse_ratios(ratios),
+        seed=seed,
+        by=by,
+        stratify=stratify,
+        level=level,
+        link=link,
         groups=read_comic_groups(groups) if groups else (),
-    )  # fmt: skip
+    )
     report = split_dataset(open_any(corpus), split=chosen, output=output, options=job, progress=out.progress())
     for notice in report.notices:
         out.note(notice)
-    return tell(out, report.job, {"corpus": str(output or corpus), **report.sizes}, [f"comictool data hdf5 {corpus}"])
+    return report_job(
+        out, report.job, {"corpus": str(output or corpus), **report.sizes}, [f"comictool data hdf5 {corpus}"]
+    )
 
 
 @command
@@ -172,13 +188,14 @@ def hdf5(
 
     Example: comictool data hdf5 corpus
     """
-    from comictool.corpus.packs import LAYOUTS, pack_corpus, pack_folder
+    from comictool.datasets.packs.packing import LAYOUTS, pack_corpus, pack_folder
+    from comictool.vectors.store import is_corpus
 
     if layout not in LAYOUTS:
         raise UsageError(f"--layout {layout!r}: it is {' or '.join(LAYOUTS)}", near=near_matches(layout, LAYOUTS))
-    whole = (corpus / "processed").is_dir() or (corpus / "corpus.toml").is_file()
+    whole = (corpus / "processed").is_dir() or is_corpus(corpus)
     report = (pack_corpus if whole else pack_folder)(corpus, layout=layout, options=job, progress=out.progress())
-    return tell(out, report, {"corpus": str(corpus)}, [])
+    return report_job(out, report, {"corpus": str(corpus)}, [])
 
 
 @command
@@ -202,17 +219,18 @@ def filter_(
     dry_run: DryRun = False,
     *,
     out: Output,
-) -> int:  # fmt: skip
-    """Take rare identities or poor instances out.
+) -> int:
+    """Filter rare identities and low-quality instances.
 
     They leave the index, the pictures and the packs alike. With --min-score, --min-size or --max-overlap the
-    published rules hold for those not given (score .95, sides of
-    32 pixels, overlap .20 of its own area).
+    published rules hold for those not given (score .95, sides of 32 pixels, overlap .20 of its own area).
 
     Example: comictool data filter corpus --min-frequency 25
     """
-    from comictool.corpus.filtering import InstanceRules, aligned_pages, filter_characters, filter_instances
-    from comictool.corpus.formats.registry import open_any
+    from comictool.datasets.filtering.aligned import aligned_pages
+    from comictool.datasets.filtering.identities import filter_characters
+    from comictool.datasets.filtering.instances import InstanceRules, filter_instances
+    from comictool.formats.registry import open_any
 
     rules = {"min_score": min_score, "min_size": min_size, "max_overlap": max_overlap}
     given: dict[str, Any] = {name: value for name, value in rules.items() if value is not None}
@@ -230,22 +248,28 @@ def filter_(
     if min_frequency is not None:
         _refuse_to_empty(corpus, min_frequency, indexing, part)
         report = filter_characters(
-            corpus, min_frequency=min_frequency, indexing=indexing, part=part, dry_run=dry_run,
-            progress=out.progress(),
-        )  # fmt: skip
+            corpus, min_frequency=min_frequency, indexing=indexing, part=part, dry_run=dry_run, progress=out.progress()
+        )
     else:
         report = filter_instances(
             corpus, rules=InstanceRules(**given), part=part, dry_run=dry_run, progress=out.progress()
-        )  # fmt: skip
+        )
     reasons = {f"removed_for_{reason}": count for reason, count in report.reasons.items()}
-    out.record({"kept": report.kept, "removed": report.removed, **reasons, "identities": report.identities,
-                "packs": report.packs})  # fmt: skip
+    out.record(
+        {
+            "kept": report.kept,
+            "removed": report.removed,
+            **reasons,
+            "identities": report.identities,
+            "packs": report.packs,
+        }
+    )
     return ExitCode.DONE
 
 
 def _refuse_to_empty(corpus: Path, min_frequency: int, indexing: Path | None, part: str) -> None:
     """A frequency that nothing reaches was meant for a larger corpus: whoever types it does not want an empty one."""
-    from comictool.corpus.filtering import filter_characters
+    from comictool.datasets.filtering.identities import filter_characters
 
     plan = filter_characters(corpus, min_frequency=min_frequency, indexing=indexing, part=part, dry_run=True)
     if plan.removed and not plan.kept:

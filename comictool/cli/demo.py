@@ -33,11 +33,14 @@ def demo(
     facts = report.facts()
     answers = [
         {
-            "question": q.title, "expected": q.expected, "found": q.hits[0].id if q.hits else None,
-            "score": q.hits[0].score if q.hits else None, "right": q.right,
+            "question": q.title,
+            "expected": q.expected,
+            "found": q.hits[0].id if q.hits else None,
+            "score": q.hits[0].score if q.hits else None,
+            "right": q.right,
         }
         for q in report.questions
-    ]  # fmt: skip
+    ]
     if out.format is Format.table:
         out.rows(answers, ["question", "expected", "found", "score", "right"])
         for line in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,8 @@ import typer
 from comictool.cli.data import CorpusFolder
 from comictool.cli.options import Loading, OutputFolder, PluginName, command
 from comictool.cli.output import Output
-from comictool.cli.reporting import tell
-from comictool.core.errors import ExitCode, UsageError
+from comictool.cli.reporting import report_job
+from comictool.core.errors import ExitCode
 from comictool.core.jobs import JobOptions
 
 BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Pictures at once.")]
@@ -23,7 +24,8 @@ def embed(
     output: OutputFolder,
     plugin: PluginName = "classic",
     level: Annotated[
-        list[str] | None, typer.Option("--level", metavar="panel|page", help="What gets vectors; both by default.")
+        list[str] | None,
+        typer.Option("--level", metavar="page|panel|character", help="What gets vectors; pages and panels by default."),
     ] = None,
     storage: Annotated[
         str, typer.Option("--storage", metavar="float16|float32", help="How vectors are stored.")
@@ -34,27 +36,22 @@ def embed(
     job: JobOptions,
     out: Output,
 ) -> int:
-    """Turn panels and pages of a corpus into vectors.
+    """Turn pages, panels and characters of a corpus into vectors.
 
-    Writes a store: a zarr v3 group with a row for each panel and for each view of a page, and their metadata. Pages
-    whose picture and panels did not change keep the vectors they have.
+    Writes a store: a zarr v3 group with a column of vectors for each level, and what the rows are. Vectors whose
+    picture and box did not change are kept; a level that is added later leaves the others as they are.
 
     Example: comictool embed corpus -o corpus/store --plugin classic
     """
-    from comictool.corpus.corpus import Corpus
-    from comictool.search.embed import embed_corpus
-    from comictool.search.encoders import SpecChoice
-    from comictool.search.store import LEVELS
+    from comictool.formats.registry import open_native
+    from comictool.vectors.job import EmbedOptions
+    from comictool.vectors.job import embed as embed_into
 
-    levels = tuple(name for name in LEVELS if not level or name in level)
-    unknown = [name for name in level or () if name not in LEVELS]
-    if unknown:
-        raise UsageError(f"--level {unknown[0]!r}: it is {' or '.join(LEVELS)}")
-    report = embed_corpus(
-        Corpus.open(corpus), SpecChoice(loading.spec(plugin)), output, levels=levels, dtype=storage,
-        batch_size=batch_size, options=job, progress=out.progress(),
-    )  # fmt: skip
-    return tell(out, report, {"store": str(output)}, [f"comictool query {output} --image FILE"])
+    chosen = EmbedOptions(dtype=storage, batch_size=batch_size)
+    if level:
+        chosen = replace(chosen, levels=tuple(level))
+    report = embed_into(open_native(corpus), loading.spec(plugin), output, chosen, options=job, progress=out.progress())
+    return report_job(out, report, {"store": str(output)}, [f"comictool query {output} --image FILE"])
 
 
 @command
@@ -71,12 +68,19 @@ def merge(
 
     Example: comictool merge part-1 part-2 part-3 -o store
     """
-    from comictool.search.merge import merge_stores
+    from comictool.vectors.merge import merge_stores
 
     merged = merge_stores(parts, output)
     missing = [f"{index}/{count}" for index, count in merged.missing]
-    out.record({"store": str(output), "parts": len(parts), "pages": merged.published.pages,
-                "panels": merged.published.panels, "missing_shards": missing})  # fmt: skip
+    out.record(
+        {
+            "store": str(output),
+            "parts": len(parts),
+            "pages": merged.counts["page"],
+            "panels": merged.counts["panel"],
+            "missing_shards": missing,
+        }
+    )
     if missing:
         out.warn(f"the store lacks the pages of shard {', '.join(missing)}")
     return ExitCode.FINDINGS if missing else ExitCode.DONE

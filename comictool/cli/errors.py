@@ -20,7 +20,7 @@ _SYSTEM = {
 
 
 def explain(error: BaseException, *, debug: bool, arguments: Sequence[str] = ()) -> int:
-    """Tell an error on standard error (fact, cause, near matches, next command) and give the exit code."""
+    """Report an error on standard error (fact, cause, near matches, next command) and give the exit code."""
     if debug:
         import traceback
 
@@ -35,9 +35,8 @@ def explain(error: BaseException, *, debug: bool, arguments: Sequence[str] = ())
 
 def _sentences(error: BaseException, arguments: Sequence[str]) -> tuple[list[str], int]:
     if isinstance(error, Stopped):
-        more = [error.option] if error.option and error.option not in arguments else []
-        again = shlex.join(["comictool", *arguments, *more])
-        return [error.fact, f"  to go on: {again}"], error.exit_code
+        again = shlex.join(["comictool", *arguments])
+        return [error.fact, f"  to resume: {again}"], error.exit_code
     if isinstance(error, ComicError):
         lines = [f"error: {error.fact}"]
         if error.cause:
@@ -59,13 +58,12 @@ def _sentences(error: BaseException, arguments: Sequence[str]) -> tuple[list[str
         return [f"error: {fact}{where}", *([f"  try: {hint}"] if hint else [])], ExitCode.INPUT
     if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":
         return [f"error: a name is not valid UTF-8: {error.object!r:.200}"], ExitCode.INPUT
+    if isinstance(error, ValueError) and "null byte" in str(error):
+        return ["error: a name holds a zero byte, which no file can have"], ExitCode.INPUT
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return ["error: out of memory", "  try: a smaller --batch-size, or fewer --jobs"], ExitCode.ENVIRONMENT
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return [
-            f"error: the package {error.name!r} is not installed",
-            "  try: comictool doctor",
-        ], ExitCode.ENVIRONMENT
+        return [f"error: the package {error.name!r} is not installed", "  try: comictool doctor"], ExitCode.ENVIRONMENT
     return [f"error: unexpected {type(error).__name__}: {error}"], ExitCode.BUG
 
 

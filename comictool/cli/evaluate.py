@@ -1,6 +1,6 @@
-"""`comictool evaluate ...`: figures with chance and a 95 % interval beside each, as a table and as JSON.
+"""`comictool evaluate ...`: metrics with chance and a 95 % interval beside each, as a table and as JSON.
 
-What every command of the group shares is here: `FiguresFile`, the option that keeps the figures, and `tell_figures`.
+What every command of the group shares is here: `MetricsFile`, the option that keeps the metrics, and `report_metrics`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from comictool.cli.output import Format, Output
 from comictool.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from comictool.measure.figures import Figure
+    from comictool.measure.metrics import Metric
 
-COLUMNS = ["figure", "value", "low", "high", "chance", "beats_chance", "count"]
+COLUMNS = ["metric", "value", "low", "high", "chance", "beats_chance", "count"]
 
-FiguresFile = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also keep the figures as a JSON file.")
+MetricsFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Also keep the metrics as a JSON file.")
 ]
 
 
-def tell_figures(out: Output, figures: Sequence[Figure], facts: Mapping[str, Any], file: Path | None = None) -> int:
-    """Write an evaluation: a row for each figure, or in JSON one object of the facts and `figures`.
+def report_metrics(out: Output, metrics: Sequence[Metric], facts: Mapping[str, Any], file: Path | None = None) -> int:
+    """Write an evaluation: a row for each metric, or in JSON one object of the facts and `metrics`.
 
     Args:
         facts: what was measured: files, counts, settings, seed.
@@ -36,20 +36,20 @@ def tell_figures(out: Output, figures: Sequence[Figure], facts: Mapping[str, Any
     Returns:
         The exit code.
     """
-    from comictool.measure.figures import as_document, write_figures
+    from comictool.measure.metrics import as_document, write_metrics
 
     if file is not None:
-        write_figures(file, figures, facts)
+        write_metrics(file, metrics, facts)
     if out.format is Format.json:
-        out.record(as_document(figures, facts))
+        out.record(as_document(metrics, facts))
     else:
         for name, value in facts.items():
             if not isinstance(value, (dict, list)):
                 out.note(f"{name.replace('_', ' ')}: {value}")
-        out.rows([figure.as_record() for figure in figures], COLUMNS)
+        out.rows([metric.as_record() for metric in metrics], COLUMNS)
         out.note("low and high: 95 % interval; chance: the best without looking at the vectors")
     if file is not None:
-        out.note(f"figures: {file}")
+        out.note(f"metrics: {file}")
     return ExitCode.DONE
 
 
@@ -62,22 +62,22 @@ def features(
     labels: Annotated[
         str, typer.Option("--labels", metavar="identity|comic|FILE", help="FILE: a classification.json.")
     ] = "identity",
-    apart: Annotated[
-        str | None, typer.Option("--apart", metavar="panel|page|comic", help="Never both fitted and scored.")
+    group_by: Annotated[
+        str | None, typer.Option("--group-by", metavar="panel|page|comic", help="Never both fitted and scored.")
     ] = None,
     neighbours: Annotated[
         list[int] | None, typer.Option("-k", "--neighbours", min=1, help="Of k-NN (repeatable) [10, 20, 100, 200].")
     ] = None,
     linear: Annotated[bool, typer.Option("--linear/--no-linear", help="Also a linear probe.")] = True,
-    most: Annotated[int, typer.Option("--most", min=1, help="Queries of k-NN and retrieval at most.")] = 5000,
+    max_queries: Annotated[int, typer.Option("--max-queries", min=1, help="Of k-NN and retrieval.")] = 5000,
     token: Annotated[
         int | None, typer.Option("--token", min=0, help="For packs of several vectors a row: which; 0 is [CLS].")
     ] = None,
     seed: Seed = 0,
-    file: FiguresFile = None,
+    file: MetricsFile = None,
     *,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Measure what a feature pack holds: k-NN, linear probe, retrieval.
 
     One pack is bank and queries at once, each point answered by points of other pages (of other comics for classes of
@@ -89,25 +89,23 @@ def features(
     from comictool.measure.probes import NEIGHBOURS
 
     ks = tuple(dict.fromkeys(neighbours or NEIGHBOURS))
-    figures, facts = probe_pack(
-        bank, queries, labels=labels, apart=apart, ks=ks, linear=linear, most=most, token=token, seed=seed
+    metrics, facts = probe_pack(
+        bank, queries, labels=labels, group_by=group_by, ks=ks, linear=linear, most=max_queries, token=token, seed=seed
     )
-    return tell_figures(out, figures, facts, file)
+    return report_metrics(out, metrics, facts, file)
 
 
 @command
 def elric(
-    data: Annotated[
-        Path, typer.Argument(metavar="CORPUS", help="A corpus, a folder of character packs, or one pack.")
-    ],
+    data: Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus, a folder of character packs, or one pack.")],
     plugin: Annotated[
         list[str] | None, typer.Option("--plugin", help="Model to measure: runs/x/model, or any encoder (repeatable).")
     ] = None,
-    beside: Annotated[
+    baseline: Annotated[
         list[str] | None,
-        typer.Option("--beside", metavar="PLUGIN", help="Measured beside it (repeatable) [classic_character]."),
+        typer.Option("--baseline", metavar="PLUGIN", help="Measured too (repeatable) [classic_character]."),
     ] = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Only what would stand beside a model.")] = False,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Only baselines.")] = False,
     untrained: Annotated[
         bool, typer.Option("--untrained/--no-untrained", help="Beside each model, the same without training.")
     ] = True,
@@ -120,11 +118,11 @@ def elric(
     min_side: Annotated[int, typer.Option("--min-side", min=1, help="Least pixels on the shorter side.")] = 16,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first characters.")] = None,
     seed: Seed = 0,
-    file: FiguresFile = None,
+    file: MetricsFile = None,
     *,
     loading: Loading,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Measure character vectors: identity, valence, arousal.
 
     Each character is asked about among those of its own comic on other pages, never among itself: k-NN, retrieval and
@@ -133,14 +131,16 @@ def elric(
 
     Example: comictool evaluate elric corpus --plugin runs/characters/model --split test
     """
+    from comictool.datasets.splitting.folders import SPLITS
     from comictool.elric.evaluate import EvaluationOptions, evaluate_characters, gather, load_models
-    from comictool.elric.sources import ALL, SPLITS, chosen_split, has_split
+    from comictool.elric.sources import chosen_split, has_split
+    from comictool.vectors.sources import ALL
 
     if not plugin and not no_model:
         raise UsageError("there is no model to measure", hint="--plugin runs/first/model, or --no-model")
     encoders = load_models(
         [] if no_model else [loading.spec(name) for name in plugin or []],
-        [loading.spec(name) for name in (["classic_character"] if beside is None else beside)],
+        [loading.spec(name) for name in (["classic_character"] if baseline is None else baseline)],
         untrained=untrained,
     )
     chosen = chosen_split(data, split)
@@ -149,10 +149,10 @@ def elric(
         chosen_split(data, bank)  # says what there is
     wanted = chosen != ALL and bank not in ("", chosen) and has_split(data, bank)
     options = EvaluationOptions(neighbours, linear, True, min_side, seed)
-    figures, facts = evaluate_characters(
+    metrics, facts = evaluate_characters(
         encoders, queries, gather(data, bank, min_side, limit) if wanted else None, options
     )
-    return tell_figures(out, figures, {"corpus": str(data), "split": chosen, **facts, "seed": seed}, file)
+    return report_metrics(out, metrics, {"corpus": str(data), "split": chosen, **facts, "seed": seed}, file)
 
 
 @command
@@ -163,7 +163,7 @@ def asterx(
     model: Annotated[
         Path | None, typer.Option("--model", metavar="RUN|PLUGIN|PT", help="Of `train asterx`, or a published .pt.")
     ] = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="Only what would stand beside a model.")] = False,
+    no_model: Annotated[bool, typer.Option("--no-model", help="Only baselines.")] = False,
     split: Annotated[
         str, typer.Option("--split", metavar="train|val|test", help="Whose panels are hidden; training chose by val.")
     ] = "test",
@@ -190,10 +190,10 @@ def asterx(
     after: After = 2,
     device: Device = "auto",
     seed: Seed = 0,
-    file: FiguresFile = None,
+    file: MetricsFile = None,
     *,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Measure a sequence model: hidden panels, order, classes of comics.
 
     Held-out panels are hidden as in training and looked for among candidates; beside the model stand the mean of the
@@ -211,8 +211,10 @@ def asterx(
         raise UsageError("give either --model or --no-model")
     window = WindowShape(before, after)
     plugin = load_sequence_model(model, heads=heads, window=window) if model else None
+    if plugin is not None:
+        out.note(plugin.title)  # names what was assumed of a published checkpoint
     chosen = EvaluateOptions(
         split, bank, tuple(candidates or SIZES), sampling_key, negate_sampling, keys, labels, window, seed=seed
-    )  # fmt: skip
-    figures, facts = evaluate(source, plugin, chosen=chosen, device=choose_device(device).name)
-    return tell_figures(out, figures, facts, file)
+    )
+    metrics, facts = evaluate(source, plugin, chosen=chosen, device=choose_device(device).name)
+    return report_metrics(out, metrics, facts, file)

@@ -10,7 +10,7 @@ import typer
 from comictool.cli.embed import BatchSize
 from comictool.cli.options import Device, Loading, OutputFolder, PluginName, command
 from comictool.cli.output import Output
-from comictool.cli.reporting import tell
+from comictool.cli.reporting import report_job
 from comictool.core.errors import UsageError, near_matches
 from comictool.core.jobs import JobOptions
 
@@ -28,9 +28,6 @@ def backbone(
     split: Annotated[
         str | None, typer.Option("--split", metavar="train|val|test|all", help="Each that the corpus has by default.")
     ] = None,
-    layout: Annotated[
-        str, typer.Option("--layout", metavar="published|zarr|both", help="published: HDF5 with a JSON index.")
-    ] = "published",
     storage: Annotated[
         str, typer.Option("--storage", metavar="float32|float16", help="How vectors are stored.")
     ] = "float32",
@@ -44,36 +41,39 @@ def backbone(
     loading: Loading,
     job: JobOptions,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Turn every panel or character into the vector of a frozen encoder.
 
-    Writes <split>_features.hdf5 and its index, as ELRIC and ASTERX read them: one vector for each panel, filed under
-    that panel. Crops are cut from the pages and never stored as JPEG. What a killed run finished is kept; shards share
-    the folder, and the last one writes the packs.
+    Writes a store as `embed` does, and from it <split>_features.hdf5 with an index, as ELRIC and ASTERX read them: one
+    vector for each panel, filed under that panel. Crops are cut from the pages and never stored as JPEG. What a killed
+    run finished is kept; shards share the folder, and the last one writes the packs.
 
     Example: comictool features backbone corpus --plugin timm:vit_small_patch16_224 --weights dino.pth -o features
     """
-    from comictool.corpus.exporting import CharacterOptions
-    from comictool.features.job import BackboneOptions, backbone_features
+    from comictool.datasets.exporting.characters import CharacterOptions
+    from comictool.features.backbone import backbone_features
+    from comictool.vectors.job import EmbedOptions
 
     if part not in PARTS:
         raise UsageError(f"--part {part!r}: it is {', '.join(PARTS)}", near=near_matches(part, PARTS))
-    chosen = BackboneOptions(
-        level, split, layout, storage, raw, batch_size, CharacterOptions(part=part, unidentified=unidentified)
+    chosen = EmbedOptions(
+        levels=(level,),
+        dtype=storage,
+        raw=raw,
+        cutting=CharacterOptions(part=part, unidentified=unidentified),
+        split=split,
+        batch_size=batch_size,
     )
-    report = backbone_features(
-        source, loading.spec(plugin), output, backbone=chosen, options=job, progress=out.progress()
-    )  # fmt: skip
+    report = backbone_features(source, loading.spec(plugin), output, chosen, options=job, progress=out.progress())
     if report.waiting:
         out.note(report.waiting)
     facts = {"features": str(output), "packs": [str(pack) for pack in report.packs]}
-    packs = [pack for pack in report.packs if pack.suffix == ".hdf5"]
-    following = [f"comictool query {output} --image FILE"] if packs else []
+    following = [f"comictool query {output} --image FILE"] if report.packs else []
     if level == "character":
-        following += [f"comictool evaluate features {pack}" for pack in packs]
-    elif any(pack.name == "train_features.hdf5" for pack in packs):
+        following += [f"comictool evaluate features {pack}" for pack in report.packs]
+    elif any(pack.name == "train_features.hdf5" for pack in report.packs):
         following += [f"comictool train asterx {output} -o RUN"]
-    return tell(out, report.job, facts, following)
+    return report_job(out, report.job, facts, following)
 
 
 Windows = Annotated[
@@ -89,7 +89,7 @@ After = Annotated[int, typer.Option("--after", min=0, help="Panels after the cen
 @command
 def asterx(
     source: Annotated[
-        Path, typer.Argument(metavar="FEATURES", help="Panel features: a folder, or one <split>_features.hdf5.")
+        Path, typer.Argument(metavar="FEATURES", help="Panel features: a store, a folder of packs, or one pack.")
     ],
     output: OutputFolder,
     model: Annotated[
@@ -116,11 +116,12 @@ def asterx(
     *,
     job: JobOptions,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Turn every panel into the vector of its context, by a trained ASTERX.
 
     Writes <split>_sequence_features.hdf5 and its index: one vector for each panel, from the window centred on it, filed
-    under that panel; panels at the ends of a comic included. By default windows look as in training: the panel itself
+    under that panel; panels at the ends of a comic included. Where FEATURES are a store in the same folder, it gets the
+    column panel/sequence too. By default windows look as in training: the panel itself
     is hidden, and the windows after and before are shown beside it in turn (the vector is the mean of both), unless
     the model was trained with single windows too.
 
@@ -134,10 +135,17 @@ def asterx(
 
     chosen = ExtractOptions(token, masked, windows, legacy_shape, batch_size or BATCH)
     plugin = load_sequence_model(model, heads=heads, window=WindowShape(before, after))
+    out.note(plugin.title)
     report = extract(
-        source, plugin, output, splits=split or (), chosen=chosen, device=choose_device(device).name, options=job,
+        source,
+        plugin,
+        output,
+        splits=split or (),
+        chosen=chosen,
+        device=choose_device(device).name,
+        options=job,
         progress=out.progress(),
-    )  # fmt: skip
-    facts = {"packs": [str(pack) for pack in report.packs], "model": plugin.identity, "windows": report.windows}
+    )
+    facts = {"packs": [str(pack) for pack in report.packs], "model": plugin.encoder_id, "windows": report.windows}
     following = [f"comictool train elric CORPUS --context asterx --features {output} -o runs/elric"]
-    return tell(out, report.job, facts, following)
+    return report_job(out, report.job, facts, following)

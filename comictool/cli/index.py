@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from comictool.cli.data import Direction, Password, check_direction
-from comictool.cli.options import Loading, OutputFolder, PluginName, command
+from comictool.cli.data import Direction, Password, Prune, TextBooks, check_direction
+from comictool.cli.options import Loading, OutputFolder, PluginName, WholeJob, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reporting import as_record, remind, tell
+from comictool.cli.reporting import as_record, note_changes, note_doubtful, remind, report_job
 from comictool.core.errors import ExitCode
-from comictool.core.jobs import JobOptions
 
 
 @command
@@ -22,30 +21,43 @@ def index(
     output: OutputFolder,
     direction: Direction = None,
     password: Password = None,
+    text_books: TextBooks = False,
+    prune: Prune = False,
     plugin: PluginName = "classic",
     *,
     loading: Loading,
-    job: JobOptions,
+    job: WholeJob,
     out: Output,
 ) -> int:
     """Make comics searchable: import, find panels, embed, in one go.
 
-    Run it again to add what is new or changed, or to go on after it was stopped: finished work is skipped. Bad
-    files and pages are named with the reason, and the rest goes on.
+    Run it again to add what is new or changed, or to resume after it was stopped: finished work is skipped. A file
+    that was moved or renamed stays the same comic. What is gone is told, and removed with --prune.
+    Unreadable files and pages are reported and skipped.
 
     Example: comictool index ~/Comics -o library
     """
     from comictool.library.building import build_library, example_queries
-    from comictool.search.encoders import SpecChoice
 
     check_direction(direction)
     report = build_library(
-        paths, output, SpecChoice(loading.spec(plugin)), direction=direction, password=password,
-        options=job, progress=out.progress(),
-    )  # fmt: skip
+        paths,
+        output,
+        loading.spec(plugin),
+        direction=direction,
+        password=password,
+        text_books=text_books,
+        prune=prune,
+        options=job,
+        progress=out.progress(),
+    )
     if job.dry_run:
-        return tell(out, report.imported, {"library": str(output)}, [])
+        note_changes(out, report.imported, pruned=False)
+        return report_job(out, report.imported, {"library": str(output)}, [])
     remind(out, report.imported)
+    note_changes(out, report.imported, pruned=prune)
+    if report.panels is not None:
+        note_doubtful(out, report.panels)
     steps = {step.name.split()[-1]: as_record(step) for step in report.steps}
     if out.format is Format.table:
         out.record(report.summary(output))

@@ -40,8 +40,13 @@ PluginName = Annotated[
 PluginFolders = Annotated[list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file for a timm model.")]
 Device = Annotated[
-    str,
-    typer.Option("--device", envvar="COMICTOOL_DEVICE", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute."),
+    str, typer.Option("--device", envvar="COMICTOOL_DEVICE", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")
+]
+FromFormat = Annotated[
+    str | None, typer.Option("--from", metavar="FORMAT", help="Of the source, if it is not found out.")
+]
+PicturesFrom = Annotated[
+    Path | None, typer.Option("--pictures-from", help="Where the pictures are, when not with the annotations.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
 
@@ -64,32 +69,42 @@ def output(
     ] = Format.table,
     json: Annotated[bool, typer.Option("--json", help="Short for --format json.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Only results and errors.")] = False,
-    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Tell more; twice for all.")] = 0,
+    verbose: Annotated[int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for all.")] = 0,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> Output:
     """Options of every command. `--debug` is read by `main`, which sees the error."""
     return Output(Format.json if json else format, quiet=quiet, verbose=verbose)
 
 
+Jobs = Annotated[
+    int, typer.Option("-j", "--jobs", min=0, envvar="COMICTOOL_JOBS", help="Workers; 0 is one for each core.")
+]
+Resume = Annotated[
+    str,
+    typer.Option(
+        "--resume",
+        metavar="auto|never|must",
+        help="auto: skip what is finished and unchanged; never: do all again; must: refuse to start over.",
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first items.")]
+Shard = Annotated[str, typer.Option("--shard", metavar="I/N", help="Do only the I-th of N parts (array jobs).")]
+
+
 def job(
-    jobs: Annotated[
-        int, typer.Option("-j", "--jobs", min=0, envvar="COMICTOOL_JOBS", help="Workers; 0 is one for each core.")
-    ] = 0,
-    shard: Annotated[
-        str, typer.Option("--shard", metavar="I/N", help="Do only the I-th of N parts (array jobs).")
-    ] = "1/1",
-    resume: Annotated[
-        str,
-        typer.Option(
-            "--resume", metavar="auto|never|must",
-            help="auto: skip what is finished and unchanged; never: do all again; must: refuse to begin anew.",
-        ),
-    ] = "auto",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first items.")] = None,
-    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Only say what would be done.")] = False,
-) -> JobOptions:  # fmt: skip
+    jobs: Jobs = 0, shard: Shard = "1/1", resume: Resume = "auto", limit: Limit = None, dry_run: DryRun = False
+) -> JobOptions:
     """Options of every command that maps over items."""
     return JobOptions(jobs=jobs, shard=parse_shard(shard), resume=resume, limit=limit, dry_run=dry_run)
+
+
+class WholeJob(JobOptions):
+    """Options of a command whose steps share one place, so that it cannot be parted."""
+
+
+def whole_job(jobs: Jobs = 0, resume: Resume = "auto", limit: Limit = None, dry_run: DryRun = False) -> JobOptions:
+    """The options of `WholeJob`."""
+    return JobOptions(jobs=jobs, resume=resume, limit=limit, dry_run=dry_run)
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,7 @@ def loading(
     precision: Annotated[
         str, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Arithmetic of torch models.")
     ] = "auto",
-) -> Loading:  # fmt: skip
+) -> Loading:
     """Options of every command that uses a model."""
     if download and offline:
         raise UsageError("--download and --offline contradict each other")
@@ -143,7 +158,7 @@ def loading(
     return Loading(tuple(plugin_dir or ()), trust_plugin, weights, download, device, precision)
 
 
-BUNDLES: dict[Any, Callable[..., Any]] = {Output: output, JobOptions: job, Loading: loading}
+BUNDLES: dict[Any, Callable[..., Any]] = {Output: output, JobOptions: job, WholeJob: whole_job, Loading: loading}
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, TextIO
 
-from comictool.core.progress import Bar, Heartbeat, NullProgress, Progress
+from comictool.core.progress import Bar, Heartbeat, Progress
 
 
 class Format(StrEnum):
@@ -79,7 +79,7 @@ class Output:
             self._say(text)
 
     def warn(self, text: str) -> None:
-        """Something is off but the work goes on."""
+        """A warning: something is off but the work continues."""
         self._say(f"warning: {text}")
 
     def next_commands(self, commands: Sequence[str]) -> None:
@@ -139,8 +139,8 @@ class Output:
         _emit(sys.stderr, text + "\n")
 
 
-class QuietProgress(NullProgress):
-    """No bar, but problems of single items are still errors and still told."""
+class QuietProgress(Progress):
+    """No bar, but problems of single items are still errors and still reported."""
 
     def message(self, text: str) -> None:
         _emit(sys.stderr, text + "\n")

@@ -30,14 +30,21 @@ def list_(plugin_dir: PluginFolders = None, *, out: Output) -> int:
     trust = {None: "runs no code", True: "trusted", False: "not trusted"}
     rows = [
         {
-            "name": p.name, "kind": p.kind, "dimension": p.dimension, "licence": p.licence,
+            "name": p.name,
+            "kind": p.kind,
+            "dimension": p.dimension,
+            "licence": p.licence,
             "code": "" if p.problem else trust[p.trusted],
             "weights": "needs weights" if p.needs_weights else "",
-            "where": p.where, "title": p.title, "version": p.version, "architecture": p.architecture,
-            "directory": str(p.directory), "problem": p.problem or None,
+            "where": p.where,
+            "title": p.title,
+            "version": p.version,
+            "architecture": p.architecture,
+            "directory": str(p.directory),
+            "problem": p.problem or None,
         }
         for p in plugins
-    ]  # fmt: skip
+    ]
     out.rows(rows, ["name", "kind", "dimension", "licence", "code", "weights", "where", "title"])
     broken = [p for p in plugins if p.problem]
     for p in broken:
@@ -72,8 +79,8 @@ def show(name: Name, plugin_dir: PluginFolders = None, *, out: Output) -> int:
 def check(name: Name, *, loading: Loading, out: Output) -> int:
     """Prove that a plugin loads and answers as it should.
 
-    Loads it and embeds odd pictures: dimension, unit length, the same answer twice, the same answer alone and in a
-    batch, finite numbers. Exit code 1 when a check fails.
+    Loads it and asks it what its kind is for: the same answer twice, the same alone and in a batch, finite numbers of
+    the promised form; of an encoder also unit length, odd pictures and speed. Exit code 1 when a check fails.
 
     Example: comictool plugins check classic
     """
@@ -120,6 +127,9 @@ def convert(
     plugin: Annotated[
         str, typer.Option("--for", metavar="PLUGIN", help="Make -o FOLDER a plugin like this one, with these weights.")
     ] = "",
+    heads: Annotated[
+        int | None, typer.Option("--heads", min=1, help="With --for: attention heads, which no weights tell.")
+    ] = None,
     plugin_dir: PluginFolders = None,
     force: Force = False,
     *,
@@ -128,7 +138,8 @@ def convert(
     """Turn a checkpoint into safetensors without running anything in it.
 
     Only tensors are taken; every other object in the file is left behind and named, never built. With --for, the
-    result is a whole plugin: the manifest of a plugin that needs weights, and these weights.
+    result is a whole plugin: the manifest of a plugin that needs weights, and these weights. `dino_vits16` takes any
+    size (tiny, small, base; patches of 8, 14, 16), which is read off the weights.
 
     Example: comictool plugins convert res18_0222.mdl --for res18_single -o ~/plugins/res18_single
     """
@@ -140,11 +151,15 @@ def convert(
 
         if output is None:
             raise UsageError("--for needs a folder to write the plugin into", hint=f"-o {plugin}")
-        done = complete_plugin(source, plugin, output, plugin_dirs=plugin_dir or [], key=key, force=force)
+        done = complete_plugin(
+            source, plugin, output, plugin_dirs=plugin_dir or [], key=key, heads=heads or 0, force=force
+        )
     else:
         done = convert_checkpoint(source, output, key=key, force=force)
     facts = {"output": str(done.output), "sha256": done.sha256, "tensors": done.tensors}
     out.record({**facts, "left_behind": list(done.left_behind)})
+    if done.title:
+        out.note(done.title)
     if done.left_behind:
         out.note(f"left behind: {', '.join(map(str, done.left_behind))}")
     return ExitCode.DONE

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import typer
 
 from comictool.cli.complete import plugin_names
 from comictool.cli.options import Device, PluginFolders, Weights, check_device, command
 from comictool.cli.output import Output
-from comictool.core.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from comictool.search.query import Hit
+from comictool.core.errors import ExitCode, InputError, UsageError
 
 
 @command
 def query(
     store: Annotated[Path, typer.Argument(metavar="STORE", help="A store, a library, or feature packs.")],
+    pictures: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PICTURE...]", help="Look for these: files, folders, - for input.")
+    ] = None,
     image: Annotated[Path | None, typer.Option("--image", help="Look for this picture.")] = None,
     id: Annotated[str | None, typer.Option("--id", help="Look for what is like comic/page[/panel[/identity]].")] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Look for these words in the text; \"a phrase\", begin*.")
+        str | None, typer.Option("--text", help='Look for these words in the text; "a phrase", begin*.')
     ] = None,
     k: Annotated[int, typer.Option("-k", "--count", min=1, help="How many answers.")] = 10,
     level: Annotated[
-        str | None, typer.Option("--level", metavar="panel|page", help="Search among panels or pages.")
+        str | None,
+        typer.Option("--level", metavar="page|panel|character", help="Search among pages, panels or characters."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="NAME[=WEIGHT]",
+            help="Compare by this column, e.g. sequence; repeatable, with weights. image by default.",
+        ),
     ] = None,
     comic: Annotated[
         str | None, typer.Option("--comic", metavar="GLOB", help="Only comics whose name matches, e.g. 'science*'.")
@@ -41,8 +54,12 @@ def query(
     sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML contact sheet.")] = None,
     plugin: Annotated[
         str | None,
-        typer.Option("--plugin", autocompletion=plugin_names, help="Embed the picture with this; else with the "
-                     "plugin that the store remembers. It must be the one that made the store."),
+        typer.Option(
+            "--plugin",
+            autocompletion=plugin_names,
+            help="Embed the picture with this; else with the "
+            "plugin that the store remembers. It must be the one that made the store.",
+        ),
     ] = None,
     plugin_dir: PluginFolders = None,
     weights: Weights = None,
@@ -52,71 +69,88 @@ def query(
     device: Device = "auto",
     *,
     out: Output,
-) -> int:  # fmt: skip
-    """Find the panels or pages most like a picture or an id, or that say some words.
+) -> int:
+    """Find the panels, pages or characters most like a picture or an id, or that say some words.
 
     Answers come best first with their cosine, or with BM25 for words; a picture is embedded by the plugin that made
-    the store, an id and words need no model at all. A folder of `features backbone` is searched as well: panels, or
-    characters by --id comic/page/panel/identity. Exit code 1 when nothing is found.
+    the store, an id and words need no model at all. Without --level a picture is looked for among pages and panels at
+    once, less the bars of a screenshot, straightened where it is a photograph, and by the panels on it; each page is
+    one answer, which is the same, similar, or merely the nearest. Packs of features are searched as well, whoever
+    wrote them. With several columns the score is the mean of their cosines by weight. Exit code 1 when nothing is
+    found, or when one of several pictures cannot be read.
 
     Example: comictool query library --id science_comics_001/12/3 -k 5 --sheet similar.html
     """
     check_device(device)
-    from comictool.search.pack_query import pack_files
+    from comictool.search.query import Query
+    from comictool.search.query import query as answers
+    from comictool.vectors.collection import open_collection, pictures_from
 
-    packs = pack_files(store)
-    encoder = None
-    if plugin is not None and image is not None:
-        from comictool.plugins.load import load_plugin
-
-        encoder = load_plugin(plugin, plugin_dirs=plugin_dir or (), trust=trust_plugin, device=device, weights=weights)
-    elif plugin is None and (plugin_dir or weights):
+    if plugin is None and (plugin_dir or weights):
         raise UsageError("--plugin-dir and --weights say where to find a plugin", hint="name it with --plugin")
-    if packs:
-        if text is not None or level is not None:
-            raise UsageError(f"{store} holds feature packs: no words, and one level", hint="--id or --image")
-        return _in_packs(
-            store, out, sheet, image=image, id=id, k=k, comic_glob=comic, exclude_same_comic=exclude_same_comic,
-            group_by=group_by, encoder=encoder, trust=trust_plugin, device=device,
-        )  # fmt: skip
-    hits: Sequence[Hit]
-    if text is not None:
-        from comictool.search.text_query import query_text
+    with ExitStack() as stack:
+        images = _images(image, pictures or [], stack) if image or pictures else [None]
+        if len(images) > 1 and sheet is not None:
+            raise UsageError("--sheet shows the answers to one picture", hint="ask for one at a time")
+        place = stack.enter_context(open_collection(store))
+        encoder = None
+        if plugin is not None and images[0] is not None:
+            from comictool.plugins.load import load_plugin
 
-        if image or id or exclude_same_comic:
-            raise UsageError("--text is a question by itself", hint="it goes with -k, --level, --comic, --group-by")
-        hits = query_text(store, text, k=k, level=level, comic_glob=comic, group_by=group_by)
-    else:
-        from comictool.search.query import query_store
+            folders = plugin_dir or ()
+            encoder = load_plugin(plugin, plugin_dirs=folders, trust=trust_plugin, device=device, weights=weights)
+        rows, failed = [], 0
+        for one in images:
+            asked = Query(one, id, text, k, level, _weights(column or ()), comic, exclude_same_comic, group_by)
+            try:
+                hits = answers(place, asked, encoder=encoder, trust=trust_plugin, device=device)
+            except InputError as error:
+                if len(images) == 1:
+                    raise
+                out.warn(str(error))
+                failed += 1
+                continue
+            name = {"query": str(one)} if len(images) > 1 else {}
+            rows += [{**name, **hit.as_dict()} for hit in hits]
+            if one is not None and hits and level is None and not any(hit.match for hit in hits):
+                out.note(f"{one} is not here: these are merely the nearest")
+        if sheet is not None:
+            from comictool.library.sheets import write_query_sheet
 
-        hits = query_store(
-            store, image=image, id=id, k=k, level=level, comic_glob=comic, exclude_same_comic=exclude_same_comic,
-            group_by=group_by, encoder=encoder, trust=trust_plugin, device=device,
-        )  # fmt: skip
-    if sheet is not None:
-        from comictool.library.sheets import pictures_from, write_query_sheet
-
-        if (folder := pictures_from(store)) is not None:
-            out.note(f"pictures are read from {folder}, where the store says that its corpus is")
-        missing = write_query_sheet(sheet, store, hits, image=image, id=id, text=text or "")
-        if missing:
-            out.warn(f"{missing} pictures could not be shown on the sheet")
-        out.note(f"sheet: {sheet}")
-    columns = ["rank", "score", "id", "text" if text is not None else "type", "image"]
-    out.rows([hit.as_dict() for hit in hits], columns)
-    return ExitCode.DONE if hits else ExitCode.FINDINGS
+            if (folder := pictures_from(place)) is not None:
+                out.note(f"pictures are read from {folder}, where the store says that its corpus is")
+            missing = write_query_sheet(sheet, place, asked, hits)
+            if missing:
+                out.warn(f"{missing} pictures could not be shown on the sheet")
+            out.note(f"sheet: {sheet}")
+    matched = any(row["match"] for row in rows)
+    columns = ["rank", "score", *["match"] * matched, "id", "text" if text is not None else "type", "source", "member"]
+    out.rows(rows, ["query", *columns] if len(images) > 1 else columns)
+    return ExitCode.DONE if rows and not failed else ExitCode.FINDINGS
 
 
-def _in_packs(packs: Path, out: Output, sheet: Path | None, **question: Any) -> int:
-    from comictool.search.pack_query import query_packs
+def _images(image: Path | None, pictures: Sequence[Path], stack: ExitStack) -> list[Path | None]:
+    """The pictures asked with: files, those below folders in natural order, and `-`, which is standard input."""
+    from comictool.vectors.files import find_pictures
 
-    hits = query_packs(packs, **question)
-    if sheet is not None:
-        from comictool.library.sheets import write_pack_sheet
+    found: list[Path | None] = [image] if image is not None else []
+    for path in pictures:
+        if path != Path("-"):
+            found += find_pictures([path])
+            continue
+        given = stack.enter_context(TemporaryDirectory())
+        found.append(Path(given) / "standard input")
+        with (Path(given) / "standard input").open("wb") as file:
+            copyfileobj(sys.stdin.buffer, file)
+    return found
 
-        missing = write_pack_sheet(sheet, packs, hits, image=question["image"], id=question["id"] or "")
-        if missing:
-            out.warn(f"{missing} pictures could not be shown on the sheet: `data export` writes them")
-        out.note(f"sheet: {sheet}")
-    out.rows([hit.as_dict() for hit in hits], ["rank", "score", "id", "split", "image"])
-    return ExitCode.DONE if hits else ExitCode.FINDINGS
+
+def _weights(columns: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    found = []
+    for text in columns:
+        name, given, weight = text.partition("=")
+        try:
+            found.append((name, float(weight) if given else 1.0))
+        except ValueError:
+            raise UsageError(f"--column {text!r}: the weight is a number, as in sequence=0.5") from None
+    return tuple(found)

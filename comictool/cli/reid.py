@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from comictool.cli.options import DryRun, Loading, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reid_options import OptionalGallery, Vectors, parse_mode_option, parse_threshold
-from comictool.core.errors import ExitCode, InputError, UsageError
+from comictool.cli.reid_options import OptionalGallery, Vectors, parse_threshold
+from comictool.core.errors import ExitCode, UsageError
 from comictool.core.workers import numpy_with_one_thread
 
+if TYPE_CHECKING:
+    from comictool.reid.sorting.classify import SortedPicture
+    from comictool.reid.sorting.undoing import Undone
+
 UNKNOWN_PRESENT = 10  # with --fail-on-unknown
-COLUMNS = ["path", "status", "character", "score", "margin", "action", "destination"]
+COLUMNS = ["path", "status", "character", "guess", "enrolled_as", "score", "margin", "action", "destination"]
 
 Mode = Annotated[
     str, typer.Option("--mode", metavar="max|avg|centroid|knn:K|auto", help="How references make one score.")
-]  # fmt: skip
+]
 
 
 @command
@@ -38,8 +40,8 @@ def similarity(
     vectors: Vectors,
     loading: Loading,
     out: Output,
-) -> int:  # fmt: skip
-    """Say how alike the characters of two or more pictures are.
+) -> int:
+    """Score character similarity of two or more pictures.
 
     Two pictures give one number: the cosine of their vectors, or with --legacy minus the distance of the unit
     vectors. More pictures are compared with the first, or all with all (--matrix).
@@ -47,22 +49,10 @@ def similarity(
     Example: comictool reid similarity a.png b.png --threshold 0.8
     """
     numpy_with_one_thread()
-    from comictool.reid.embedding import embed_files
-    from comictool.reid.scoring import similarity as compare
+    from comictool.reid.reader import compare_pictures
 
     chosen = [*(files or ()), *(pair or ())]
-    if len(chosen) < 2:
-        raise UsageError("similarity needs two pictures at least", hint="comictool reid similarity A B")
-    for file in chosen:
-        if not file.is_file():
-            raise InputError(f"{file} " + ("is a folder, not a picture" if file.is_dir() else "does not exist"))
-    with vectors.opened_cache() as cache:
-        embedded = embed_files(
-            chosen, vectors.spec(loading), cache=cache, **vectors.reading(), **vectors.work(), progress=out.progress()
-        )
-    for path, reason in embedded.errors.items():
-        raise InputError(f"{path}: {reason}")
-    scores = compare(embedded.vectors, embedded.vectors, "legacy" if vectors.legacy else "cosine")
+    scores = compare_pictures(chosen, vectors.reader(loading, out))
     if matrix:
         rows = [
             {"file": str(a)} | {str(b): float(scores[i, j]) for j, b in enumerate(chosen)} for i, a in enumerate(chosen)
@@ -86,7 +76,9 @@ def similarity(
 @command
 def classify(
     targets: Annotated[list[Path] | None, typer.Argument(metavar="TARGETS...", help="Pictures and folders.")] = None,
-    target_dir: Annotated[Path | None, typer.Option("--target-dir", help="A folder to copy from, sorted.")] = None,
+    target_dir: Annotated[
+        Path | None, typer.Option("--target-dir", help="A folder to copy from; the older spelling: all get a name.")
+    ] = None,
     gallery: OptionalGallery = None,
     enroll_config: Annotated[
         Path | None,
@@ -97,22 +89,18 @@ def classify(
         str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
     ] = None,
     far: Annotated[
-        float | None, typer.Option("--far", help="With auto: share of strangers that may be given a name.")
+        float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")
     ] = None,
-    margin: Annotated[
-        float, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less.")
-    ] = 0.0,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")] = 5,
-    refine: Annotated[
-        str, typer.Option("--refine", metavar="none|whiten|join", help="Vectors, by the set of references.")
-    ] = "none",
+    margin: Annotated[float, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less.")] = 0.0,
     own_references: Annotated[
-        bool, typer.Option("--own-references", help="Let a picture that is a reference match itself.")
+        bool, typer.Option("--own-references", help="Compare a picture that is a reference with itself too.")
     ] = False,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")] = 5,
     action: Annotated[
         str | None,
         typer.Option(
-            "--action", metavar="none|copy|move|symlink|hardlink",
+            "--action",
+            metavar="none|copy|move|symlink|hardlink",
             help="What happens to the files; copy with --result-dir or --target-dir, else none.",
         ),
     ] = None,
@@ -128,7 +116,9 @@ def classify(
     ] = "rename",
     preserve_tree: Annotated[bool, typer.Option("--preserve-tree", help="Keep folders below the targets.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Also write an HTML page to look through.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Resume a run that was stopped, and tell the whole of it.")
+    ] = True,
     fail_on_unknown: Annotated[
         bool, typer.Option("--fail-on-unknown", help=f"Exit code {UNKNOWN_PRESENT} when a picture is unknown.")
     ] = False,
@@ -137,112 +127,84 @@ def classify(
     vectors: Vectors,
     loading: Loading,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Say which enrolled character each picture shows, and sort the files.
 
     One record for each picture: ok, unknown (below the threshold), ambiguous (within the margin) or error, with the
-    candidates and the reference that decided. JSON lines come as they are decided. Every file action is in a journal
-    first; `comictool reid undo` takes all of it back. A picture that is itself a reference does not match itself.
-
-    --refine changes vectors by what the references have in common, before they are compared: whiten levels what all
-    vary in, join adds the nearest reference to each. On test comics plain cosines were best, and only for these are
-    thresholds fitted: with --refine every picture gets a name, unless --threshold X is given.
+    candidates and the reference that decided; `guess` is the best of an unknown one. JSON lines come as they are
+    decided. Every file action is in a journal first; `comictool reid undo` takes all of it back. A picture that is a
+    reference, byte for byte, keeps its name, which `enrolled_as` says. The same command resumes a run that was stopped.
 
     Example: comictool reid classify screenshots --enroll-config refs.json -o sorted --report sorted.html
     """
     numpy_with_one_thread()
-    from comictool.reid.actions import Filing
-    from comictool.reid.classify import Result, classify
-    from comictool.reid.embedding import EmbeddingStream
-    from comictool.reid.enrolled import from_config, from_gallery, rules_for
-    from comictool.reid.pictures import find_pictures
+    from comictool.reid.gallery import Gallery
+    from comictool.reid.sorting.actions import SortOptions
+    from comictool.reid.sorting.sort import prepare_sorting
 
     places = [*(targets or ()), *([target_dir] if target_dir else ())]
     if not places:
         raise UsageError("classify needs pictures", hint="comictool reid classify FOLDER --enroll-config refs.json")
     if (gallery is None) == (enroll_config is None):
         raise UsageError("classify needs either -g GALLERY or --enroll-config FILE", hint="give one of the two")
-    chosen_mode = parse_mode_option(mode)
-    chosen_threshold = parse_threshold(threshold, legacy=vectors.legacy, refine=refine, far=far)
-    filed = action or ("copy" if result_dir or target_dir else "none")
-    filing = Filing(filed, on_clash, unknown_dir, ambiguous_dir, preserve_tree)
-    root = result_dir or (Path("out") if filed != "none" else None)
-    if resume and root is None:
-        out.note("nothing is sorted, so there is no run to resume; what was embedded is cached")
-    problems: list[str] = []
-    found = find_pictures(places, problems)
-    if not found:
-        raise InputError(f"no pictures in {', '.join(map(str, places))}")
-    opened = None
-    if gallery is not None:
-        from comictool.reid.gallery import Gallery
+    references = Gallery.open(gallery) if gallery is not None else enroll_config
+    assert references is not None
+    action = action or ("copy" if result_dir or target_dir else "none")
+    if target_dir and threshold is None and far is None:
+        threshold = "none"
+        out.note("every picture is given a name, as character-reid did; --threshold auto leaves strangers unknown")
+    root = result_dir or (Path("out") if action != "none" else None)
+    options = SortOptions(
+        action,
+        on_clash,
+        unknown_dir,
+        ambiguous_dir,
+        preserve_tree,
+        mode=mode,
+        threshold=parse_threshold(threshold),
+        far=far,
+        margin=margin,
+        top=top_k,
+        own_references=own_references,
+    )
+    reader = vectors.reader(loading, out)
+    run = prepare_sorting(places, references, root, options, reader=reader, dry_run=dry_run, resume=resume)
+    for note in run.notes:
+        out.note(note)
+    for line in run.problems:
+        out.warn(line)
+    kept: list[SortedPicture] = []
+    rows: list[dict[str, Any]] = []
 
-        opened = Gallery.open(gallery)
-    spec, reading = vectors.spec(loading, opened), vectors.reading(opened)
-    with vectors.opened_cache() as cache:
-        if opened is not None:
-            ready = from_gallery(opened, spec, **reading)
+    def tell() -> None:
+        if out.format is not Format.jsonl:
+            out.rows(rows, COLUMNS)
+        if report is not None and not dry_run:
+            if missing := run.write_report(report, kept):
+                out.warn(f"{missing} pictures could not be shown in the report")
+            out.note(f"report: {report}")
+        sys.stdout.flush()
+
+    run.tell = tell
+    for picture in run:
+        if report is not None:
+            kept.append(picture)
+        record = picture.as_record()
+        if record["error"]:
+            out.warn(f"{record['path']}: {record['error']}")
+        if out.format is Format.jsonl:
+            out.rows([record], COLUMNS)
+            sys.stdout.flush()  # a reader of JSON lines sees each as it is decided
         else:
-            assert enroll_config is not None
-            options = reading | vectors.work()
-            ready = from_config(enroll_config, spec, cache=cache, progress=out.progress(), **options)
-        rules, notes = rules_for(
-            ready, mode=chosen_mode, metric="legacy" if reading["legacy"] else "cosine", threshold=chosen_threshold,
-            far=far, margin=margin, top=top_k, own_references=own_references or reading["legacy"],
-            refine=refine,
-        )  # fmt: skip
-        for note in notes:
-            out.note(note)
-        problems += [*ready.warnings, *(f"{path}: {reason}" for path, reason in ready.failed.items())]
-        for line in problems:
-            out.warn(line)
-        stream = EmbeddingStream(spec, cache=cache, **reading, **vectors.work())
-        progress = out.progress()
-        results = classify(
-            found, ready.found, lambda paths: stream.batches(paths, progress), rules, identity=stream.key,
-            filing=filing, root=root, bases=places, dry_run=dry_run, resume=resume,
-        )  # fmt: skip
-        counts: Counter[str] = Counter()
-        kept: list[Result] = []
-
-        whole = out.format in (Format.json, Format.jsonl)
-
-        def told() -> Iterator[dict[str, Any]]:
-            for result in results:
-                counts[result.decision.status] += 1
-                counts["failed"] += result.filed.action == "failed"
-                if report is not None:
-                    kept.append(result)
-                record = result.as_record()
-                if record["error"]:
-                    out.warn(f"{record['path']}: {record['error']}")
-                # A table holds all its rows: only what it shows, or the candidates of many targets fill the memory.
-                yield record if whole else {column: record[column] for column in COLUMNS}
-                sys.stdout.flush()  # a reader of JSON lines sees each as it is decided
-
-        out.rows(told(), COLUMNS)
-    if report is not None and not dry_run:
-        _write_report(report, kept, ready.found.references, root, out)
+            # A table holds all its rows: only what it shows, or the candidates of many targets fill the memory.
+            rows.append(record if out.format is Format.json else {column: record[column] for column in COLUMNS})
+    counts = run.counts
     out.note(", ".join(f"{counts[status]} {status}" for status in ("ok", "unknown", "ambiguous", "error")))
-    if root is not None and filed != "none" and not dry_run:
+    if action != "none" and not dry_run:
         out.next_commands([f"comictool reid undo {root}"])
     if fail_on_unknown and counts["unknown"]:
         return UNKNOWN_PRESENT
-    return ExitCode.FINDINGS if counts["error"] or counts["failed"] or problems else ExitCode.DONE
-
-
-def _write_report(report: Path, results: list[Any], references: list[Any], root: Path | None, out: Output) -> None:
-    from comictool.reid.report_page import write_report
-
-    moved = {
-        result.decision.path: root / result.filed.destination
-        for result in results
-        if root is not None and result.filed.action == "move" and result.filed.destination
-    }
-    missing = write_report(report, [result.decision for result in results], references, places=moved)
-    if missing:
-        out.warn(f"{missing} pictures could not be shown in the report")
-    out.note(f"report: {report}")
+    return ExitCode.FINDINGS if counts["error"] or counts["failed"] or run.problems else ExitCode.DONE
 
 
 @command
@@ -250,21 +212,34 @@ def undo(
     journal: Annotated[
         Path, typer.Argument(metavar="JOURNAL|DIR", help="A journal, or a result folder: its newest run.")
     ],
+    trust_journal: Annotated[
+        bool, typer.Option("--trust-journal", help="Believe a journal that somebody else wrote.")
+    ] = False,
     *,
     out: Output,
 ) -> int:
     """Take back what `reid classify` did with files.
 
-    Every file is where it was, also after a run that was killed. What was changed since is left and named, with exit
-    code 1.
+    Every file is where it was, also after a run that was killed. What was changed, moved or deleted since is left and
+    reported, with exit code 1, and the journal stays. A journal that came with somebody's folder is refused with a list
+    of what it would do.
 
     Example: comictool reid undo sorted
     """
-    from comictool.reid.undoing import undo
+    from comictool.reid.sorting.undoing import undo
 
-    done = undo(journal)
-    for path, reason in done.kept.items():
-        out.warn(f"{path} is left as it is: {reason}")
-    out.record({"journal": str(done.journal), "restored": len(done.restored), "kept": len(done.kept),
-                "left": [{"path": path, "reason": reason} for path, reason in done.kept.items()]})  # fmt: skip
+    def tell(done: Undone) -> None:
+        for path, reason in done.kept.items():
+            out.warn(f"{path} is left as it is: {reason}")
+        out.record(
+            {
+                "journal": str(done.journal),
+                "restored": len(done.restored),
+                "kept": len(done.kept),
+                "left": [{"path": path, "reason": reason} for path, reason in done.kept.items()],
+            }
+        )
+        sys.stdout.flush()
+
+    done = undo(journal, trust=trust_journal, tell=tell)
     return ExitCode.FINDINGS if done.kept else ExitCode.DONE

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from comictool.cli.evaluate import report_metrics
 from comictool.cli.options import Loading, Seed, command
 from comictool.cli.output import Format, Output
 from comictool.cli.reid import Mode
-from comictool.cli.reid_options import GalleryFolder, OptionalGallery, Vectors, parse_mode_option
-from comictool.core.errors import ExitCode, InputError, UsageError
+from comictool.cli.reid_options import GalleryFolder, OptionalGallery, Vectors
+from comictool.core.errors import ExitCode, UsageError
 
 GalleryArgument = Annotated[Path, typer.Argument(metavar="GALLERY", help="A gallery folder.")]
 
@@ -37,29 +39,38 @@ def enroll(
     Example: comictool reid enroll refs.json -g gallery
     """
     from comictool.reid.configuration import read_config
-    from comictool.reid.gallery import Enrolled, Gallery
+    from comictool.reid.gallery import Enrolment, Gallery
 
     if config is None and not remove and not prune:
         raise UsageError("enroll needs references", hint=f"comictool reid enroll CONFIG -g {gallery}")
-    wanted = read_config(config) if config else None
-    opened = Gallery.create(gallery) if wanted else Gallery.open(gallery)
-    removed = opened.remove(remove) if remove else 0
-    done = Enrolled()
-    if wanted is not None:
-        with vectors.opened_cache() as cache:
-            done = opened.enroll(
-                wanted, vectors.spec(loading, opened), cache=cache, **vectors.reading(opened), prune=prune,
-                **vectors.work(), progress=out.progress(),
-            )  # fmt: skip
-    elif prune:
-        removed += opened.prune()
-    for line in [*done.warnings, *(f"{path}: {reason}" for path, reason in done.failed.items())]:
+    left_out: list[str] = []
+    wanted = read_config(config, left_out) if config else None
+    for line in left_out:
         out.warn(line)
-    out.record({
-        "gallery": str(gallery), "characters": len(opened.characters), "references": len(opened.references),
-        "added": done.added, "kept": done.kept, "removed": removed + done.removed, "embedded": done.computed,
-        "failed": len(done.failed), "warnings": list(done.warnings),
-    })  # fmt: skip
+    opened = Gallery.create(gallery) if wanted else Gallery.open(gallery)
+    with opened.answering():
+        removed = opened.remove(remove) if remove else 0
+        done = Enrolment()
+        if wanted is not None:
+            done = opened.enroll(wanted, vectors.reader(loading, out), prune=prune)
+        elif prune:
+            removed += opened.prune()
+        for line in [*done.warnings, *(f"{path}: {reason}" for path, reason in done.failed.items())]:
+            out.warn(line)
+        out.record(
+            {
+                "gallery": str(gallery),
+                "characters": len(opened.characters),
+                "references": len(opened.references),
+                "added": done.added,
+                "kept": done.kept,
+                "removed": removed + done.removed,
+                "embedded": done.computed,
+                "failed": len(done.failed),
+                "warnings": list(done.warnings),
+            }
+        )
+        sys.stdout.flush()
     out.next_commands([f"comictool reid calibrate -g {gallery}", f"comictool reid classify TARGETS -g {gallery}"])
     return ExitCode.FINDINGS if done.failed else ExitCode.DONE
 
@@ -78,15 +89,22 @@ def gallery_info(gallery: GalleryArgument, *, out: Output) -> int:
     opened = Gallery.open(gallery)
     rows = overview(opened.found)
     if out.format is Format.json:
-        out.record({
-            "gallery": str(gallery), "encoder": opened.identity, "flip": opened.flip, "legacy": opened.legacy,
-            "references": len(opened.references), "thresholds": opened.thresholds, "characters": rows,
-        })  # fmt: skip
+        out.record(
+            {
+                "gallery": str(gallery),
+                "encoder": opened.encoder_id,
+                "flip": opened.flip,
+                "legacy": opened.legacy,
+                "references": len(opened.references),
+                "thresholds": opened.thresholds,
+                "characters": rows,
+            }
+        )
         return ExitCode.DONE
     out.rows(rows, ["character", "references", "spread", "nearest", "nearest_cosine"])
     fitted = opened.thresholds
     told = f"thresholds for a false acceptance rate of {fitted['far']:g}" if fitted else "not calibrated"
-    out.note(f"{len(rows)} characters, {len(opened.references)} references, {opened.identity}, {told}")
+    out.note(f"{len(rows)} characters, {len(opened.references)} references, {opened.encoder_id}, {told}")
     return ExitCode.DONE
 
 
@@ -142,21 +160,23 @@ def gallery_merge(
 
     others = [Gallery.open(folder) for folder in galleries]
     opened = Gallery.create(gallery)
-    added = opened.merge(others)
-    out.record({"gallery": str(gallery), "added": added, "references": len(opened.references)})
+    with opened.answering():
+        added = opened.merge(others)
+        out.record({"gallery": str(gallery), "added": added, "references": len(opened.references)})
+        sys.stdout.flush()
     return ExitCode.DONE
 
 
 @command
 def calibrate(
     gallery: GalleryFolder,
-    far: Annotated[float, typer.Option("--far", help="Share of strangers that may be given a name.")] = 0.05,
+    far: Annotated[float, typer.Option("--far", help="Share of impostors that may be given a name.")] = 0.05,
     background: Annotated[
         list[Path] | None,
         typer.Option(
             "--background",
             metavar="DIR",
-            help="Pictures of nobody enrolled, best a folder for each character (repeatable).",
+            help="Pictures of characters that are not enrolled, best a folder each (repeatable).",
         ),
     ] = None,
     per_character: Annotated[bool, typer.Option("--per-character", help="A threshold for each character.")] = False,
@@ -168,52 +188,25 @@ def calibrate(
 ) -> int:
     """Fit the score from which a picture is given a name.
 
-    Each reference stands in for a stranger, scored against all characters but its own and not against its own page. A
-    reserve is kept for what few characters cannot show; `named` says how many references would be named. The
+    Each reference stands in for an impostor, scored against all characters but its own and not against its own page. A
+    safety margin is kept for what few characters cannot show; `named` says how many references would be named. The
     thresholds are kept in the gallery for `classify --threshold auto`.
 
     Example: comictool reid calibrate -g gallery --far 0.05 --background others
     """
-    from comictool.reid.calibration import FEW_CHARACTERS, calibrate
-    from comictool.reid.embedding import embed_files
-    from comictool.reid.enrolled import from_gallery, one_page
-    from comictool.reid.evaluation import choose_mode
+    from comictool.reid.enrolled import calibrate_gallery
     from comictool.reid.gallery import Gallery
-    from comictool.reid.pages import pages_of
-    from comictool.reid.pictures import find_pictures
 
-    opened = Gallery.open(gallery)
-    spec = vectors.spec(loading, opened)
-    from_gallery(opened, spec, **vectors.reading(opened))
-    chosen = parse_mode_option(mode)
-    labels = opened.found.labels.astype(str)
-    if chosen == "auto" and len(set(labels)) < FEW_CHARACTERS:
-        chosen = "max"
-    elif chosen == "auto":
-        pages = pages_of([reference.path for reference in opened.references])
-        groups = [page or reference.digest for page, reference in zip(pages, opened.references, strict=True)]
-        chosen, _ = choose_mode(opened.vectors, labels, groups)
-    others, folders, failed = None, None, 0
-    if background:
-        pictures = find_pictures(background)
-        if not pictures:
-            raise InputError(f"there are no pictures in {', '.join(map(str, background))}")
-        with vectors.opened_cache() as cache:
-            embedded = embed_files(
-                pictures, spec, cache=cache, **vectors.reading(opened),
-                **vectors.work(), progress=out.progress(),
-            )  # fmt: skip
-        for path, reason in embedded.errors.items():
-            out.warn(f"{path}: {reason}")
-        others, failed = embedded.vectors[embedded.ok], len(embedded.errors)
-        folders = [str(path.parent) for path, ok in zip(pictures, embedded.ok, strict=True) if ok]
-        if len(set(folders)) == 1:
-            folders = None  # one heap: nothing says which belong together
-    fitted = calibrate(
-        opened.vectors, labels, far=far, mode=chosen, metric="legacy" if opened.legacy else "cosine",
-        background=others, background_groups=folders, per_character=per_character, excluded=one_page(opened.found),
-    )  # fmt: skip
-    opened.store_thresholds(fitted.to_json())
+    fitted, failed = calibrate_gallery(
+        Gallery.open(gallery),
+        vectors.reader(loading, out),
+        far=far,
+        mode=mode,
+        background=background,
+        per_character=per_character,
+    )
+    for path, reason in failed.items():
+        out.warn(f"{path}: {reason}")
     if fitted.note:
         out.note(fitted.note)
     out.record({"gallery": str(gallery), **fitted.to_json()})
@@ -238,7 +231,7 @@ def cluster(
     vectors: Vectors,
     loading: Loading,
     out: Output,
-) -> int:  # fmt: skip
+) -> int:
     """Group pictures by character, without references.
 
     Crops that `data export characters` cut from one panel never come into one group. Group -1 is what fits nowhere.
@@ -247,34 +240,20 @@ def cluster(
 
     Example: comictool reid cluster character_images --name-from gallery --sheet groups.html
     """
-    from comictool.reid.embedding import embed_files
-    from comictool.reid.enrolled import from_gallery
     from comictool.reid.gallery import Gallery
     from comictool.reid.grouping import group_pictures, write_groups
-    from comictool.reid.pictures import find_pictures
 
-    problems: list[str] = []
-    paths = find_pictures(targets, problems)
-    if not paths:
-        raise InputError(f"no pictures in {', '.join(map(str, targets))}")
     gallery = Gallery.open(name_from) if name_from else None
-    spec = vectors.spec(loading, gallery)
-    if gallery is not None:
-        from_gallery(gallery, spec, **vectors.reading(gallery))
-    with vectors.opened_cache() as cache:
-        embedded = embed_files(
-            paths, spec, cache=cache, **vectors.reading(gallery), **vectors.work(),
-            progress=out.progress(),
-        )  # fmt: skip
-    groups = group_pictures(embedded, method=method, threshold=threshold, links=links, gallery=gallery)
-    for line in [*problems, *(f"{path}: {reason}" for path, reason in embedded.errors.items())]:
+    reader = vectors.reader(loading, out)
+    groups = group_pictures(targets, reader, method=method, threshold=threshold, links=links, gallery=gallery)
+    for line in groups.problems:
         out.warn(line)
-    out.rows([member.as_record() for member in groups], ["group", "name", "path"])
+    out.rows([member.as_record() for member in groups.members], ["group", "name", "path"])
     if sheet is not None:
-        write_groups(sheet, groups)
+        write_groups(sheet, groups.members)
         out.note(f"sheet: {sheet}")
-    out.note(f"{len({member.group for member in groups if member.group >= 0})} groups of {len(groups)} pictures")
-    return ExitCode.FINDINGS if embedded.errors or problems else ExitCode.DONE
+    out.note(f"{groups.count} groups of {len(groups.members)} pictures")
+    return ExitCode.FINDINGS if groups.problems else ExitCode.DONE
 
 
 @command
@@ -292,54 +271,31 @@ def evaluate(
     loading: Loading,
     out: Output,
 ) -> int:
-    """Measure how well characters are told apart, on labelled pictures.
+    """Measure how well characters are re-identified, on labelled pictures.
 
     Rank-1 and rank-5 (of pictures, and macro: of characters), mAP, mAP@R, equal error rate, open-set detection,
-    clusters and confusion, with 95 % intervals. With an index.json that names pages, pictures of one page do not
-    answer for each other.
+    clusters and confusion, each figure with its 95 % interval and the chance level. With an index.json that names
+    pages, pictures of one page do not answer for each other.
 
     Example: comictool reid evaluate labelled --json
     """
-    from comictool.reid.embedding import embed_files
-    from comictool.reid.evaluation import evaluate, pair_shares
     from comictool.reid.gallery import Gallery
-    from comictool.reid.labelled import read_labelled, read_pairs
+    from comictool.reid.measured import evaluate_labelled, evaluate_pairs
 
     if (source is None) == (pairs is None):
         raise UsageError("evaluate needs either a folder or --pairs FILE", hint="comictool reid evaluate DIR")
     opened = Gallery.open(gallery) if gallery else None
-    labelled = read_labelled(source) if source else None
-    listed = read_pairs(pairs) if pairs else None
-    paths = labelled.paths if labelled else listed.paths if listed else []
-    with vectors.opened_cache() as cache:
-        embedded = embed_files(
-            paths, vectors.spec(loading, opened), cache=cache, **vectors.reading(opened), **vectors.work(),
-            progress=out.progress(),
-        )  # fmt: skip
-    for path, reason in embedded.errors.items():
+    reader = vectors.reader(loading, out)
+    if pairs is not None:
+        figures, count, failed = evaluate_pairs(pairs, reader, gallery=opened)
+        facts: dict[str, Any] = {"pairs": count}
+    else:
+        assert source is not None
+        found, failed = evaluate_labelled(source, reader, gallery=opened, rerank=rerank, mode=mode, seed=seed)
+        for line in found.notes:
+            out.warn(line)
+        figures, facts = found.figures, found.facts()
+    for path, reason in failed.items():
         out.warn(f"{path}: {reason}")
-    code = ExitCode.FINDINGS if embedded.errors else ExitCode.DONE
-    if listed is not None:
-        scores, same = listed.scores(embedded.vectors, embedded.ok)
-        shares = pair_shares(scores, same, seed=seed)
-        _tell(out, {"pairs": len(same), "figures": {name: share.to_json() for name, share in shares.items()}})
-        return code
-    assert labelled is not None
-    kept = [place for place, ok in enumerate(embedded.ok) if ok]
-    found = evaluate(
-        embedded.vectors[kept], [labelled.labels[i] for i in kept], [labelled.pages[i] for i in kept],
-        rerank=rerank, mode=parse_mode_option(mode), seed=seed,
-    )  # fmt: skip
-    _tell(out, found.to_json())
-    return code
-
-
-def _tell(out: Output, record: dict[str, Any]) -> None:
-    if out.format in (Format.json, Format.jsonl):
-        out.record(record)
-        return
-    rows = [{"figure": name, **share} for name, share in record["figures"].items()]
-    rows += [{"figure": name, "value": value} for name, value in record.get("clustering", {}).items()]
-    for row in record.get("open_set", []):
-        rows += [{"figure": f"open set, far {row['far']:g}: {n}", "value": v} for n, v in row.items() if n != "far"]
-    out.rows(rows, ["figure", "value", "low", "high"])
+    report_metrics(out, list(figures.values()), facts)
+    return ExitCode.FINDINGS if failed else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""How a command tells what its job did: one record on standard output, the same fields for every job."""
+"""How a command reports what its job did: one record on standard output, the same fields for every job."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ def as_record(report: JobReport) -> dict[str, Any]:
         "done": report.done,
         "skipped": report.skipped,
         "failed": report.failed,
+        **{kind: len(names) for kind, names in report.changes.items()},
         **report.totals,
         "problems": [{"item": problem.key, "reason": problem.message} for problem in report.problems],
     }
 
 
-def tell(out: Output, report: JobReport, facts: Mapping[str, Any], next_commands: Sequence[str]) -> int:
+def report_job(out: Output, report: JobReport, facts: Mapping[str, Any], next_commands: Sequence[str]) -> int:
     """Write the record, remind of problems from earlier runs, name the next commands; gives the exit code."""
+    remind(out, report)
     if report.planned:
         out.rows([{"item": key} for key in report.planned], ["item"])
         out.note(f"{len(report.planned)} of {report.total} would be done")
         return ExitCode.DONE
-    remind(out, report)
     record = {**facts, **as_record(report)}
     if out.format is Format.table:
         record = {name: value for name, value in record.items() if name != "problems" or value}
@@ -39,8 +40,35 @@ def tell(out: Output, report: JobReport, facts: Mapping[str, Any], next_commands
     return report.exit_code
 
 
+MOST_NAMED = 10
+
+
+def note_changes(out: Output, report: JobReport, *, pruned: bool) -> None:
+    """Say which comics were moved and which are gone; added and changed ones are counted in the record."""
+    for kind, what in (("moved", "moved, kept"), ("gone", "gone, removed" if pruned else "gone")):
+        names = report.changes.get(kind, [])
+        for name in names[:MOST_NAMED]:
+            out.note(f"{name}: {what}")
+        if len(names) > MOST_NAMED:
+            out.note(f"and {len(names) - MOST_NAMED} more {what}")
+    if report.changes.get("gone") and not pruned:
+        out.note("their files are gone; --prune removes these comics here as well")
+
+
+def note_doubtful(out: Output, report: JobReport) -> None:
+    """Name the pages on which nothing was found, though they look as if they might have panels."""
+    names = report.changes.get("doubtful", [])
+    for name in names[:MOST_NAMED]:
+        out.note(f"{name}: no panels found, but it may have some")
+    if len(names) > MOST_NAMED:
+        out.note(f"and {len(names) - MOST_NAMED} more doubtful pages (panels_doubtful in their records)")
+
+
 def remind(out: Output, report: JobReport) -> None:
-    """Tell again what went wrong with items that an earlier run finished; this run's own are told already."""
+    """Report what was not said while the job ran, and again what went wrong with items that an earlier run finished."""
     for problem in report.problems:
         if not problem.fresh:
-            out.note(f"{problem.key}: {problem.message} (seen in an earlier run)")
+            out.note(f"{problem} (seen in an earlier run)")
+        elif str(problem) not in report.told:
+            report.told.add(str(problem))
+            out.note(str(problem))

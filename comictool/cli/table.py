@@ -1,11 +1,13 @@
 """Every command of the tool: where its function is and what it does in one line.
 
 Help, completion and "did you mean" are answered from this table alone; a command's module is imported only when
-that command is run or its own options are asked for. A test compares each summary with the function's docstring.
+that command is run or its own options are asked for. A test compares each summary with the function's docstring. The
+commands of `train` come from the table of recipes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -23,10 +25,29 @@ class Group:
     """A group of commands, such as `data`."""
 
     summary: str
-    commands: dict[str, Command | Group]
+    commands: Mapping[str, Command | Group]
     section: str = "Commands"
     carried: tuple[str, ...] = ()
     """Options with a value that may also stand before the command's name; they are handed to the command."""
+
+
+class RecipeCommands(Mapping[str, Command | Group]):
+    """One command a recipe; a recipe's declaration is imported when its summary is asked for."""
+
+    def __getitem__(self, name: str) -> Command:
+        from comictool.training.declaration import RECIPES, find_recipe
+
+        if name not in RECIPES:
+            raise KeyError(name)
+        return Command(f"train:{name}", find_recipe(name).summary)
+
+    def __iter__(self) -> Iterator[str]:
+        from comictool.training.declaration import RECIPES
+
+        return iter(RECIPES)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 TRAINING = "Make training sets"
@@ -41,49 +62,28 @@ COMMANDS: dict[str, Command | Group] = {
             "import": Command("data:import_", "Read comic files and folders into a corpus."),
             "panels": Command("data:panels", "Find the panels of every page and their reading order."),
             "draw": Command("data:draw", "Draw procedural comics with exact labels into a corpus."),
-            "info": Command(
-                "data_formats:info",
-                "Count what a corpus holds.",
-            ),
-            "verify": Command(
-                "data_formats:verify",
-                "Find what is wrong in a corpus.",
-            ),
-            "dedupe": Command("data_reports:dedupe", "Find pages that occur twice, and comics inside other comics."),
+            "info": Command("data_formats:info", "Count what a corpus holds."),
+            "verify": Command("data_formats:verify", "Find what is wrong in a corpus."),
+            "dedupe": Command("data_reports:dedupe", "Find duplicate pages, and comics inside collected editions."),
             "convert": Command("data_formats:convert", "Write comics in another annotation format.", TRAINING),
             "export": Group(
                 "Cut panels or characters out of the pages.",
                 {
                     "panels": Command("data_steps:export_panels", "Cut every panel from its page."),
                     "characters": Command(
-                        "data_steps:export_characters",
-                        "Cut every character from its page, and write the index.",
+                        "data_steps:export_characters", "Cut every character from its page, and write the index."
                     ),
                 },
                 TRAINING,
             ),
-            "normalize": Command(
-                "data_steps:normalize",
-                "Give comics safe, plain names everywhere.",
-                TRAINING,
-            ),
-            "split": Command(
-                "data_steps:split",
-                "Split comics into train, val and test.",
-                TRAINING,
-            ),
+            "normalize": Command("data_steps:normalize", "Normalise the names of comics everywhere.", TRAINING),
+            "split": Command("data_steps:split", "Split comics into train, val and test.", TRAINING),
             "hdf5": Command(
                 "data_steps:hdf5", "Pack the pictures of each split into an HDF5 file with its index.", TRAINING
             ),
-            "filter": Command(
-                "data_steps:filter_",
-                "Take rare identities or poor instances out.",
-                TRAINING,
-            ),
+            "filter": Command("data_steps:filter_", "Filter rare identities and low-quality instances.", TRAINING),
             "metainfo": Command(
-                "data_reports:metainfo",
-                "Measure exported panels: size, colour, and their bins.",
-                TRAINING,
+                "data_reports:metainfo", "Measure exported panels: size, colour, and their bins.", TRAINING
             ),
             "classes": Command(
                 "data_reports:classes", "Write the comic-level labels of a column as classification.json.", TRAINING
@@ -91,22 +91,23 @@ COMMANDS: dict[str, Command | Group] = {
         },
         LIBRARY,
     ),
-    "embed": Command("embed:embed", "Turn panels and pages of a corpus into vectors.", LIBRARY),
+    "embed": Command("embed:embed", "Turn pages, panels and characters of a corpus into vectors.", LIBRARY),
     "merge": Command("embed:merge", "Join the stores that `embed --shard` wrote.", LIBRARY),
     "query": Command(
-        "query:query", "Find the panels or pages most like a picture or an id, or that say some words.", LIBRARY
+        "query:query",
+        "Find the panels, pages or characters most like a picture or an id, or that say some words.",
+        LIBRARY,
     ),
     "reid": Group(
-        "Tell which character is drawn, by reference pictures.",
+        "Re-identify characters by reference pictures.",
         {
-            "similarity": Command("reid:similarity", "Say how alike the characters of two or more pictures are."),
+            "similarity": Command("reid:similarity", "Score character similarity of two or more pictures."),
             "enroll": Command("reid_gallery:enroll", "Add reference pictures of characters to a gallery."),
             "gallery": Group(
                 "Look into a gallery, check it, join several.",
                 {
                     "info": Command(
-                        "reid_gallery:gallery_info",
-                        "Count what a gallery holds, and how far its characters are apart.",
+                        "reid_gallery:gallery_info", "Count what a gallery holds, and how far its characters are apart."
                     ),
                     "list": Command("reid_gallery:gallery_list", "List every reference of a gallery."),
                     "verify": Command("reid_gallery:gallery_verify", "Find what is wrong in a gallery."),
@@ -120,8 +121,7 @@ COMMANDS: dict[str, Command | Group] = {
             "undo": Command("reid:undo", "Take back what `reid classify` did with files."),
             "cluster": Command("reid_gallery:cluster", "Group pictures by character, without references."),
             "evaluate": Command(
-                "reid_gallery:evaluate",
-                "Measure how well characters are told apart, on labelled pictures.",
+                "reid_gallery:evaluate", "Measure how well characters are re-identified, on labelled pictures."
             ),
         },
         LIBRARY,
@@ -139,25 +139,14 @@ COMMANDS: dict[str, Command | Group] = {
         },
         MODELS,
     ),
-    "train": Group(
-        "Train a model; a stopped run goes on by itself.",
-        {
-            "asterx": Command("train:asterx", "Train ASTERX: what a panel means, from its neighbours."),
-            "elric": Command("train:elric", "Train ELRIC: character vectors, with the context of their panels."),
-        },
-        MODELS,
-    ),
+    "train": Group("Train a model; a stopped run resumes.", RecipeCommands(), MODELS),
     "config": Group(
         "Look at settings.",
-        {
-            "show": Command(
-                "config:show", "Show every setting of a recipe or of a run, and where its value comes from."
-            ),
-        },
+        {"show": Command("config:show", "Show every setting of a recipe or of a run, and where its value comes from.")},
         MODELS,
     ),
     "evaluate": Group(
-        "Measure features and trained models, beside chance.",
+        "Measure features and trained models, with chance levels.",
         {
             "features": Command(
                 "evaluate:features", "Measure what a feature pack holds: k-NN, linear probe, retrieval."
@@ -180,3 +169,21 @@ COMMANDS: dict[str, Command | Group] = {
     ),
     "doctor": Command("doctor:doctor", "Say what this machine has, what is missing, and how to get it.", CARE),
 }
+
+# What people type for a command: other tools' names of the same thing.
+OTHER_WORDS = {
+    "query": "search find lookup similar ask grep",
+    "index": "update add scan build library refresh sync",
+    "info": "list ls show stats count summary describe",
+    "verify": "check validate lint fsck",
+    "dedupe": "duplicates dedup dups unique",
+    "panels": "detect segment frames",
+    "convert": "transform translate",
+    "import": "read load unpack extract ingest",
+    "classify": "sort label identify recognise recognize tag",
+    "enroll": "reference references learn",
+    "embed": "encode vectorise vectorize vectors embeddings",
+    "doctor": "diagnose health status",
+    "undo": "revert restore",
+}
+SLIP = 0.7  # likeness (difflib) of a slip: "qurey" has .8, "update" and "data" have .6

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from comictool.core.errors import EnvironmentError_, UsageError, near_matches
+from comictool.core.errors import SetupError, UsageError, near_matches
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda", "cuda:0", "mps")
@@ -49,7 +49,7 @@ def choose_device(device: str = "auto", gpu: int | None = None) -> DeviceChoice:
 
     Raises:
         UsageError: not a device, or the two disagree.
-        EnvironmentError_: a device that this machine or this torch does not have; torch itself missing or broken.
+        SetupError: a device that this machine or this torch does not have; torch itself missing or broken.
     """
     wanted = spelling(device)
     if gpu is not None:
@@ -97,10 +97,10 @@ def _cuda(wanted: str) -> DeviceChoice:
     if not torch.cuda.is_available():
         built = torch.version.cuda
         cause = f"torch {torch.__version__} sees no CUDA GPU or driver" if built else "this torch is built without CUDA"
-        raise EnvironmentError_(f"no CUDA device for {wanted}", cause=cause, hint="use --device cpu, or --gpu -1")
+        raise SetupError(f"no CUDA device for {wanted}", cause=cause, hint="use --device cpu, or --gpu -1")
     count = torch.cuda.device_count()
     if index >= count:
-        raise EnvironmentError_(
+        raise SetupError(
             f"there is no {wanted}", cause=f"this machine has {count} CUDA device(s)", hint=f"--device cuda:{count - 1}"
         )
     return DeviceChoice(f"cuda:{index}", f"asked for: {torch.cuda.get_device_name(index)}")
@@ -109,39 +109,47 @@ def _cuda(wanted: str) -> DeviceChoice:
 def _mps(reason: str) -> DeviceChoice:
     torch = import_torch()
     if not torch.backends.mps.is_available():
-        raise EnvironmentError_(
+        raise SetupError(
             "no Apple GPU for mps", cause="torch was built without it, or this is another machine", hint="--device cpu"
         )
     return DeviceChoice("mps", reason)
 
 
+def precision_name(text: str) -> str:
+    """A precision by our name for it: `float16` and `half` are `fp16`.
+
+    Raises:
+        UsageError: not a precision.
+    """
+    name = text.strip().lower()
+    name = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}.get(name, name)
+    if name not in PRECISIONS:
+        raise UsageError(
+            f"{text!r} is not a precision", hint="one of " + ", ".join(PRECISIONS), near=near_matches(name, PRECISIONS)
+        )
+    return name
+
+
 def choose_precision(precision: str, device: DeviceChoice) -> PrecisionChoice:
     """Turn `--precision` into one the device can do.
 
-    `auto` is bf16 where the hardware multiplies it natively (AVX512-BF16 or AMX on a CPU: 2 to 3 times the speed of
+    `auto` is bf16 where it is native (AVX512-BF16 or AMX on a CPU: 2 to 3 times the speed of
     fp32 with cosine > .999 to it; CUDA from Ampere on), else fp32.
 
     Raises:
         UsageError: not a precision.
-        EnvironmentError_: fp16 on a CPU, where it is only emulated, or bf16 where the GPU lacks it.
+        SetupError: fp16 on a CPU, where it is only emulated, or bf16 where the GPU lacks it.
     """
-    name = precision.strip().lower()
-    name = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16", "half": "fp16"}.get(name, name)
-    if name not in PRECISIONS:
-        raise UsageError(
-            f"{precision!r} is not a precision",
-            hint="one of " + ", ".join(PRECISIONS),
-            near=near_matches(name, PRECISIONS),
-        )
+    name = precision_name(precision)
     if name == "fp32":
         return PrecisionChoice("fp32", "asked for")
     native = _native_bf16(device)
     if name == "auto":
         return PrecisionChoice(*(("bf16", native) if native else ("fp32", "no native bf16 here")), automatic=True)
     if name == "fp16" and device.kind == "cpu":
-        raise EnvironmentError_("fp16 is not for CPUs", cause="they only emulate it", hint="--precision bf16 or fp32")
+        raise SetupError("fp16 is not for CPUs", cause="they only emulate it", hint="--precision bf16 or fp32")
     if name == "bf16" and not native and device.kind == "cuda":
-        raise EnvironmentError_(f"{device.name} has no bf16", cause="it is older than Ampere", hint="--precision fp16")
+        raise SetupError(f"{device.name} has no bf16", cause="it is older than Ampere", hint="--precision fp16")
     return PrecisionChoice(name, "asked for")
 
 
@@ -163,7 +171,7 @@ def import_torch() -> Any:
     """torch, or a sentence about what is wrong with it.
 
     Raises:
-        EnvironmentError_: not installed, or it does not load.
+        SetupError: not installed, or it does not load.
     """
     return _imported("torch", "pip install torch torchvision")
 
@@ -172,7 +180,7 @@ def import_torchvision() -> Any:
     """torchvision, or a sentence about what is wrong with it (most often: built for another torch).
 
     Raises:
-        EnvironmentError_: not installed, does not load, or does not fit the installed torch.
+        SetupError: not installed, does not load, or does not fit the installed torch.
     """
     import_torch()
     return _imported("torchvision", "pip install torch torchvision")
@@ -182,7 +190,7 @@ def import_timm() -> Any:
     """timm, with the same care; it imports torchvision.
 
     Raises:
-        EnvironmentError_: not installed, does not load, or torchvision does not fit torch.
+        SetupError: not installed, does not load, or torchvision does not fit torch.
     """
     import_torchvision()
     return _imported("timm", "pip install timm")
@@ -190,15 +198,15 @@ def import_timm() -> Any:
 
 def _imported(name: str, install: str) -> ModuleType:
     if importlib.util.find_spec(name) is None:
-        raise EnvironmentError_(f"{name} is not installed", hint=install)
+        raise SetupError(f"{name} is not installed", hint=install)
     try:
         return importlib.import_module(name)
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         # A torchvision built for CUDA over a CPU-only torch (pip check is happy with it) fails with this RuntimeError.
         if "torchvision::" in str(error) or ("torchvision" in name and isinstance(error, RuntimeError | OSError)):
-            raise EnvironmentError_(
+            raise SetupError(
                 "torchvision does not fit the installed torch",
                 cause=f"it was built for another one: {error}",
                 hint="install both from the same place: pip install --force-reinstall torch torchvision",
             ) from error
-        raise EnvironmentError_(f"{name} is installed but does not load", cause=str(error), hint=install) from error
+        raise SetupError(f"{name} is installed but does not load", cause=str(error), hint=install) from error

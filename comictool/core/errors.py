@@ -55,28 +55,22 @@ class InputError(ComicError):
     exit_code = ExitCode.INPUT
 
 
-class EnvironmentError_(ComicError):
+class SetupError(ComicError):
     """A device, optional package or external program is missing."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
 class Stopped(ComicError):
-    """A signal asked to stop; everything finished so far is on disk.
+    """A signal asked to stop; everything finished so far is on disk, and the same command resumes."""
 
-    `option` is what the same command needs besides in order to go on; mostly nothing.
-    """
-
-    def __init__(
-        self, signal_number: int, *, done: int, total: int | None, noun: str = "items", option: str = ""
-    ) -> None:
+    def __init__(self, signal_number: int, *, done: int, total: int | None, noun: str = "items") -> None:
         name = {2: "interrupted", 15: "terminated"}.get(signal_number, f"stopped by signal {signal_number}")
         of = f" of {total}" if total is not None else ""
         super().__init__(f"{name}: {done}{of} {noun} are finished and saved")
-        self.option = option
         self.exit_code = ExitCode.TERMINATED if signal_number == 15 else ExitCode.INTERRUPTED
 
 
-def near_matches(wrong: str, known: Iterable[str], limit: int = 3) -> list[str]:
+def near_matches(wrong: str, known: Iterable[str], limit: int = 3, cutoff: float = 0.5) -> list[str]:
     """The known names most like a wrong one, best first."""
-    return difflib.get_close_matches(wrong, list(known), n=limit, cutoff=0.5)
+    return difflib.get_close_matches(wrong, list(known), n=limit, cutoff=cutoff)

@@ -11,17 +11,19 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from comictool.core.errors import ComicError, ExitCode, InputError, Stopped, UsageError
 from comictool.core.ledger import Entry, Ledger, stamp_of
-from comictool.core.progress import NullProgress, Progress
+from comictool.core.progress import Progress
 from comictool.core.workers import Kind, cores, in_order
+
+T = TypeVar("T")
 
 # Not the fault of one item: going on would fail every item after it too.
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
@@ -37,11 +39,23 @@ class Item:
 
 
 @dataclass
+class Problem:
+    """One thing that went wrong: the item or what is in it (`comic/page`), one line of reason, whether in this run."""
+
+    key: str
+    message: str
+    fresh: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}"
+
+
+@dataclass
 class Done:
     """What is worth remembering of a finished item: counts and facts, and problems inside it (a bad page)."""
 
     summary: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: Sequence[Problem] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class JobOptions:
     Attributes:
         jobs: workers; 0 means one for each core.
         shard: `(i, n)`: do every n-th item, counting from the i-th (1-based).
-        resume: `auto` skips finished unchanged items, `never` does all again, `must` refuses to begin anew.
+        resume: `auto` skips finished unchanged items, `never` does all again, `must` refuses to start over.
         limit: consider only the first items.
         dry_run: only say what would be done.
     """
@@ -76,19 +90,19 @@ class JobOptions:
         """The number of workers meant."""
         return self.jobs or cores()
 
-
-@dataclass
-class Problem:
-    """One thing that went wrong: the item, one line of reason, and whether it happened in this run."""
-
-    key: str
-    message: str
-    fresh: bool = True
+    def share(self, things: Iterable[T]) -> list[T]:
+        """Those of this shard, within the limit. Every shard must be given the same things in the same order."""
+        index, count = self.shard
+        return list(things)[index - 1 :: count][: self.limit]
 
 
 @dataclass
 class JobReport:
-    """What a job did. `totals` sums the numbers in the summaries of all finished items, old and new alike."""
+    """What a job did. `totals` sums the numbers in the summaries of all finished items, old and new alike.
+
+    `told` holds the problems that were said while it ran; what is added to `problems` later is still to be said.
+    `changes` are keys of items by what became of them, for jobs that can tell.
+    """
 
     name: str
     total: int = 0
@@ -99,6 +113,8 @@ class JobReport:
     totals: Counter[str] = field(default_factory=Counter)
     new: Counter[str] = field(default_factory=Counter)
     planned: list[str] = field(default_factory=list)
+    changes: dict[str, list[str]] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -119,6 +135,8 @@ def run_job(
     options: JobOptions | None = None,
     workers: Kind = "processes",
     progress: Progress | None = None,
+    present: Callable[[Item, dict[str, Any]], bool] = lambda item, summary: True,
+    within: AbstractContextManager[Any] | None = None,
     shared_out: bool = False,
 ) -> JobReport:
     """Do `work` for every item that is not finished yet, and `commit` each result in item order.
@@ -129,25 +147,30 @@ def run_job(
         work: payload to result; runs in a worker. A `ComicError` fails that item with its sentence.
         commit: writes the result and says what to remember; runs here, one at a time. The ledger line follows.
         settings: everything besides the input that decides the result; another value means doing the item again.
-        shared_out: `items` are already those of this shard and within the limit. For jobs whose shards are parted by
-            something larger than an item, such as whole comics.
+        present: whether what a finished, unchanged item wrote is still there; if not, it is done again. It is given
+            the summary of the item and may correct it, which the ledger then keeps. Asked in a dry run too.
+        within: entered when the ledger is held, before anything is looked at, and left before it is let go, however
+            the job ends; for what only one process at a time may do, such as clearing a folder of half-done work.
+        shared_out: `items` are already those of this shard and within the limit (`JobOptions.share`). For jobs whose
+            shards are parted by something larger than an item, such as whole comics.
 
     Raises:
         Stopped: on the first SIGINT or SIGTERM, after what was running has been finished and committed.
         InputError: duplicate keys, or another process works on the same ledger.
     """
     options = options or JobOptions()
-    progress = progress or NullProgress()
-    chosen = _choose(items, (1, 1) if shared_out else options.shard, None if shared_out else options.limit)
+    progress = progress or Progress()
+    chosen = _unique(items)
+    chosen = chosen if shared_out else options.share(chosen)
     report = JobReport(name, total=len(chosen))
     ledger = Ledger(ledger_folder, name, options.shard)
     if options.resume == "must" and not ledger.load().entries:
         raise InputError(f"nothing to resume: {ledger.path} has no finished items", hint="leave --resume out to begin")
     if options.dry_run:
-        report.planned = [item.key for item in _plan(chosen, ledger.load(), settings, options, report)]
+        report.planned = [item.key for item in _plan(chosen, ledger.load(), settings, options, report, present)]
         return report
-    with ledger.writing(), stop_signals() as stop:
-        open_items = _plan(chosen, ledger, settings, options, report)
+    with ledger.writing(), within or nullcontext(), stop_signals() as stop:
+        open_items = _plan(chosen, ledger, settings, options, report, present)
         progress.start(name.split()[-1], len(open_items))
         try:
             results = in_order(
@@ -159,8 +182,9 @@ def run_job(
                     entry = _finish(item, result, error, commit, stamp_of(item.fingerprint, settings))
                     ledger.append(entry)
                     _count(report, entry, fresh=True)
-                    for line in entry.problems:
-                        progress.message(f"{item.key}: {line}")
+                    for key, message in entry.problems:
+                        report.told.add(line := f"{key or item.key}: {message}")
+                        progress.message(line)
                     progress.advance(1, item.key)
         finally:
             progress.finish()
@@ -169,26 +193,38 @@ def run_job(
     return report
 
 
-def _choose(items: Iterable[Item], shard: tuple[int, int], limit: int | None) -> list[Item]:
-    index, count = shard
+def _unique(items: Iterable[Item]) -> list[Item]:
     chosen = list(items)
     twice = [key for key, times in Counter(item.key for item in chosen).items() if times > 1]
     if twice:
         raise InputError(f"{twice[0]!r} occurs twice among the items")
-    return chosen[index - 1 :: count][:limit]
+    return chosen
 
 
 def _plan(
-    chosen: list[Item], ledger: Ledger, settings: Mapping[str, Any], options: JobOptions, report: JobReport
+    chosen: list[Item],
+    ledger: Ledger,
+    settings: Mapping[str, Any],
+    options: JobOptions,
+    report: JobReport,
+    present: Callable[[Item, dict[str, Any]], bool],
 ) -> list[Item]:
     open_items = []
     for item in chosen:
         entry = ledger.entries.get(item.key)
         finished = entry is not None and entry.status == "done" and entry.stamp == stamp_of(item.fingerprint, settings)
-        if entry is not None and finished and options.resume != "never":
+        if entry is None or not finished or options.resume == "never":
+            open_items.append(item)
+            continue
+        before = dict(entry.summary)
+        if present(item, entry.summary):
             _count(report, entry, fresh=False)
+            if entry.summary != before and not options.dry_run:
+                ledger.append(entry)
         else:
             open_items.append(item)
+            if not options.dry_run:
+                ledger.forget(item.key)  # whoever reads the ledger must not take it for finished meanwhile
     return open_items
 
 
@@ -196,20 +232,20 @@ def _finish(item: Item, result: Any, error: Exception | None, commit: Callable[[
     if error is None:
         try:
             done = commit(item, result)
-            return Entry(item.key, stamp, "done", done.summary, done.problems)
+            problems = [("" if p.key == item.key else p.key, p.message) for p in done.problems]
+            return Entry(item.key, stamp, "done", done.summary, problems)
         except ComicError as refused:
             error = refused
     if isinstance(error, ComicError):
-        return Entry(item.key, stamp, "failed", problems=[_one_line(error)])
+        return Entry(item.key, stamp, "failed", problems=[("", _one_line(error))])
     if isinstance(error, OSError) and error.errno in FATAL:
         raise error
     if isinstance(error, OSError):
-        return Entry(
-            item.key, stamp, "failed", problems=[f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")]
-        )
+        reason = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        return Entry(item.key, stamp, "failed", problems=[("", reason)])
     if isinstance(error, MemoryError):
-        return Entry(item.key, stamp, "failed", problems=["not enough memory for it"])
-    return Entry(item.key, stamp, "failed", problems=[f"unexpected {type(error).__name__}: {error}"])
+        return Entry(item.key, stamp, "failed", problems=[("", "not enough memory for it")])
+    return Entry(item.key, stamp, "failed", problems=[("", f"unexpected {type(error).__name__}: {error}")])
 
 
 def _one_line(error: ComicError) -> str:
@@ -227,7 +263,7 @@ def _count(report: JobReport, entry: Entry, *, fresh: bool) -> None:
             report.new.update(numbers)
         else:
             report.skipped += 1
-    report.problems.extend(Problem(entry.key, line, fresh) for line in entry.problems)
+    report.problems.extend(Problem(key or entry.key, message, fresh) for key, message in entry.problems)
 
 
 class StopFlag:

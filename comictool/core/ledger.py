@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from comictool.core.errors import InputError
-from comictool.core.files import atomic_file
+from comictool.core.files import atomic_file, parse_json, read_bounded
 
 
 @dataclass
@@ -25,9 +25,9 @@ class Entry:
 
     key: str
     stamp: str
-    status: str  # "done", "failed" or "gone"
+    status: Literal["done", "failed", "gone"]
     summary: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)  # which thing in it ("": itself), and a sentence
 
 
 def stamp_of(fingerprint: str, settings: Mapping[str, Any]) -> str:
@@ -51,7 +51,7 @@ class Ledger:
         """Read what this job and its other shards have finished."""
         files = sorted(self.folder.glob(f"{self._stem}.*jsonl"), key=lambda file: (file == self.path, file.name))
         for file in files:  # our own comes last and has the last word
-            for entry in _read(file):
+            for entry in read_entries(file):
                 self.entries[entry.key] = entry
         return self
 
@@ -60,8 +60,9 @@ class Ledger:
         """Hold the ledger for appending; a second process that asks is refused.
 
         Raises:
-            InputError: another process holds it.
+            InputError: another process holds it, or its folder leads elsewhere.
         """
+        refuse_links(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.path.with_suffix(".lock"), "ab") as lock:
             if not lock_file(lock):
@@ -97,13 +98,13 @@ class Ledger:
 
     def _drop_torn_line(self) -> None:
         if self.path.exists():
-            data = self.path.read_bytes()
+            data = read_bounded(self.path, what="the ledger")
             if data and not data.endswith(b"\n"):
                 with open(self.path, "r+b") as stream:
                     stream.truncate(data.rfind(b"\n") + 1)
 
     def _compact(self) -> None:
-        own = _read(self.path)
+        own = read_entries(self.path)
         latest = {entry.key: entry for entry in own}
         if len(own) > 2 * len(latest) + 16:
             with atomic_file(self.path) as stream:
@@ -113,34 +114,55 @@ class Ledger:
                         stream.write(line.encode("utf-8", "backslashreplace"))
 
 
-def _read(file: Path) -> list[Entry]:
+def refuse_links(folder: Path) -> None:
+    """Refuse the folder of a job that is a link, or has links to folders, or for ledgers and locks, down to two levels.
+
+    The folder may have come with somebody's comics; what the job keeps there would be written, and removed, elsewhere.
+    """
+    found = folder if folder.is_symlink() else None
+    for place in (folder, *folder.glob("*/")) if found is None else ():
+        with suppress(OSError), os.scandir(place) as entries:
+            links = [Path(entry) for entry in entries if entry.is_symlink()]
+            found = found or next((at for at in links if at.is_dir() or at.suffix in (".jsonl", ".lock")), None)
+    if found is not None:
+        raise InputError(
+            f"{found} is a link, where only this program keeps its files", hint="remove it, if it is not your own doing"
+        )
+
+
+def read_entries(file: Path) -> list[Entry]:
+    """The entries in a file of a ledger. Lines that a kill cut off or a hand damaged are left out: done again.
+
+    Raises:
+        InputError: the file cannot be read, or is too large.
+    """
+    from comictool.core.typed import typed  # not for help and completion, which import this module
+
     out = []
     # Not splitlines(): a name may hold U+2028, which that takes for the end of a line and JSON does not.
-    for line in file.read_text("utf-8", errors="replace").split("\n"):
-        try:
-            value = json.loads(line)
-            entry = Entry(**value)
-        except (ValueError, TypeError, RecursionError):  # ValueError: no JSON, or a number of thousands of digits
-            continue  # cut off by a kill, or edited by hand: its item is simply done again
-        if isinstance(entry.key, str) and isinstance(entry.summary, dict) and isinstance(entry.problems, list):
-            out.append(entry)
+    for line in read_bounded(file, what="the ledger").split(b"\n"):
+        if line.strip():
+            with suppress(InputError):
+                out.append(typed(Entry, parse_json(line.decode("utf-8", "replace"), "")))
     return out
 
 
-def lock_file(stream: BinaryIO) -> bool:
-    """Hold an open file until it is closed; False when another process holds it."""
+def lock_file(stream: BinaryIO | int, *, wait: bool = False) -> bool:
+    """Hold an open file until it is closed; False when another process holds it, unless this one shall `wait`."""
     try:
         import fcntl
     except ImportError:  # Windows
         import msvcrt
 
+        assert not isinstance(stream, int), "descriptors are locked where there is fcntl"
+        stream.seek(0)
         try:
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            msvcrt.locking(stream.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         except OSError:
             return False
         return True
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -8,18 +8,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 HEARTBEAT_SECONDS = 30.0
 HEARTBEAT_SHARE = 0.05  # also a line at each twentieth, but not more often than QUIET_SECONDS
 QUIET_SECONDS = 5.0
 
 
-class Progress(Protocol):
-    """What a job reports to. One task at a time; `start` ends the task before."""
+class Progress:
+    """What a job reports to, one task at a time; this one shows nothing (tests, library use)."""
 
     def start(self, label: str, total: int | None) -> None:
-        """Begin a task of `total` items (None: unknown)."""
+        """Begin a task of `total` items (None: unknown); ends the task before."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """`count` more items are finished; `note` names the latest."""
@@ -31,19 +31,7 @@ class Progress(Protocol):
         """End the task."""
 
 
-class NullProgress:
-    """Shows nothing (quiet mode, tests, library use)."""
-
-    def start(self, label: str, total: int | None) -> None: ...
-
-    def advance(self, count: int = 1, note: str = "") -> None: ...
-
-    def message(self, text: str) -> None: ...
-
-    def finish(self) -> None: ...
-
-
-class Heartbeat:
+class Heartbeat(Progress):
     """Plain lines such as `panels: 120/400 (30 %), 14.2/s, about 20 s left`.
 
     Args:
@@ -93,7 +81,7 @@ class Heartbeat:
         self._last_time, self._last_count, self._spoke = now, self._count, True
 
 
-class Bar:
+class Bar(Progress):
     """A rich progress bar on standard error."""
 
     def __init__(self, console: Any) -> None:

@@ -58,7 +58,10 @@ def _lines(table: Mapping[str, object], path: str, comments: Mapping[str, str]) 
     for key, value in table.items():
         if isinstance(value, Mapping):
             name = f"{path}.{toml_key(key)}" if path else toml_key(key)
-            lines += ["", f"[{name}]", *_lines(value, name, comments)]
+            only_tables = any(isinstance(item, Mapping) for item in value.values()) and not any(
+                item is not None and not isinstance(item, Mapping) for item in value.values()
+            )
+            lines += [*([] if only_tables else ["", f"[{name}]"]), *_lines(value, name, comments)]
     return lines
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from comictool.core.children import importing_safely
 from comictool.core.errors import ComicError
 
 if TYPE_CHECKING:  # pools are imported when one is made: importing them takes as long as many a command's work
@@ -70,7 +71,7 @@ def in_order(
     Args:
         work: the function; for processes a top-level one, with picklable payloads and results.
         jobs: workers; at most one more item than this is in flight or waiting to be taken.
-        ahead: or this many, if it is more: workers then go on while the one that takes the results is busy.
+        ahead: or this many, if it is more: workers then continue while the one that takes the results is busy.
         stopped: asked before each new item; once true, what is in flight is finished and nothing more begun.
     """
     if kind == "inline" or (kind == "processes" and jobs == 1):
@@ -162,19 +163,37 @@ def _threads(jobs: int) -> Executor:
 
 
 def _processes(jobs: int, work: Callable[[Any], Any]) -> ProcessPoolExecutor:
-    import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    # Not plain fork: threads of numpy or torch in the parent would be copied in the middle of holding locks.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
+    from comictool.core.processes import Context, WorkerContext
+
+    context = Context() if work.__module__ == "__main__" else WorkerContext()
+    if context.get_start_method() == "forkserver":
         # Imports of the work's module then happen once, in the server, not once in every worker.
         context.set_forkserver_preload([work.__module__])
-    with _one_thread_each():
+    with importing_safely(), _one_thread_each(), _ctrl_c_blocked():
         pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare_worker)
         pool.submit(os.getpid).result()  # starts the server now, while the environment is set
     return pool
+
+
+@contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Children that are started within never see a Ctrl-C before they are ready to ignore it; here it waits.
+
+    It reaches the whole process group, and a child that still imports would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it unblocks the signal when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -195,6 +214,8 @@ def _prepare_worker() -> None:
     # The parent decides when to stop; Ctrl-C reaches the whole process group and must not kill work in flight.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # for the programs that it starts
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -12,22 +12,37 @@ CORPUS/
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 from comictool.core.errors import InputError, near_matches
-from comictool.core.files import write_json, write_text
-from comictool.corpus.names import natural_key
-from comictool.corpus.records import DIRECTIONS, PageRecord, from_json, to_json
-from comictool.corpus.views import picture_path
+from comictool.core.files import parse_json, read_json, read_lines, read_toml, write_json, write_text
+from comictool.core.jobs import Problem
+from comictool.core.names import natural_key
+from comictool.core.typed import typed
+from comictool.corpus.records import DIRECTION, PageRecord, from_json, to_json
+from comictool.corpus.views import ComicPages, picture_path
 
 VERSION = 1
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """`corpus.toml`."""
+
+    version: int = VERSION
+    name: str = ""
+    direction: Annotated[str, DIRECTION] = "ltr"
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
 class Corpus:
     """A folder of comics with their page records. Cheap to open: nothing is read until asked for."""
+
+    format = "corpus"
+    problems: tuple[Problem, ...] = ()
 
     def __init__(self, root: Path, *, name: str, direction: str) -> None:
         self.root = root
@@ -47,22 +62,17 @@ class Corpus:
                 f"{root} is not a corpus (it has no corpus.toml)",
                 hint=f"comictool data convert {root} CORPUS --to corpus"
                 if (root / "annotations").is_dir()
+                else f"comictool data import {root} -o CORPUS"
+                if root.is_file()
                 else f"comictool data import COMICS... -o {root}",
             )
-        try:
-            facts = tomllib.loads(file.read_text("utf-8"))
-        except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, too deep
-            raise InputError(f"{file} cannot be read: {error}") from error
-        version = facts.get("version", VERSION)
-        if not isinstance(version, int) or version > VERSION:
-            raise InputError(f"{root} was written by a newer comictool (corpus version {version})")
-        direction = facts.get("direction", "ltr")
-        if direction not in DIRECTIONS:
-            raise InputError(f"{file}: the direction {direction!r:.40} is none of {', '.join(DIRECTIONS)}")
-        from comictool.corpus.journal import finish_pending
+        facts = typed(_Facts, read_toml(file), str(file))
+        if facts.version > VERSION:
+            raise InputError(f"{root} was written by a newer comictool (corpus version {facts.version})")
+        from comictool.corpus.journal import refuse_unfinished
 
-        finish_pending(root)  # a renaming of comics that was killed half way: nobody may see it so
-        return cls(root, name=str(facts.get("name", root.name)), direction=direction)
+        refuse_unfinished(root)  # nobody may see names half changed
+        return cls(root, name=facts.name or root.name, direction=facts.direction)
 
     @classmethod
     def create(cls, root: Path, *, name: str = "", direction: str = "ltr", dry_run: bool = False) -> Corpus:
@@ -89,19 +99,22 @@ class Corpus:
         Raises:
             InputError: no such comic (with near names), or a damaged line (with its number).
         """
-        file = self._records / f"{comic}.jsonl"
+        file = self.records_file(comic)
         if PurePosixPath(comic).name != comic or not file.is_file():
             raise InputError(f"no comic named {comic!r} in {self.root}", near=near_matches(comic, self.comics()))
-        out = []
-        # Not splitlines(): a text may hold U+2028, which that takes for the end of a line and JSON does not.
-        for number, line in enumerate(_text_of(file).split("\n"), start=1):
-            if line.strip():
-                try:
-                    value = json.loads(line)
-                except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-                    raise InputError(f"{file} line {number} is not JSON") from error
-                out.append(from_json(value, f"{file} line {number}"))
-        return sorted(out, key=lambda record: record.page)
+        return sorted((read_record(file, *line) for line in read_lines(file)), key=lambda record: record.page)
+
+    def read(self, comic: str) -> ComicPages:
+        """The page records of one comic; the native layout has no other problems than errors. Raises like `pages`."""
+        return ComicPages(self.pages(comic))
+
+    def annotation_files(self, comic: str) -> list[Path]:
+        """The file of a comic's page records."""
+        return [self.records_file(comic)]
+
+    def records_file(self, comic: str) -> Path:
+        """The file of a comic's page records, which may not be there."""
+        return self._records / f"{comic}.jsonl"
 
     def all_pages(self, comics: Iterable[str] | None = None) -> Iterator[PageRecord]:
         """Every page record, comic by comic; one comic in memory at a time."""
@@ -112,18 +125,12 @@ class Corpus:
         """Replace the page records of one comic atomically."""
         ordered = sorted(records, key=lambda record: record.page)
         lines = (json.dumps(to_json(r), ensure_ascii=False, separators=(",", ":")) + "\n" for r in ordered)
-        write_text(self._records / f"{comic}.jsonl", "".join(lines))
+        write_text(self.records_file(comic), "".join(lines))
 
     def comic_facts(self, comic: str) -> dict[str, Any]:
         """What is known of a comic as a whole: title, series, number, source...; empty when nothing is."""
         file = self.root / "annotations" / "comics" / f"{comic}.json"
-        if not file.is_file():
-            return {}
-        try:
-            value = json.loads(file.read_text("utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{file} is not JSON") from error
-        return value if isinstance(value, dict) else {}
+        return typed(dict[str, Any], read_json(file, default={}), str(file))
 
     def write_comic_facts(self, comic: str, facts: dict[str, Any]) -> None:
         """Replace what is known of a comic as a whole."""
@@ -146,8 +153,11 @@ class Corpus:
         return self.root / "annotations" / "pages"
 
 
-def _text_of(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8 text (byte {error.start})") from error
+def read_record(file: Path, number: int, line: str) -> PageRecord:
+    """The page record in a line of a file.
+
+    Raises:
+        InputError: it is none; the sentence names file and line.
+    """
+    where = f"{file} line {number}"
+    return from_json(parse_json(line, where), where)

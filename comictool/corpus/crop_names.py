@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterable
 
 from comictool.core.errors import InputError
-from comictool.corpus.names import natural_key, safe_component
+from comictool.core.names import natural_key, safe_component
 
 _CROP = re.compile(
-    r"(?P<page>\d+)_(?P<panel>\d+)(?:_(?P<identity>[^.]*))?(?:\.(?P<copy>\d+))?\.(?:jpe?g|png|webp)",
-    re.IGNORECASE,
+    r"(?P<page>\d+)_(?P<panel>\d+)(?:_(?P<identity>[^.]*))?(?:\.(?P<copy>\d+))?\.(?:jpe?g|png|webp)", re.IGNORECASE
 )
 _OF_PAGE = re.compile(r"\.?(\d+)_\d+[_.]")
 

@@ -1,28 +1,48 @@
 """Renaming many folders and replacing many files so that a kill at any moment leaves one state or the other.
 
 First every new file is written aside. Then the journal, one file, says everything that is to be done; from that rename
-on the change will happen, by this process or by the next command that opens the corpus. Each step can be repeated.
-Without a journal, what lies aside is thrown away and nothing has changed.
+on the change will happen, by this process or by the next run of a command that writes journals (`data normalize`,
+`data filter`). Each step can be repeated. Without a journal, what lies aside is thrown away and nothing has changed.
+
+A corpus may come from somebody else, and its journal with it. So no other command plays one: it refuses the corpus and
+names the command that finishes the change. Every path is looked at again right before it is used (`core.files.below`),
+since a step of the journal itself can make a link.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, Literal
 
 from comictool.core.errors import InputError
-from comictool.core.files import TEMPORARY_SUFFIX, atomic_file, write_json
+from comictool.core.files import atomic_file, below, read_json, write_json
 from comictool.core.ledger import Ledger
+from comictool.core.progress import Progress
+from comictool.core.typed import typed
 
 FOLDER = ".jobs/normalize"
 JOURNAL = "journal.json"
+MOST_JOURNAL_BYTES = 64 << 20  # a corpus of 100,000 comics writes 20 MB
 PARKED = ".renaming-{}"  # where a folder waits between its old and its new name, so that names can swap
+
+
+@dataclass
+class _Written:
+    """A journal as it is read: a `Change` and how far it is."""
+
+    phase: Literal["park", "place"]
+    renames: list[tuple[str, str, str]]
+    links: list[tuple[str, str]]
+    replacements: list[tuple[str, str]]
+    removals: list[str]
+    asked: str = ""
+    names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -34,12 +54,16 @@ class Change:
         links: `(link, target text)`: symbolic links to make anew.
         replacements: `(staged file, target)`: files written aside that take their place.
         removals: files that go when everything else is done.
+        asked: the command that it is, for a run that resumes it.
+        names: what that tells, old name to new.
     """
 
     renames: list[tuple[str, str, str]] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
     replacements: list[tuple[str, str]] = field(default_factory=list)
     removals: list[str] = field(default_factory=list)
+    asked: str = ""
+    names: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.renames or self.links or self.replacements or self.removals)
@@ -75,14 +99,21 @@ def journal_file(root: Path) -> Path:
     return root / FOLDER / JOURNAL
 
 
-def carry_out(root: Path, prepare: Callable[[Staging], None]) -> Change:
+def carry_out(
+    root: Path, prepare: Callable[[Staging], None], *, tell: Callable[[Change], None] = lambda change: None
+) -> Change:
     """Prepare a change, write its journal, do it. A change that was left unfinished is finished first.
+
+    Args:
+        tell: called when all is done, before the journal goes: a run that is killed before it has told is resumed.
 
     Raises:
         InputError: another process is changing names here.
     """
+    below(root, f"{FOLDER}/{JOURNAL}")
     with Ledger(root / FOLDER, "lock").writing():
-        _finish(root)
+        _play(root)
+        _end(root)
         staging = Staging(root)
         try:
             prepare(staging)
@@ -91,94 +122,124 @@ def carry_out(root: Path, prepare: Callable[[Staging], None]) -> Change:
             raise
         if staging.change:
             write_json(journal_file(root), {"phase": "park", **vars(staging.change)}, durable=True)
-            _finish(root)
+            _play(root)
+        tell(staging.change)
+        _end(root)
     return staging.change
 
 
-def finish_pending(root: Path) -> bool:
-    """Complete a change of names that was killed; True when there was one. Costs one look at the disk otherwise."""
-    if not (journal_file(root)).exists():
-        return False
+def refuse_unfinished(root: Path) -> None:
+    """Refuse a corpus whose change of names was killed half way; costs one look at the disk.
+
+    Raises:
+        InputError: there is a journal; the hint names what finishes it.
+    """
+    if os.path.lexists(journal_file(root)):
+        raise InputError(
+            f"a change of names in {root} is unfinished",
+            cause=f"it was killed, or {journal_file(root)} came with the folder",
+            hint=f"comictool data normalize {root} finishes it, if the corpus is your own",
+        )
+
+
+def finish_pending(
+    root: Path, progress: Progress | None = None, *, tell: Callable[[Change], None] = lambda change: None
+) -> Change | None:
+    """Complete a change that was killed, after saying so; gives it, None when there was none.
+
+    Only for the commands that write journals. `tell` as for `carry_out`.
+
+    Raises:
+        InputError: the journal is damaged, or names a path that leads out of the corpus.
+    """
+    if not os.path.lexists(journal_file(root)):
+        return None
+    below(root, f"{FOLDER}/{JOURNAL}")
     with Ledger(root / FOLDER, "lock").writing():
-        return _finish(root)
+        (progress or Progress()).message(f"finishing the change of names that {journal_file(root)} describes")
+        change = _play(root)
+        if change is not None:
+            tell(change)
+        _end(root)
+    return change
 
 
-def remove_left(target: Path) -> None:
-    """Remove temporary files that a kill left where `target` was being written; only for its one writer to call."""
-    if target.parent.is_dir():
-        for name in os.listdir(target.parent):
-            if name.startswith(f".{target.name[:40]}.") and name.endswith(TEMPORARY_SUFFIX):
-                (target.parent / name).unlink(missing_ok=True)
-
-
-def forget(ledger: Ledger, keys: Iterable[str]) -> None:
-    """Let finished items of a job be done again, because what they wrote has gone."""
-    finished = ledger.load().entries
-    lost = [key for key in keys if key in finished and finished[key].status == "done"]
-    if lost:
-        with ledger.writing():
-            for key in lost:
-                ledger.forget(key)
-
-
-def _finish(root: Path) -> bool:
+def _play(root: Path) -> Change | None:
+    """Do all steps of the journal that are still to be done."""
     journal = journal_file(root)
     if not journal.exists():
-        shutil.rmtree(root / FOLDER / "staged", ignore_errors=True)  # prepared but never decided: rolled back
-        return False
+        return None
     change, phase = _read(journal)
     if phase == "park":
         for number, (folder, old, _) in enumerate(change.renames):
-            _move(root / folder / old, root / folder / PARKED.format(number))
+            _move(root, f"{folder}/{old}", f"{folder}/{PARKED.format(number)}")
         # Only when all are parked may a new name appear, which may be the old name of another.
         write_json(journal, {"phase": "place", **vars(change)}, durable=True)
     for number, (folder, _, new) in enumerate(change.renames):
-        _move(root / folder / PARKED.format(number), root / folder / new)
+        _move(root, f"{folder}/{PARKED.format(number)}", f"{folder}/{new}")
     for link, text in change.links:
-        _link(root / link, text)
+        _link(root, link, text)
     for staged, target in change.replacements:
-        if (root / staged).exists():
-            (root / target).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(root / staged, root / target)
+        source = below(root, staged)
+        if os.path.lexists(source):
+            if not stat.S_ISREG(source.lstat().st_mode):
+                raise InputError(f"{source} is no file; it was not written by this program")
+            below(root, target).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(source, below(root, target))
     for file in change.removals:
-        (root / file).unlink(missing_ok=True)
-    journal.unlink()
+        below(root, file).unlink(missing_ok=True)
+    return change
+
+
+def _end(root: Path) -> None:
+    """Nothing is left to be done: what lies aside goes, and last the journal. Without one, nothing was decided."""
     shutil.rmtree(root / FOLDER / "staged", ignore_errors=True)
-    return True
+    journal_file(root).unlink(missing_ok=True)
 
 
-def _move(old: Path, new: Path) -> None:
-    if os.path.lexists(old):  # else this step was done before the kill
-        os.rename(old, new)
+def _move(root: Path, old: str, new: str) -> None:
+    source, target = below(root, old), below(root, new)
+    if os.path.lexists(source):  # else this step was done before the kill
+        os.rename(source, target)
 
 
-def _link(link: Path, text: str) -> None:
+def _link(root: Path, relative: str, text: str) -> None:
+    link = below(root, relative)
     if link.is_symlink() and os.readlink(link) == text:
         return
+    _check_link(root, relative, text)
     temporary = link.with_name(f".{link.name[:40]}.relinking")
     temporary.unlink(missing_ok=True)
     os.symlink(text, temporary, target_is_directory=True)
     os.replace(temporary, link)
 
 
-def _read(journal: Path) -> tuple[Change, str]:
+def _check_link(root: Path, relative: str, text: str) -> None:
+    """Only links from folder to folder inside the corpus are made, as `data split` makes them."""
+    target = os.path.normpath(os.path.join(os.path.dirname(relative), text))
     try:
-        value = json.loads(journal.read_text("utf-8"))
-        change = Change(
-            [(str(a), str(b), str(c)) for a, b, c in value["renames"]],
-            [(str(a), str(b)) for a, b in value["links"]],
-            [(str(a), str(b)) for a, b in value["replacements"]],
-            [str(a) for a in value["removals"]],
-        )
-        phase = str(value["phase"])
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{journal} is damaged; it says how to finish a change of names") from error
-    paths = [folder for folder, *_ in change.renames]
-    names = [name for _, *both in change.renames for name in both]
-    paths += [path for path, _ in change.links]
-    paths += [path for pair in change.replacements for path in pair] + change.removals
-    if any(PurePosixPath(p).is_absolute() or ".." in PurePosixPath(p).parts for p in paths) or any(
-        len(PurePosixPath(name).parts) != 1 or name == ".." for name in names
-    ):
-        raise InputError(f"{journal} names a path outside the corpus; it was not written by this program")
-    return change, phase
+        below(root, target.replace(os.sep, "/"))
+    except InputError as error:
+        raise InputError(
+            f"the journal of {root} makes a link to {text!r:.200}, outside the corpus",
+            cause="it was not written by this program",
+        ) from error
+
+
+def _read(journal: Path) -> tuple[Change, str]:
+    """The change and its phase; paths that lead out are refused before the first step is taken."""
+    root = journal.parent.parent.parent
+    value = read_json(journal, what="the journal of a change of names", most_bytes=MOST_JOURNAL_BYTES)
+    written = typed(_Written, value, str(journal))
+    change = Change(**{key: value for key, value in vars(written).items() if key != "phase"})
+    if any("/" in name for _, *both in change.renames for name in both):
+        raise InputError(f"{journal} renames something to another folder; it was not written by this program")
+    if any(not staged.startswith(f"{FOLDER}/staged/") for staged, _ in change.replacements):
+        raise InputError(f"{journal} moves files that it did not write; it was not written by this program")
+    paths = [f"{folder}/{name}" for folder, *both in change.renames for name in both]
+    paths += [link for link, _ in change.links] + [target for _, target in change.replacements] + change.removals
+    for path in paths:
+        below(root, path)
+    for link, text in change.links:
+        _check_link(root, link, text)
+    return change, written.phase

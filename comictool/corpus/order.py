@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from statistics import median
 
 from comictool.corpus.records import Box
 
 INSET = 0.75  # share of a box inside a larger one from which it is an inset, read with its host
 ROW_OVERLAP = 0.2  # rows may overlap by this share of the lower of two boxes: slanted gutters, small stagger
 COLUMN_OVERLAP = 0.25
+ORDERS = ("auto", "rows", "columns")
+STRIP = 4  # panels of a 4-koma strip; two of them stand side by side and are read one after the other
+SAME_SIZE = 0.08  # how far such panels may be from the usual one: balloons over both rims move boxes by up to .06
+WIDER = 1.25  # strips are this many times further apart than the panels of one; in a grid all gutters are alike
 WIDE_GAP = 1.8  # a spread's fold is this many times wider than the gutters beside it
 SPREAD = 1.2  # width by height of a picture that may be two pages side by side
 
 
-def order_boxes(boxes: Sequence[Box], direction: str = "ltr") -> list[int]:
+def order_boxes(boxes: Sequence[Box], direction: str = "ltr", order: str = "auto") -> list[int]:
     """Indices of boxes in reading order.
 
     Args:
         boxes: (x0, y0, x1, y1), x1 and y1 exclusive.
         direction: "ltr" rows from left to right, "rtl" rows from right to left, "ttb" one strip from top to bottom.
+        order: "rows" or "columns" first; "auto" is rows, except on right-to-left pages of two 4-koma strips. One strip
+            from top to bottom is the same in all of them.
 
     Raises:
-        ValueError: an unknown direction.
+        ValueError: an unknown direction or order.
     """
+    if order not in ORDERS:
+        raise ValueError(f"order is {', '.join(ORDERS)}, not {order!r}")
     if direction not in ("ltr", "rtl", "ttb"):
         raise ValueError(f"direction is ltr, rtl or ttb, not {direction!r}")
     if direction == "ttb":
@@ -37,9 +47,48 @@ def order_boxes(boxes: Sequence[Box], direction: str = "ltr") -> list[int]:
         for inset in _ordered([i for i, host in enumerate(hosts) if host == index], turned):
             visit(inset)
 
-    for index in _pages(free, turned):
+    down = order == "columns" or (order == "auto" and direction == "rtl" and _is_yonkoma(free, turned))
+    for index in _columns(free, turned) if down else _pages(free, turned):
         visit(index)
     return ordered
+
+
+def _is_yonkoma(members: list[int], boxes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether a page is two columns of four equal panels, further apart than the panels of a column."""
+    if len(members) != 2 * STRIP:
+        return False
+    across = sorted((boxes[i] for i in members), key=lambda box: box[0] + box[2])
+    first, second = (sorted(part, key=lambda box: box[1] + box[3]) for part in (across[:STRIP], across[STRIP:]))
+    width, height = (median(box[axis + 2] - box[axis] for box in across) for axis in (0, 1))
+    off = (SAME_SIZE * width, SAME_SIZE * height)
+    if any(abs(box[2] - box[0] - width) > off[0] or abs(box[3] - box[1] - height) > off[1] for box in across):
+        return False
+    if any(abs(a[1] + a[3] - b[1] - b[3]) > 2 * off[1] for a, b in zip(first, second, strict=True)):
+        return False
+    gaps = [b[1] - a[3] for column in (first, second) for a, b in pairwise(column)]
+    between = median(box[0] for box in second) - median(box[2] for box in first)
+    return min(gaps) >= -off[1] and between > WIDER * max(gaps)
+
+
+def _columns(members: list[int], boxes: Sequence[tuple[int, ...]]) -> list[int]:
+    """Columns one after the other, each downwards; panels across several part the page into what is above and below."""
+    first, second = _cut(members, boxes, 0, COLUMN_OVERLAP)
+    if first and second:
+        return _columns(first, boxes) + _columns(second, boxes)
+    bands, rest = [], members
+    while rest:
+        first, second = _cut(rest, boxes, 1, ROW_OVERLAP)
+        bands.append(first or rest)
+        rest = second
+    if len(bands) <= 1:
+        return _ordered(members, boxes)
+    groups = bands[:1]
+    for band in bands[1:]:
+        if all(_cut([*groups[-1], *band], boxes, 0, COLUMN_OVERLAP)):
+            groups[-1] = [*groups[-1], *band]
+        else:
+            groups.append(band)
+    return [i for group in groups for i in _columns(group, boxes)]
 
 
 def _hosts(boxes: Sequence[tuple[int, ...]]) -> list[int | None]:

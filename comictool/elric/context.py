@@ -1,6 +1,6 @@
 """The meaning of the panel around a character, added to its vector before the head: `x + W c`.
 
-At inference the backbone stands alone. A context that student and teacher both see can betray which sample it is, and
+At inference the backbone stands alone. A context that student and teacher both see can leak which sample it is, and
 the head may then match them without looking at the picture; dropout and the gate are there against that.
 """
 
@@ -36,18 +36,18 @@ class ContextProjection(nn.Module):
         return added if self.gate is None else self.gate * added
 
 
-def drop_context(context: torch.Tensor, lots: torch.Tensor, probability: float) -> torch.Tensor:
+def drop_context(context: torch.Tensor, draws: torch.Tensor, probability: float) -> torch.Tensor:
     """Context dropout: whole vectors become zero, so that the sample is learned as plain DINO would.
 
     Args:
         context: (B, C).
-        lots: (B,) numbers in 0..1 drawn for the samples; those below `probability` are dropped. Student and teacher
-            that are given the same lots lose the same context.
+        draws: (B,) numbers in 0..1 drawn for the samples; those below `probability` are dropped. Student and teacher
+            that are given the same draws lose the same context.
         probability: 0..1.
     """
     if probability <= 0.0:
         return context
-    return context * (lots >= probability).to(context.dtype).unsqueeze(1)
+    return context * (draws >= probability).to(context.dtype).unsqueeze(1)
 
 
 def per_crop(rows: torch.Tensor, crops: int) -> torch.Tensor:

@@ -11,6 +11,7 @@ import torch
 from comictool.core.errors import InputError, UsageError
 from comictool.core.seeds import derive_seed
 from comictool.elric.sources import Character
+from comictool.vectors.tables import read_tables
 
 MODES = ("none", "zero", "shuffled", "asterx")
 ASTERX_WIDTH = 768
@@ -115,27 +116,15 @@ def derangement(count: int, seed: int) -> np.ndarray:
 
 
 def read_features(path: Path, comics: Sequence[str]) -> dict[str, np.ndarray]:
-    """Vectors by panel id from a feature pack, of the comics asked for.
-
-    Args:
-        path: a file `<split>_sequence_features.hdf5`, or a folder of such files: all of its splits.
-        comics: others are left out.
+    """Vectors by panel id, of the comics asked for: those of a pack, or of all splits of a store or folder.
 
     Raises:
-        InputError: no such pack, or packs of different widths.
+        InputError: no vectors in sequence, or packs of different widths.
     """
-    from comictool.corpus.packs.features import FeaturePack
-
-    files = sorted(path.glob("*_sequence_features.hdf5")) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path} holds no <split>_sequence_features.hdf5", hint="comictool features asterx --help")
-    wanted, found, widths = set(comics), {}, set()
-    for file in files:
-        pack = FeaturePack(file, token=CLS_TOKEN)
-        widths.add(pack.dimension)
-        for comic in pack.comics():
-            if comic in wanted:
-                found.update({f"{comic}/{n}": v for n, v in zip(pack.names(comic), pack.matrix(comic), strict=True)})
+    tables = read_tables(path, modality="sequence", token=CLS_TOKEN)
+    widths = {table.dimension for table in tables.values()}
     if len(widths) > 1:
         raise InputError(f"{path} holds vectors of different widths: {sorted(widths)}")
-    return found
+    wanted = set(comics)
+    rows = (row for table in tables.values() for row in zip(table.identifiers, table.vectors, strict=True))
+    return {name: vector for name, vector in rows if name.rpartition("/")[0] in wanted}

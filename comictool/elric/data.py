@@ -5,31 +5,41 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
+from copy import copy
 
 import numpy as np
 import torch
 from PIL import Image
 
 from comictool.core.errors import InputError
-from comictool.core.images import decode, open_picture
+from comictool.core.workers import cores, in_order
 from comictool.elric.context_rows import ContextRows
-from comictool.elric.crops import CropOptions, multi_crop
 from comictool.elric.sources import Character, CharacterSource
-from comictool.training.recipe import Ticket
+from comictool.selfsup.crops import multi_crop
+from comictool.selfsup.options import CropOptions
+from comictool.training.recipe import SampleKey, TrainingData
+from comictool.vectors.pictures import Picture
+from comictool.vectors.reading import Decoding, read_picture, size_of
 
 MEBIBYTE = 1 << 20
 
 
 class Pictures:
-    """The decoded pictures of a source, no larger than crops can use; held in memory where they fit.
+    """The decoded pictures of characters, no larger than crops can use; held in memory as far as they fit.
 
-    Held pictures lie in one block of shared memory, so that loader processes read them without a copy.
+    Held pictures lie in one block of shared memory, so that loader processes read them without a copy. They are decoded
+    once, a page with all its characters at a time, by a thread on each core. What does not fit is decoded each time,
+    which for a character on a page means the whole page.
 
     Args:
-        source: encoded pictures.
+        source: characters and where their pictures are.
         numbers: which of them; positions below count within these.
         source_side: pictures with more than this number of pixels squared are shrunk to it. 0: as they are.
         cache: MiB that decoded pictures may take in memory; 0 decodes each time.
+
+    Attributes:
+        lost: why a picture cannot be read, by position; only of those that were decoded beforehand.
     """
 
     def __init__(
@@ -37,9 +47,11 @@ class Pictures:
     ) -> None:
         self._source = source
         self._numbers = list(numbers)
+        self._decoding = Decoding(at_least=source_side or None)
         self._side = source_side
         self._block: torch.Tensor | None = None
-        self._places: list[tuple[int, int, int]] = []
+        self._places: dict[int, tuple[int, int, int]] = {}
+        self.lost: dict[int, str] = {}
         if cache > 0:
             self._hold(cache * MEBIBYTE)
 
@@ -47,55 +59,79 @@ class Pictures:
         return len(self._numbers)
 
     @property
-    def held(self) -> bool:
-        """Whether all of them are in memory."""
-        return self._block is not None
+    def held(self) -> int:
+        """How many of them are in memory."""
+        return len(self._places)
+
+    def only(self, positions: Sequence[int]) -> Pictures:
+        """Some of them, in this order."""
+        found = copy(self)
+        found._numbers = [self._numbers[position] for position in positions]
+        kept = {new: self._places.get(old) for new, old in enumerate(positions)}
+        found._places = {new: place for new, place in kept.items() if place is not None}
+        found.lost = {new: self.lost[old] for new, old in enumerate(positions) if old in self.lost}
+        return found
 
     def __getitem__(self, position: int) -> np.ndarray:
-        """One picture, (height, width, 3) uint8."""
-        if self._block is not None:
+        """One picture, (height, width, 3) uint8.
+
+        Raises:
+            InputError: it is missing or damaged.
+        """
+        if self._block is not None and position in self._places:
             start, height, width = self._places[position]
             part = self._block[start : start + height * width * 3]
             held: np.ndarray = part.numpy().reshape(height, width, 3)
             return held
-        return self._decode(self._numbers[position])
+        (picture,) = self._source.pictures_of([self._numbers[position]])
+        (found,) = self._decode(picture)
+        if isinstance(found, str):
+            raise InputError(f"{picture.name}: {found}")
+        return found
 
-    def _decode(self, number: int) -> np.ndarray:
-        try:
-            picture = decode(self._source.read(number), at_least=self._side or None)
-        except InputError as error:
-            character = self._source.characters[number]
-            raise InputError(f"{character.panel_id}_{character.identity}: {error.fact}", cause=error.cause) from error
-        return np.array(shrunk(picture, self._side))
+    def _decode(self, picture: Picture) -> list[np.ndarray | str]:
+        """The parts of a picture, or why there is none."""
+        every = range(len(picture.parts))
+        read = read_picture(picture, every, self._decoding, hashed=False)
+        found = dict(zip(read.places, read.pixels, strict=True))
+        # Copies: a part would hold its page in memory.
+        return [np.array(shrunk(found[n], self._side)) if n in found else read.lost.get(n, read.error) for n in every]
 
     def _hold(self, limit: int) -> None:
-        pictures, size = [], 0
-        for number in self._numbers:
-            picture = self._decode(number)
-            size += picture.size
-            if size > limit:
-                return
-            pictures.append(picture)
-        block = torch.empty(size, dtype=torch.uint8).share_memory_()
-        start = 0
-        for picture in pictures:
-            block[start : start + picture.size] = torch.from_numpy(picture.reshape(-1))
-            self._places.append((start, picture.shape[0], picture.shape[1]))
-            start += picture.size
-        self._block = block
+        pictures, size, position, full = [], 0, 0, False
+        work = in_order(self._decode, self._source.pictures_of(self._numbers), kind="threads", jobs=cores())
+        with closing(work):
+            for parts, failure in work:
+                if failure is not None:
+                    raise failure
+                for part in parts:
+                    if isinstance(part, str):
+                        self.lost[position] = part
+                    elif size + part.size <= limit:
+                        self._places[position] = (size, part.shape[0], part.shape[1])
+                        pictures.append(part)
+                        size += part.size
+                    else:
+                        full = True
+                    position += 1
+                if full:
+                    break
+        self._block = torch.empty(size, dtype=torch.uint8).share_memory_()
+        for picture, (start, *_) in zip(pictures, self._places.values(), strict=True):
+            self._block[start : start + picture.size] = torch.from_numpy(picture.reshape(-1))
 
 
-def shrunk(picture: Image.Image, side: int) -> Image.Image:
-    """A picture with at most `side` squared pixels, aspect kept; itself when it is smaller or `side` is 0."""
-    width, height = picture.size
+def shrunk(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A picture (height, width, 3) with at most `side` squared pixels, aspect kept; itself if it has them or for 0."""
+    height, width = pixels.shape[:2]
     if side <= 0 or width * height <= side * side:
-        return picture
+        return pixels
     scale = side / math.sqrt(width * height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
-class ElricData:
+class ElricData(TrainingData):
     """Samples for the engine: see `comictool.training.recipe.TrainingData`.
 
     Args:
@@ -112,42 +148,44 @@ class ElricData:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def load(self, tickets: Sequence[Ticket]) -> dict[str, torch.Tensor]:
+    def load(self, keys: Sequence[SampleKey]) -> dict[str, torch.Tensor]:
         """One batch.
 
         Returns:
             `globals` (B, G, 3, S, S) and `locals` (B, L, 3, s, s) uint8 (absent without local crops); with context also
-            `context` (B, C) float32, and `lots` (B,) in 0..1 for context dropout.
+            `context` (B, C) float32, and `draws` (B,) in 0..1 for context dropout.
         """
-        cut = [multi_crop(self.pictures[ticket.index], self.crops, ticket.seed) for ticket in tickets]
+        cut = [multi_crop(self.pictures[key.index], self.crops, key.seed) for key in keys]
         batch = {"globals": torch.stack([large for large, _ in cut])}
         if self.crops.local_count:
             batch["locals"] = torch.stack([small for _, small in cut])
         if self.context is not None:
-            batch["context"] = self.context.rows([ticket.index for ticket in tickets])
-            lots = [np.random.default_rng([ticket.seed, 1]).random() for ticket in tickets]
-            batch["lots"] = torch.tensor(lots, dtype=torch.float32)
+            batch["context"] = self.context.rows([key.index for key in keys])
+            draws = [np.random.default_rng([key.seed, 1]).random() for key in keys]
+            batch["draws"] = torch.tensor(draws, dtype=torch.float32)
         return batch
 
 
 def large_enough(source: CharacterSource, numbers: Sequence[int], least: int) -> tuple[list[int], list[str]]:
-    """Which pictures have at least `least` pixels on their shorter side, and a line for each of the others.
+    """Which characters have at least `least` pixels on their shorter side, and a line for each of the others.
 
-    Only headers are read. A picture that cannot be read at all is left out with its reason.
+    Only headers are read, of each picture once. A picture that cannot be read at all is left out with its reason.
     """
-    kept, problems = [], []
-    for number in numbers:
-        character = source.characters[number]
-        name = f"{character.panel_id}_{character.identity}"
+    kept, problems, rest = [], [], iter(numbers)
+    for picture in source.pictures_of(numbers):
         try:
-            width, height = open_picture(source.read(number)).size
+            whole, reason = size_of(picture.source), ""
         except InputError as error:
-            problems.append(f"{name}: {error.fact}")
-            continue
-        if min(width, height) < least:
-            problems.append(f"{name}: {width}x{height} pixels, less than data.min_side {least}")
-            continue
-        kept.append(number)
+            whole, reason = (0, 0), error.fact
+        for part in picture.parts:
+            number = next(rest)
+            box = (0, 0, *whole) if part.box is None else part.box_on(whole)
+            width, height = (box[2] - box[0], box[3] - box[1]) if box is not None else (0, 0)
+            if reason or min(width, height) < least:
+                small = f"{width}x{height} pixels, less than data.min_side {least}"
+                problems.append(f"{picture.comic}/{part.id}: {reason or small}")
+            else:
+                kept.append(number)
     return kept, problems
 
 

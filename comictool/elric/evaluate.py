@@ -10,24 +10,19 @@ from typing import Any
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError
-from comictool.elric.data import Pictures, large_enough
-from comictool.elric.emotions import feeling_figures
-from comictool.elric.figures import (
-    Pooled,
-    knn_within_comics,
-    linear_within_comics,
-    pages_of,
-    retrieval_within_comics,
-)
+from comictool.elric.data import large_enough
+from comictool.elric.emotions import emotion_metrics
+from comictool.elric.identity import Pooled, knn_within_comics, linear_within_comics, pages_of, retrieval_within_comics
 from comictool.elric.sources import Character, open_source
-from comictool.measure.figures import Figure
+from comictool.measure.metrics import Metric
 from comictool.measure.points import Points
 from comictool.measure.probes import knn, linear_probe, retrieval_probe
-from comictool.plugins.encoder import Encoder
-from comictool.plugins.load import EncoderSpec, load_encoder
+from comictool.plugins.load import EncoderSpec
+from comictool.vectors.encoders import LazyEncoder
+from comictool.vectors.pictures import Picture
+from comictool.vectors.stream import EmbeddingStream
 
 FOLDS = 5
-BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -51,10 +46,10 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class Gathered:
-    """Characters of one split with their pictures."""
+    """Characters of one split, and the pictures whose parts they are."""
 
     characters: list[Character]
-    pictures: Pictures
+    pictures: list[Picture]
     left_out: int
 
 
@@ -70,13 +65,13 @@ def gather(path: Path, split: str, least: int, limit: int | None = None) -> Gath
     if not numbers:
         raise InputError(f"{path} holds no character of {least} pixels or more in {split}")
     characters = [source.characters[number] for number in numbers]
-    return Gathered(characters, Pictures(source, numbers), len(source.problems) + len(problems))
+    return Gathered(characters, source.pictures_of(numbers), len(source.problems) + len(problems))
 
 
 def load_models(
     models: Sequence[EncoderSpec], beside: Sequence[EncoderSpec], *, untrained: bool
-) -> list[tuple[str, Encoder]]:
-    """Encoders with the names that they have in the figures.
+) -> list[tuple[str, LazyEncoder]]:
+    """Encoders with the names that they have in the metrics.
 
     Args:
         models: what is measured.
@@ -86,42 +81,45 @@ def load_models(
     Raises:
         ComicError: what `load_encoder` raises.
     """
-    found: list[tuple[str, Encoder]] = []
+    found: list[tuple[str, LazyEncoder]] = []
     for spec in models:
-        encoder = load_encoder(spec)
+        encoder = LazyEncoder(spec)
         found.append((spec.name_or_path, encoder))
-        if untrained and encoder.heavy and spec.weights is None and not encoder.manifest.runs_code:
-            found.append((f"{spec.name_or_path}, untrained", load_encoder(replace(spec, random_weights=True))))
+        if untrained and encoder.needs_torch and spec.weights is None and not encoder.manifest.runs_code:
+            found.append((f"{spec.name_or_path}, untrained", LazyEncoder(replace(spec, random_weights=True))))
     names = {name for name, _ in found}
-    return found + [(spec.name_or_path, load_encoder(spec)) for spec in beside if spec.name_or_path not in names]
+    found += [(spec.name_or_path, LazyEncoder(spec)) for spec in beside if spec.name_or_path not in names]
+    for _, encoder in found:
+        encoder.loaded()  # what cannot be loaded is reported before anything is measured
+    return found
 
 
-def embed_characters(encoder: Encoder, gathered: Gathered) -> np.ndarray:
-    """(N, D) unit vectors, a few hundred pictures in memory at a time."""
-    steps = range(0, len(gathered.pictures), BATCH)
-    return np.concatenate(
-        [encoder.embed([gathered.pictures[i] for i in range(s, min(s + BATCH, len(gathered.pictures)))]) for s in steps]
-    )
+def embed_characters(encoder: LazyEncoder, gathered: Gathered) -> tuple[np.ndarray, list[Character]]:
+    """(N, D) unit vectors of the characters whose pictures can be read, and these."""
+    found = list(EmbeddingStream(encoder).embed(gathered.pictures))
+    present = np.concatenate([picture.present for picture in found])
+    vectors = np.concatenate([picture.vectors for picture in found])[present]
+    return vectors, [character for character, there in zip(gathered.characters, present, strict=True) if there]
 
 
 def evaluate_characters(
-    encoders: Sequence[tuple[str, Encoder]],
+    encoders: Sequence[tuple[str, LazyEncoder]],
     queries: Gathered,
     bank: Gathered | None = None,
     options: EvaluationOptions | None = None,
-) -> tuple[list[Figure], dict[str, Any]]:
-    """Figures of one or more encoders on the same characters.
+) -> tuple[list[Metric], dict[str, Any]]:
+    """Metrics of one or more encoders on the same characters.
 
     Within comics: each character is asked about among those of its comic on other pages. With a bank whose identities
     occur in the queries (a corpus split by page): also from the bank alone. A split by comic shares no identity.
 
     Args:
-        encoders: names and encoders; the name stands before each figure.
+        encoders: names and encoders; the name stands before each metric.
         queries: who is asked about.
         bank: whom the answers come from, none of whom are among the queries.
 
     Returns:
-        Figures, and facts: counts, and what was left out.
+        Metrics, and facts: counts, and what was left out.
 
     Raises:
         UsageError: nothing to measure with.
@@ -139,49 +137,47 @@ def evaluate_characters(
     }
     if bank is not None:
         facts["bank"] = len(bank.characters) if known else "shares no identity with the queries; each comic asks itself"
-    figures: list[Figure] = []
+    metrics: list[Metric] = []
     for name, encoder in encoders:
-        vectors = embed_characters(encoder, queries)
-        figures += identity_figures(name, vectors, queries.characters, chosen)
+        vectors, characters = embed_characters(encoder, queries)
+        facts["left out"] = queries.left_out + len(queries.characters) - len(characters)
+        metrics += identity_metrics(name, vectors, characters, chosen)
         if bank is not None and known:
-            figures += bank_figures(
-                name, embed_characters(encoder, bank), bank.characters, vectors, queries.characters, chosen
-            )
+            metrics += bank_metrics(name, *embed_characters(encoder, bank), vectors, characters, chosen)
         for what in ("valence", "arousal") if chosen.feelings else ():
-            found, counts = feeling_figures(
-                vectors, queries.characters, what, name, k=chosen.neighbours, seed=chosen.seed
-            )
+            found, counts = emotion_metrics(vectors, characters, what, name, k=chosen.neighbours, seed=chosen.seed)
             facts[what] = counts
-            figures += [figure for figure in found if figure.count]
-    if not any(figure.count for figure in figures):
+            metrics += [metric for metric in found if metric.count]
+    if not any(metric.count for metric in metrics):
         raise InputError(
-            "no character can be asked about", cause="no identity stands on two pages of one comic",
+            "no character can be asked about",
+            cause="no identity stands on two pages of one comic",
             hint="measure more pages, or another split: --split all",
-        )  # fmt: skip
-    return figures, facts
+        )
+    return metrics, facts
 
 
-def identity_figures(
+def identity_metrics(
     name: str, vectors: np.ndarray, characters: Sequence[Character], options: EvaluationOptions
-) -> list[Figure]:
+) -> list[Metric]:
     """Identity within comics: k-NN, retrieval, linear probe."""
     title = f"{name}: within comics,"
-    figures = knn_within_comics(vectors, characters, options.neighbours).figures(f"{title} {options.neighbours}-NN")
-    figures += retrieval_within_comics(vectors, characters, title)
+    metrics = knn_within_comics(vectors, characters, options.neighbours).metrics(f"{title} {options.neighbours}-NN")
+    metrics += retrieval_within_comics(vectors, characters, title)
     if options.linear:
         probe: Pooled = linear_within_comics(vectors, characters, folds=FOLDS, seed=options.seed)
-        figures += probe.figures(f"{title} linear probe")
-    return figures
+        metrics += probe.metrics(f"{title} linear probe")
+    return metrics
 
 
-def bank_figures(
+def bank_metrics(
     name: str,
     bank: np.ndarray,
     bank_characters: Sequence[Character],
     vectors: np.ndarray,
     characters: Sequence[Character],
     options: EvaluationOptions,
-) -> list[Figure]:
+) -> list[Metric]:
     """Identity from a bank: the probes are fitted on one split and asked about the other."""
     fitted, asked = (
         Points(part, np.array([c.label for c in who], dtype=str), pages_of(who))
@@ -189,8 +185,8 @@ def bank_figures(
     )
     title = f"{name}: from the bank,"
     k = options.neighbours
-    figures = knn(fitted, asked, (k,))[k].figures(f"{title} {k}-NN")
-    figures += retrieval_probe(fitted, asked, name=title, ranks=(1,))
+    metrics = knn(fitted, asked, (k,))[k].metrics(f"{title} {k}-NN")
+    metrics += retrieval_probe(fitted, asked, name=title, ranks=(1,))
     if options.linear:
-        figures += linear_probe(fitted, asked, seed=options.seed).figures(f"{title} linear probe")
-    return figures
+        metrics += linear_probe(fitted, asked, seed=options.seed).metrics(f"{title} linear probe")
+    return metrics

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from comictool.elric.context import ContextProjection, per_crop
-from comictool.elric.head import DinoHead
 from comictool.plugins.dino_vit import DinoViT
+from comictool.selfsup.crops import crop_major
+from comictool.selfsup.head import DinoHead
 
 
 class ElricNetwork(nn.Module):
@@ -51,16 +52,3 @@ class ElricNetwork(nn.Module):
             vectors = vectors + per_crop(self.context(context), crops)
         scores: torch.Tensor = self.head(vectors)
         return scores
-
-
-def crop_major(group: torch.Tensor) -> torch.Tensor:
-    """(B, crops, ...) to (crops * B, ...): the first crop of every sample, then the second..."""
-    return group.transpose(0, 1).flatten(0, 1)
-
-
-@torch.no_grad()
-def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """Move every parameter of the teacher towards the student's: `t <- m t + (1 - m) s` (DINO, section 3.1)."""
-    mine, theirs = ([parameter.detach() for parameter in net.parameters()] for net in (teacher, student))
-    torch._foreach_mul_(mine, momentum)
-    torch._foreach_add_(mine, theirs, alpha=1.0 - momentum)

@@ -1,21 +1,16 @@
-"""The configuration of `train elric`, its presets, and the values that follow from the size of the data."""
+"""The declaration of `train elric` and its configuration, without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from comictool.core.errors import UsageError
-from comictool.elric.crops import CropOptions
+from comictool.selfsup.options import BySize, CropOptions, DinoOptions, by_size
+from comictool.training.declaration import Recipe, Source
 from comictool.training.options import TrainingOptions
-
-# Prototypes for less than so many images; more get 65,536 (lightly-train's rule for DINO, documentation of 2025).
-PROTOTYPES = ((20_000, 1024), (50_000, 2048), (100_000, 4096), (200_000, 16_384), (500_000, 32_768))
-MOST_PROTOTYPES = 65_536  # DINO's own, for 1.28 million images
-SMALL_DATA, LARGE_DATA = 20_000, 1_000_000  # images between which temperature and momentum go over
-TEACHER_TEMPERATURES = (0.02, 0.07)
-MOMENTA = (0.99, 0.996)
 
 
 @dataclass(frozen=True)
@@ -30,6 +25,7 @@ class ModelOptions:
         prototypes: what the head compares with. 0: by the number of images.
         hidden, bottleneck: widths inside the head.
         free_lengths: train the prototypes' lengths (DINO's `--norm_last_layer false`).
+        batch_norm: in the head (DINO's `--use_bn_in_head true`).
         input_resize: how the exported model fits pictures in. squash shows the whole figure, as crops that keep the
             picture's shape do; crop, with square crops, cuts off heads and feet; pad shows borders never trained on.
     """
@@ -44,34 +40,8 @@ class ModelOptions:
     hidden: int = 2048
     bottleneck: int = 256
     free_lengths: bool = False
+    batch_norm: bool = False
     input_resize: Literal["squash", "pad", "crop"] = "squash"
-
-
-@dataclass(frozen=True)
-class LossOptions:
-    """The objective and the teacher.
-
-    Attributes:
-        student_temperature: of the student's softmax.
-        teacher_temperature: of the teacher's, after the warm-up. 0: by the number of images.
-        teacher_temperature_first: at the start. 0: the same as after it.
-        teacher_warmup_epochs: of the temperature.
-        momentum: of the teacher at the start, on its way to 1. 0: by the number of images.
-        center_momentum: of the moving mean that the teacher's scores are centred by.
-        centering: mean (DINO) or sinkhorn (DINOv2).
-        freeze_last_layer: epochs in which the prototypes are not trained.
-        koleo: weight of the term that spreads the vectors of a batch (DINOv2 has 0.1); DINO and ELRIC have none.
-    """
-
-    student_temperature: float = 0.1
-    teacher_temperature: float = 0.0
-    teacher_temperature_first: float = 0.0
-    teacher_warmup_epochs: float = 0.0
-    momentum: float = 0.0
-    center_momentum: float = 0.9
-    centering: Literal["mean", "sinkhorn"] = "mean"
-    freeze_last_layer: int = 1
-    koleo: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +49,8 @@ class ContextOptions:
     """The panel around a character, added before the head.
 
     Attributes:
-        mode: none (plain DINO), zero, shuffled (another panel's) or asterx (its own panel's).
+        mode: what is added before the head: nothing (plain DINO), zeros, the vector of another panel (shuffled), or
+            that of its own panel (asterx).
         dropout: probability with which a sample goes without, drawn once for the sample.
         dropout_of: who goes without: both networks, or the student alone.
         gate: multiply by a trained number that starts at 0.
@@ -102,6 +73,7 @@ class DataOptions:
     Attributes:
         split: trained on: train, val, test or all. A corpus that was never split has only all.
         validation: split that is validated on; empty for none.
+        by_page: it may show other pages of comics that are trained on, as a split by page has it.
         min_side: least pixels on the shorter side of a character; smaller ones are left out and counted.
         min_frequency: least appearances of an identity in its comic; rarer ones are left out and counted.
         cache: MiB that decoded pictures may take in memory; with more they are decoded each time.
@@ -109,6 +81,7 @@ class DataOptions:
 
     split: str = "train"
     validation: str = "val"
+    by_page: bool = False
     min_side: int = 16
     min_frequency: int = 1
     cache: int = 1024
@@ -120,13 +93,20 @@ class ElricConfig:
 
     training: TrainingOptions = field(
         default_factory=lambda: TrainingOptions(
-            epochs=100, batch_size=64, learning_rate=5e-4, learning_rate_reference_batch=256,
-            minimum_learning_rate=1e-6, warmup_epochs=10, weight_decay=0.04, weight_decay_end=0.4,
-            clip_norm=3.0, validate_every=5,
+            epochs=100,
+            batch_size=64,
+            learning_rate=5e-4,
+            learning_rate_reference_batch=256,
+            minimum_learning_rate=1e-6,
+            warmup_epochs=10,
+            weight_decay=0.04,
+            weight_decay_end=0.4,
+            clip_norm=3.0,
+            validate_every=5,
         )
-    )  # fmt: skip
+    )
     model: ModelOptions = field(default_factory=ModelOptions)
-    loss: LossOptions = field(default_factory=LossOptions)
+    loss: DinoOptions = field(default_factory=DinoOptions)
     context: ContextOptions = field(default_factory=ContextOptions)
     crops: CropOptions = field(default_factory=CropOptions)
     data: DataOptions = field(default_factory=DataOptions)
@@ -141,14 +121,6 @@ class ElricConfig:
             raise UsageError(f"context.dropout is {self.context.dropout}: a probability is in 0 .. 1")
         if not 0 <= self.model.drop_path < 1:
             raise UsageError(f"model.drop_path is {self.model.drop_path}: it must be at least 0 and below 1")
-        if not 0 <= self.loss.momentum <= 1 or not 0 <= self.loss.center_momentum <= 1:
-            raise UsageError("loss: a momentum is in 0 .. 1")
-        if min(self.loss.teacher_temperature, self.loss.teacher_temperature_first) < 0:
-            raise UsageError("loss: a temperature is above 0 (0: by the number of images)")
-        if self.loss.koleo < 0:
-            raise UsageError(f"loss.koleo is {self.loss.koleo}: it must be at least 0")
-        if self.loss.student_temperature <= 0:
-            raise UsageError(f"loss.student_temperature is {self.loss.student_temperature}: it must be above 0")
         if self.model.patch_size < 1:
             raise UsageError(f"model.patch_size is {self.model.patch_size}: it must be at least 1")
         sizes = [self.crops.global_size] + [self.crops.local_size] * (self.crops.local_count > 0)
@@ -160,36 +132,9 @@ class ElricConfig:
                 )
 
 
-@dataclass(frozen=True)
-class BySize:
-    """What the number of images decides, once the automatic values are filled in."""
-
-    prototypes: int
-    teacher_temperature: float
-    momentum: float
-    teacher_warmup_epochs: float
-
-
-def by_size(images: int, config: ElricConfig) -> BySize:
-    """Fill in the automatic values.
-
-    65,536 prototypes for a few thousand pictures leave nearly all of them unused, and a teacher that averages over ten
-    times as many steps as an epoch has hardly moves. Between 20,000 and 1,000,000 images the values go over evenly to
-    those for large data; the temperature's warm-up takes at most three tenths of the run.
-    """
-    share = min(1.0, max(0.0, (images - SMALL_DATA) / (LARGE_DATA - SMALL_DATA)))
-    prototypes = next((count for below, count in PROTOTYPES if images < below), MOST_PROTOTYPES)
-    loss = config.loss
-    return BySize(
-        config.model.prototypes or prototypes,
-        loss.teacher_temperature or _between(TEACHER_TEMPERATURES, share),
-        loss.momentum or _between(MOMENTA, share),
-        min(loss.teacher_warmup_epochs, 0.3 * config.training.epochs),
-    )
-
-
-def _between(ends: tuple[float, float], share: float) -> float:
-    return round(ends[0] + (ends[1] - ends[0]) * share, 5)
+def sizes_of(images: int, config: ElricConfig) -> BySize:
+    """The values that follow from the number of images; see `selfsup.options.by_size`."""
+    return by_size(images, config.loss, prototypes=config.model.prototypes, epochs=config.training.epochs)
 
 
 # "small" is the defaults: for corpora of thousands of characters, prototypes, temperature and momentum by their number.
@@ -204,20 +149,76 @@ norm is clipped at the same 3.0; hue is turned in YIQ where the original turns i
 
 TINY: Mapping[str, Any] = {
     "training": {
-        "epochs": 20, "batch_size": 32, "learning_rate": 1e-3, "learning_rate_reference_batch": 0, "warmup_epochs": 2,
-        "minimum_learning_rate": 1e-5, "weight_decay_end": 0.1, "validate_every": 10, "precision": "fp32",
+        "epochs": 20,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "learning_rate_reference_batch": 0,
+        "warmup_epochs": 2,
+        "minimum_learning_rate": 1e-5,
+        "weight_decay_end": 0.1,
+        "validate_every": 10,
+        "precision": "fp32",
     },
-    "model": {"size": "tiny", "width": 64, "depth": 3, "heads": 2, "patch_size": 8, "drop_path": 0.0,
-              "prototypes": 512, "hidden": 256, "bottleneck": 64},
+    "model": {
+        "size": "tiny",
+        "width": 64,
+        "depth": 3,
+        "heads": 2,
+        "patch_size": 8,
+        "drop_path": 0.0,
+        "prototypes": 512,
+        "hidden": 256,
+        "bottleneck": 64,
+    },
     "loss": {"teacher_temperature": 0.03, "momentum": 0.98, "koleo": 0.2},
-    "crops": {"global_size": 32, "global_scale": (0.15, 0.6), "local_size": 16, "local_count": 2,
-              "local_scale": (0.05, 0.25), "brightness": 0.2, "contrast": 0.2, "hue": 0.0, "grey": 0.0,
-              "blur": (0.0, 0.0, 0.0), "solarise": (0.0, 0.0, 0.0)},
+    "crops": {
+        "global_size": 32,
+        "global_scale": (0.15, 0.6),
+        "local_size": 16,
+        "local_count": 2,
+        "local_scale": (0.05, 0.25),
+        "brightness": 0.2,
+        "contrast": 0.2,
+        "hue": 0.0,
+        "grey": 0.0,
+        "blur": (0.0, 0.0, 0.0),
+        "solarise": (0.0, 0.0, 0.0),
+    },
     "context": {"normalise": True},
-}  # fmt: skip
+}
 """A minute or two on two processor cores, on about a thousand characters. Without the spread term (`koleo`) the loss of
 DINO alone teaches such a small network next to nothing in that time; colours are what tells drawn characters apart, so
 the hue stays. Crops are smaller than DINO's: with its 0.4 to 1 of the picture 5-NN on the drawn corpora of the tuning
 was six points lower, perhaps because two such crops always share the same piece of the background."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {"paper": PAPER, "small": {}, "tiny": TINY}
+
+
+def next_commands(sources: Mapping[str, Path], run: Path) -> list[str]:
+    """Measuring the model and embedding with it."""
+    data = sources["data"]
+    return [
+        f"comictool evaluate elric {data} --plugin {run}/model",
+        f"comictool features backbone {data} --level character --plugin {run}/model -o CHARACTER_FEATURES",
+    ]
+
+
+RECIPE = Recipe(
+    name="elric",
+    summary="Train ELRIC: character vectors, with the context of their panels.",
+    details="Presets: paper, as published; small, for thousands of characters; tiny, minutes on two cores.\n"
+    "Every command takes the model as --plugin.",
+    example="comictool train elric corpus --context asterx --features corpus/features -o runs/elric",
+    config=ElricConfig,
+    presets=PRESETS,
+    sources=[
+        Source("data", "A corpus, a folder of packs, or one pack.", "CHARACTERS"),
+        Source("features", "Vectors of panels, for a context: a folder of packs, or one.", flag="--features"),
+        Source("weights", "Checkpoint to begin from.", flag="--weights"),
+        Source("validation", "Another place for held-out characters.", "CHARACTERS", "--validation"),
+    ],
+    options={"--context": "context.mode"},
+    prepare="comictool.elric.train:prepare",
+    monitor="knn",
+    next_commands=next_commands,
+)

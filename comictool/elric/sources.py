@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
-from typing import Protocol
 
 from comictool.core.errors import InputError, UsageError, near_matches
-from comictool.core.files import is_inside
+from comictool.core.jobs import Problem
 from comictool.corpus.crop_names import identity_part
-from comictool.corpus.csv_tables import read_rows
-from comictool.corpus.exporting.assignment import assign_panel
-from comictool.corpus.exporting.crops import Crop, CropOptions, PageCrops, cut_page
-from comictool.corpus.exporting.emotions import emotion_of
-from comictool.corpus.formats.registry import open_any
-from comictool.corpus.packs import Pack
 from comictool.corpus.records import PageRecord
-from comictool.corpus.splitting.folders import members, read_manifest
-from comictool.corpus.views import CorpusView, read_comic
+from comictool.corpus.views import CorpusView
+from comictool.datasets.csv_tables import read_rows
+from comictool.datasets.splitting.folders import SPLITS, members, read_manifest
+from comictool.formats.registry import open_any
+from comictool.vectors.pictures import CHARACTER, Picture
+from comictool.vectors.sources import ALL, Wanted, crops_at, page_picture, records_of
 
 UNKNOWN = -1  # valence or arousal that nobody annotated
 INDEX = "characters_indexing.csv"
-SPLITS = ("train", "val", "test")
-ALL = "all"
 _NAME = re.compile(r"(\d+)_(\d+)_(.+)", re.DOTALL)
 
 
@@ -62,46 +58,28 @@ class Character:
         return f"{self.comic}/{self.panel_name}"
 
 
-class CharacterSource(Protocol):
-    """Pictures of characters by number. Pickles; files are opened when first read, anew in each process.
+@dataclass
+class CharacterSource:
+    """Characters, and the pictures that show them. Pickles.
 
     Attributes:
-        characters: who is on each picture.
+        characters: in the order of the parts of the pictures.
+        pictures: each with a part for each of its characters: one in a pack of crops, all of a page in a corpus.
         problems: one line for each thing that was left out.
     """
 
-    characters: list[Character]
-    problems: list[str]
-
-    def read(self, number: int) -> bytes:
-        """The encoded picture."""
-
-
-@dataclass
-class PackSource:
-    """Characters of a pack whose entries are named `<page>_<panel>_<identity>`."""
-
-    pack: Pack
-    rows: list[int]
-    characters: list[Character]
+    characters: list[Character] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def read(self, number: int) -> bytes:
-        """The encoded picture."""
-        return self.pack.read_row(self.rows[number])
+    def __post_init__(self) -> None:
+        self._places = [(picture, part) for picture in self.pictures for part in picture.parts]
 
-
-@dataclass
-class PageSource:
-    """Characters cut from pages once, and held as `data export characters` would write them (JPEG, quality 95)."""
-
-    characters: list[Character]
-    pictures: list[bytes]
-    problems: list[str] = field(default_factory=list)
-
-    def read(self, number: int) -> bytes:
-        """The encoded picture."""
-        return self.pictures[number]
+    def pictures_of(self, numbers: Iterable[int]) -> list[Picture]:
+        """The pictures of some characters, with their parts alone: neighbours on one page are one picture."""
+        places = groupby((self._places[number] for number in numbers), key=lambda place: id(place[0]))
+        together = ([*group] for _, group in places)
+        return [replace(group[0][0], parts=tuple(part for _, part in group)) for group in together]
 
 
 def open_source(path: Path, split: str = ALL) -> CharacterSource:
@@ -119,8 +97,14 @@ def open_source(path: Path, split: str = ALL) -> CharacterSource:
         return checked(read_pack(path), path)
     packs = find_packs(path, split)
     if packs:
-        return checked(joined([read_pack(pack) for pack in packs]), path, split)
-    return checked(cut_pages(open_any(path), split), path, split)
+        parts = [read_pack(pack) for pack in packs]
+        whole = CharacterSource(
+            [character for part in parts for character in part.characters],
+            [picture for part in parts for picture in part.pictures],
+            [problem for part in parts for problem in part.problems],
+        )
+        return checked(whole, path, split)
+    return checked(characters_of(open_any(path), split), path, split)
 
 
 def has_split(path: Path, split: str) -> bool:
@@ -146,9 +130,11 @@ def chosen_split(path: Path, split: str) -> str:
     known = found_splits(path)
     if known:
         raise InputError(
-            f"{path} has no split {split!r}", cause=f"it has {', '.join(known)}", near=near_matches(split, known),
-            hint=f"to take them together: {ALL}",
-        )  # fmt: skip
+            f"{path} has no split {split!r}",
+            cause=f"it has {', '.join(known)}",
+            near=near_matches(split, known),
+            hint=f"--split {known[0]}, or --split {ALL} to take them together",
+        )
     if split not in SPLITS and path.suffix != ".hdf5":
         raise UsageError(f"split {split!r}: it is {', '.join(SPLITS)} or {ALL}", near=near_matches(split, SPLITS))
     return ALL
@@ -198,27 +184,26 @@ def _made(folder: Path) -> str:
     return f"comictool data hdf5 {folder}"
 
 
-def read_pack(file: Path) -> PackSource:
+def read_pack(file: Path) -> CharacterSource:
     """The characters of one pack; emotions come from `characters_indexing.csv` where it is near.
 
     Raises:
         InputError: no pack, or one of panels.
     """
-    pack = Pack(file)
-    rows, characters, problems = [], [], []
-    for row, (comic, name) in enumerate(pack.entries()):
-        match = _NAME.fullmatch(name)
+    characters, pictures, problems = [], [], []
+    for picture in crops_at(file)[1]:
+        match = _NAME.fullmatch(picture.parts[0].id)
         if match is None:
-            problems.append(f"{comic}/{name}: not named <page>_<panel>_<identity>")
+            problems.append(f"{picture.comic}/{picture.parts[0].id}: not named <page>_<panel>_<identity>")
             continue
-        rows.append(row)
-        characters.append(Character(comic, int(match[1]), int(match[2]), match[3]))
-    if problems and not rows:
+        pictures.append(picture)
+        characters.append(Character(picture.comic, int(match[1]), int(match[2]), match[3]))
+    if problems and not pictures:
         raise InputError(
             f"{file} is no pack of characters", cause=f"its entries are named like {problems[0].partition(':')[0]}"
         )
     index = find_index(file.parent)
-    return PackSource(pack, rows, with_emotions(characters, index) if index else characters, problems)
+    return CharacterSource(with_emotions(characters, index) if index else characters, pictures, problems)
 
 
 def find_index(folder: Path) -> Path | None:
@@ -259,49 +244,33 @@ def _whole(text: str) -> int:
         return UNKNOWN
 
 
-@dataclass
-class _Joined:
-    """Several sources, one after another."""
-
-    parts: list[PackSource]
-    characters: list[Character]
-    problems: list[str]
-    places: list[tuple[int, int]]
-
-    def read(self, number: int) -> bytes:
-        part, own = self.places[number]
-        return self.parts[part].read(own)
-
-
-def joined(parts: list[PackSource]) -> CharacterSource:
-    """Several packs as one source."""
-    if len(parts) == 1:
-        return parts[0]
-    places = [(index, own) for index, part in enumerate(parts) for own in range(len(part.characters))]
-    return _Joined(
-        parts, [c for part in parts for c in part.characters], [p for part in parts for p in part.problems], places
-    )
-
-
-def cut_pages(view: CorpusView, split: str) -> PageSource:
-    """Cut all named characters of a split from the pages of a corpus; each page is decoded once.
+def characters_of(view: CorpusView, split: str) -> CharacterSource:
+    """All named characters of a split on the pages of a corpus; no picture is read yet.
 
     A character that stands in no panel is left out, since it has no sequence around it; so are passers-by without an
-    identity. Bad pages are named in `problems` and the rest goes on.
+    identity, and pages whose picture is not there.
 
     Raises:
         InputError: a split is asked for and the corpus was never split.
     """
-    source = PageSource([], [])
-    for record in _pages(view, split, source.problems):
-        try:
-            _cut(view, record, source)
-        except InputError as error:
-            source.problems.append(f"{record.id}: {error.fact}")
-    return source
+    characters: list[Character] = []
+    pictures: list[Picture] = []
+    problems: list[str] = []
+    wanted = Wanted((CHARACTER,))
+    for record, lines in _records(view, split, problems):
+        picture, facts = page_picture(view, record, wanted, lines)
+        error = picture.error or (f"{record.image} is missing" if picture.fingerprint == "missing" else "")
+        problems += [f"{record.id}: {line}" for line in (*picture.problems, *([error] if error else []))]
+        if not error and picture.parts:
+            pictures.append(picture)
+            for _, panel, identity, *_, valence, arousal in facts:
+                characters.append(
+                    Character(record.comic, record.page, panel, identity_part(identity), valence, arousal)
+                )
+    return CharacterSource(characters, pictures, problems)
 
 
-def _pages(view: CorpusView, split: str, problems: list[str]) -> Iterator[PageRecord]:
+def _records(view: CorpusView, split: str, problems: list[str]) -> Iterator[tuple[PageRecord, list[str]]]:
     wanted: dict[str, set[int] | None] | None = None
     if split != ALL:
         manifest = read_manifest(view.root)
@@ -309,38 +278,8 @@ def _pages(view: CorpusView, split: str, problems: list[str]) -> Iterator[PageRe
             raise InputError(f"{view.root} is not split yet", hint=f"comictool data split {view.root}")
         wanted = members(manifest, split)
     for comic in view.comics():
-        if wanted is not None and comic not in wanted:
-            continue
-        pages, unread = read_comic(view, comic)
-        problems.extend(f"{comic}: {line}" for line in unread)
-        chosen = wanted[comic] if wanted is not None else None
-        yield from (page for page in pages if chosen is None or page.page in chosen)
-
-
-def _cut(view: CorpusView, record: PageRecord, source: PageSource) -> None:
-    crops: list[Crop] = []
-    found: list[Character] = []
-    for character in sorted(record.characters, key=lambda character: character.id):
-        identity = (character.identity or "").strip()
-        panel = next((p for p in record.panels if p.id == character.panel), None)
-        panel = panel or assign_panel(character.box, record.panels)
-        if not identity or panel is None:
-            source.problems.append(
-                f"{record.id}: character {character.id} has no {'panel' if identity else 'identity'}"
-            )
-            continue
-        feeling = emotion_of(character)
-        part = identity_part(identity)
-        found.append(Character(record.comic, record.page, panel.id, part, feeling.valence, feeling.arousal))
-        crops.append(Crop(str(len(crops)), character.box, f"character {character.id}"))
-    if not crops:
-        return
-    path = view.image_path(record)
-    if not is_inside(path, view.root):
-        raise InputError(f"its picture lies outside {view.root}")
-    cuts = cut_page(PageCrops(path, (record.width, record.height), tuple(crops), CropOptions("jpg", 95)))
-    source.problems.extend(f"{record.id}: {line}" for line in cuts.problems)
-    for crop, appearance in zip(crops, found, strict=True):
-        if crop.name in cuts.files:
-            source.characters.append(appearance)
-            source.pictures.append(cuts.files[crop.name])
+        if wanted is None or comic in wanted:
+            own: list[Problem] = []
+            chosen = wanted[comic] if wanted is not None else None
+            yield from (page for page in records_of(view, comic, own) if chosen is None or page[0].page in chosen)
+            problems += map(str, own)

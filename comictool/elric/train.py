@@ -10,16 +10,19 @@ from typing import Any
 
 import torch
 
-from comictool.core.errors import InputError, UsageError
+from comictool.core.errors import InputError
 from comictool.core.seeds import derive_seed
+from comictool.datasets.splitting.folders import read_manifest
 from comictool.elric.context_rows import ContextRows, context_rows, read_features
 from comictool.elric.data import ElricData, Pictures, frequent, large_enough
-from comictool.elric.settings import PRESETS, ElricConfig, by_size
-from comictool.elric.sources import ALL, Character, CharacterSource, chosen_split, has_split, open_source
+from comictool.elric.settings import ElricConfig, sizes_of
+from comictool.elric.sources import Character, chosen_split, has_split, open_source
 from comictool.elric.task import ElricTask, manifest_of, shape_of
 from comictool.elric.validation import Validation
 from comictool.elric.weights import load_original
-from comictool.training.recipe import Prepared, Recipe
+from comictool.plugins.trust import hash_file
+from comictool.training.recipe import Prepared
+from comictool.vectors.sources import ALL
 
 NAMED = 5  # examples of what was left out
 
@@ -34,49 +37,54 @@ def prepare(config: ElricConfig, sources: Mapping[str, Path], device: torch.devi
         device: unused; the engine moves the task.
 
     Raises:
-        UsageError: no data, or a context without features.
+        UsageError: a context without features.
         InputError: sources that hold nothing usable, or belong to different corpora.
     """
-    if "data" not in sources:
-        raise UsageError("there is nothing to train on", hint="comictool train elric CORPUS")
-    source, numbers, left_out = _chosen(config, sources["data"], config.data.split)
-    characters = [source.characters[number] for number in numbers]
+    side = config.crops.source_side
+    pictures, characters, left_out = _chosen(config, sources["data"], config.data.split, side)
     context = _context(config, sources, characters)
     facts = _facts(characters, left_out)
     if context is not None and config.context.mode != "zero":
         facts["characters without context"] = context.missing
         if config.context.missing == "drop" and context.missing:
             present = context.present()
-            numbers = [numbers[row] for row in present]
+            pictures = pictures.only(present)
             characters = [characters[row] for row in present]
             context = context.only(present)
             facts["characters"] = len(characters)
-    sizes = by_size(len(characters), config)
-    facts |= {f"by size: {name}": value for name, value in asdict(sizes).items()}
+    sizes = sizes_of(len(characters), config)
     validation, more = _validation(config, sources, {character.comic for character in characters})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.training.seed, "weights"))
         task = ElricTask(config, sizes, context_width=context.width if context else 0, validation=validation)
     if "weights" in sources:
         facts["began from"] = load_original(task, sources["weights"])
-    pictures = Pictures(source, numbers, source_side=config.crops.source_side, cache=config.data.cache)
+        facts["weights"] = hash_file(sources["weights"])[:16]
     facts["pictures in memory"] = pictures.held
-    return Prepared(task, ElricData(pictures, config.crops, context), facts | more)
+    derived = {f"by size: {name}": value for name, value in asdict(sizes).items()}
+    return Prepared(task, ElricData(pictures, config.crops, context), facts | more, derived)
 
 
-def _chosen(config: ElricConfig, path: Path, split: str) -> tuple[CharacterSource, list[int], dict[str, list[str]]]:
-    """The characters of a split that are usable, and why the others are not."""
+def _chosen(
+    config: ElricConfig, path: Path, split: str, side: int
+) -> tuple[Pictures, list[Character], dict[str, list[str]]]:
+    """The characters of a split that are usable with their pictures, and why the others are not."""
     source = open_source(path, chosen_split(path, split))
     kept = frequent(source.characters, config.data.min_frequency)
     rare = len(source.characters) - len(kept)
     numbers, problems = large_enough(source, kept, config.data.min_side)
-    left_out = {"unusable": source.problems, "small or damaged": problems, "rare": ["identity"] * rare}
     if not numbers:
         raise InputError(
             f"{path} holds {len(source.characters)} characters, but none that data.min_side {config.data.min_side} and "
             f"data.min_frequency {config.data.min_frequency} leave"
         )
-    return source, numbers, left_out
+    pictures = Pictures(source, numbers, source_side=side, cache=config.data.cache)
+    if pictures.lost:
+        sound = [position for position in range(len(numbers)) if position not in pictures.lost]
+        problems += [f"{source.characters[numbers[at]].panel_id}: {line}" for at, line in pictures.lost.items()]
+        pictures, numbers = pictures.only(sound), [numbers[position] for position in sound]
+    left_out = {"unusable": source.problems, "small or damaged": problems, "rare": ["identity"] * rare}
+    return pictures, [source.characters[number] for number in numbers], left_out
 
 
 def _validation(
@@ -89,20 +97,22 @@ def _validation(
         if split == config.data.split or not has_split(path, split):
             return None, {"validation": "none: " + (f"no split {split!r}" if split else "not asked for")}
     try:
-        source, numbers, _ = _chosen(config, path, split or ALL)
+        pictures, characters, _ = _chosen(config, path, split or ALL, 2 * config.crops.global_size)
     except InputError:
         if "validation" in sources:
             raise
         return None, {"validation": f"none: the split {split!r} holds no usable character"}
-    characters = [source.characters[number] for number in numbers]
     shared = trained_on & {character.comic for character in characters}
-    if shared:
+    if shared and not config.data.by_page:
+        manifest = read_manifest(path)
+        paged = manifest is not None and manifest["by"] == "page"
         raise InputError(
             f"{len(shared)} comics are trained and validated on, such as {min(shared)!r}",
-            hint="comictool data split CORPUS keeps comics together",
+            cause="the split goes by page" if paged else "",
+            hint="--set data.by_page=true validates on their other pages, --set data.validation= not at all"
+            + ("" if paged else f"; comictool data split {path} keeps comics together"),
         )
-    pictures = Pictures(source, numbers, source_side=2 * config.crops.global_size, cache=config.data.cache)
-    spec = manifest_of(config, shape_of(config)).input
+    spec = manifest_of(config, shape_of(config)).image
     assert spec is not None
     return Validation(pictures, characters, spec), {"validation": _facts(characters, {})}
 
@@ -129,6 +139,3 @@ def _facts(characters: list[Character], left_out: Mapping[str, list[str]]) -> di
             if reason != "rare":
                 facts[f"left out, {reason}, for example"] = lines[:NAMED]
     return facts
-
-
-RECIPE = Recipe("elric", ElricConfig, PRESETS, prepare, monitor="knn", monitor_mode="max")

@@ -1,4 +1,4 @@
-"""What a run is judged by while it goes on: vectors of held-out characters."""
+"""What a run is judged by while it trains: vectors of held-out characters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from comictool.elric.data import Pictures
-from comictool.elric.figures import knn_within_comics
+from comictool.elric.identity import knn_within_comics
 from comictool.elric.sources import Character
 from comictool.plugins.manifest import InputSpec
 from comictool.plugins.preparation import prepare_batch
-from comictool.training.collapse import collapse_figures
+from comictool.training.collapse import collapse_metrics
 
 BATCH = 64
 NEIGHBOURS = 5
@@ -35,13 +35,13 @@ class Validation:
         self._characters = [characters[row] for row in self._rows]
         self._spec = spec
 
-    def figures(self, backbone: torch.nn.Module) -> dict[str, float]:
-        """`knn`: share of characters whose 5 nearest of other pages of their comic name them; with it the figures that
+    def metrics(self, backbone: torch.nn.Module) -> dict[str, float]:
+        """`knn`: share of characters whose 5 nearest of other pages of their comic name them; with it the metrics that
         show a collapse (`training.collapse`).
         """
         vectors = self.vectors(backbone)
         accuracy = knn_within_comics(vectors, self._characters, NEIGHBOURS).accuracy
-        return {"knn": accuracy, **collapse_figures(torch.from_numpy(vectors))} if np.isfinite(accuracy) else {}
+        return {"knn": accuracy, **collapse_metrics(torch.from_numpy(vectors))} if np.isfinite(accuracy) else {}
 
     def vectors(self, backbone: torch.nn.Module) -> np.ndarray:
         """(N, D) float32."""

@@ -1,1 +1,1 @@
-"""Frozen features: the vectors that an encoder plugin gives to every panel or character, and how much they hold."""
+"""Frozen features as the methods read them (`backbone`), and how much they hold (`probing`)."""

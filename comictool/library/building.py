@@ -12,14 +12,15 @@ from typing import Any
 
 from comictool.core.errors import ExitCode, UsageError
 from comictool.core.jobs import JobOptions, JobReport
-from comictool.core.progress import NullProgress, Progress
+from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing import corpus_for, import_comics
-from comictool.corpus.panels import detect_corpus
-from comictool.search.embed import EncoderChoice, embed_corpus
-from comictool.search.encoders import loaded
-
-STORE = "store"
+from comictool.corpus.importing.destination import corpus_for
+from comictool.corpus.importing.job import import_comics
+from comictool.panels.job import detect_corpus
+from comictool.plugins.load import EncoderSpec
+from comictool.vectors.encoders import lazy_encoder
+from comictool.vectors.job import embed
+from comictool.vectors.store import NESTED
 
 
 @dataclass
@@ -27,6 +28,7 @@ class LibraryReport:
     """What the three steps did; the later ones are None after a dry run."""
 
     imported: JobReport
+    comics: int = 0
     panels: JobReport | None = None
     embedded: JobReport | None = None
 
@@ -49,11 +51,12 @@ class LibraryReport:
         embedded = self.embedded.totals if self.embedded else {}
         return {
             "library": str(root),
-            "comics": self.imported.done + self.imported.skipped,
-            "new_comics": self.imported.done,
+            "comics": self.comics,
+            **{kind: len(names) for kind, names in self.imported.changes.items()},
             "failed_comics": self.imported.failed,
             "pages": embedded.get("pages", 0),
             "panels": panels.get("panels", 0),
+            "doubtful": len(self.panels.changes.get("doubtful", ())) if self.panels else 0,
             "problems": len(problems),
         }
 
@@ -73,7 +76,7 @@ def example_queries(root: Path) -> list[list[str]]:
     return queries
 
 
-class NumberedSteps:
+class NumberedSteps(Progress):
     """Progress over several jobs: each label says which step of how many it is."""
 
     def __init__(self, progress: Progress, steps: int) -> None:
@@ -98,10 +101,12 @@ class NumberedSteps:
 def build_library(
     paths: Sequence[Path],
     root: Path,
-    encoder: EncoderChoice,
+    encoder: EncoderSpec,
     *,
     direction: str | None = None,
     password: str | None = None,
+    text_books: bool = False,
+    prune: bool = False,
     options: JobOptions | None = None,
     progress: Progress | None = None,
 ) -> LibraryReport:
@@ -111,10 +116,11 @@ def build_library(
         paths: comic files, image folders, or trees of them.
         root: the library; made when there is none, added to when there is one.
         encoder: which model makes the vectors.
+        prune: see `import_comics`.
 
     Raises:
         UsageError: a shard was asked for, or the library would be the folder of the comics.
-        Stopped: after a signal; the same call goes on from there.
+        Stopped: after a signal; the same call resumes there.
         InputError: a path that does not exist, or a store made by another encoder.
     """
     options = options or JobOptions()
@@ -124,14 +130,25 @@ def build_library(
             hint="comictool data import, then comictool data panels, then comictool embed --shard I/N",
         )
     if not options.dry_run:
-        loaded(encoder)  # a wrong plugin is known now, not after hours of import; the last step uses this same one
-    steps = NumberedSteps(progress or NullProgress(), 3)
+        lazy_encoder(
+            encoder
+        ).loaded()  # a wrong plugin is known now, not after hours of import; the last step uses this same one
+    steps = NumberedSteps(progress or Progress(), 3)
     corpus = corpus_for(paths, root, dry_run=options.dry_run)
-    imported = import_comics(paths, corpus, direction=direction, password=password, options=options, progress=steps)
+    imported = import_comics(
+        paths,
+        corpus,
+        direction=direction,
+        password=password,
+        text_books=text_books,
+        prune=prune,
+        options=options,
+        progress=steps,
+    )
     if options.dry_run:
         return LibraryReport(imported)
     # --limit is about what to import; the steps after it take all of the library.
     rest = JobOptions(jobs=options.jobs, resume=options.resume if options.resume != "must" else "auto")
     panels = detect_corpus(corpus, direction=direction, options=rest, progress=steps)
-    embedded = embed_corpus(corpus, encoder, root / STORE, options=rest, progress=steps)
-    return LibraryReport(imported, panels, embedded)
+    embedded = embed(corpus, encoder, root / NESTED, options=rest, progress=steps)
+    return LibraryReport(imported, len(corpus.comics()), panels, embedded)

@@ -16,15 +16,15 @@ from comictool.core.errors import ComicError, ExitCode
 from comictool.core.files import atomic_file
 from comictool.core.images import decode
 from comictool.core.jobs import JobOptions
-from comictool.core.progress import NullProgress, Progress
+from comictool.core.progress import Progress
 from comictool.corpus.boxes import iou
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.drawn import draw_corpus, pack_cbz
 from comictool.corpus.records import Box, PageRecord
+from comictool.drawn.cbz import pack_cbz
+from comictool.drawn.corpus import draw_corpus
 from comictool.library.building import LibraryReport, build_library
 from comictool.plugins.load import EncoderSpec
-from comictool.search.encoders import SpecChoice
-from comictool.search.query import Hit, query_store
+from comictool.search.query import Hit, Query, query
 
 PAGES, COMIC_PAGES = 40, 8
 MATCH = 0.5  # IoU from which a found panel box is the drawn one, as everywhere in panel detection
@@ -90,9 +90,9 @@ def run_demo(folder: Path, *, seed: int, jobs: int = 0, progress: Progress | Non
 
     Raises:
         DemoFailed: a right answer did not come first.
-        Stopped: after a signal; the same call goes on from there.
+        Stopped: after a signal; the same call resumes there.
     """
-    progress = progress or NullProgress()
+    progress = progress or Progress()
     options = JobOptions(jobs=jobs)
     seconds: dict[str, float] = {}
 
@@ -109,16 +109,15 @@ def run_demo(folder: Path, *, seed: int, jobs: int = 0, progress: Progress | Non
     )
     timed("pack", lambda: pack_cbz(drawn, folder / "comics"))
     library = folder / "library"
-    encoder = SpecChoice(EncoderSpec("classic"))
+    encoder = EncoderSpec("classic")
     built = timed(
-        "index",
-        lambda: build_library([folder / "comics"], library, encoder, options=options, progress=progress),
+        "index", lambda: build_library([folder / "comics"], library, encoder, options=options, progress=progress)
     )
     questions = _questions(drawn, Corpus.open(library), folder / "questions")
     for question in questions:
         began = time.perf_counter()
         level = "panel" if question.expected.count("/") == 2 else "page"
-        question.hits = query_store(library, image=question.picture, k=6, level=level)
+        question.hits = query(library, Query(image=question.picture, k=6, level=level))
         question.seconds = seconds[question.title] = time.perf_counter() - began
     report = DemoReport(folder, library, built, questions, *_panel_score(drawn, Corpus.open(library)), seconds)
     from comictool.library.demo_page import write_demo_page
@@ -144,10 +143,15 @@ def _questions(drawn: Corpus, library: Corpus, folder: Path) -> list[Question]:
         _question(folder / "poor-copy.jpg", "half the size, badly compressed", drawn, copied, None, 0.5, copied.id),
         _question(folder / "part.jpg", "a part of a page", drawn, cut, _window(cut), 1.0, cut.id),
         _question(
-            folder / "panel.jpg", "a panel cut out", library, pages[panelled.id], place[1], 0.7,
+            folder / "panel.jpg",
+            "a panel cut out",
+            library,
+            pages[panelled.id],
+            place[1],
+            0.7,
             f"{panelled.id}/{place[0]}",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _question(

@@ -19,13 +19,29 @@ from pathlib import Path
 from typing import Any
 
 from comictool import __version__
+from comictool.core.children import python_command, safe_environment
 from comictool.core.workers import cores
 
 REQUIRED = (
-    "typer", "rich", "torch", "torchvision", "timm", "pytorch-metric-learning", "numpy", "scipy", "scikit-learn",
-    "pandas", "pillow", "h5py", "zarr", "safetensors", "pypdfium2", "rarfile", "defusedxml",
+    "typer",
+    "rich",
+    "torch",
+    "torchvision",
+    "timm",
+    "pytorch-metric-learning",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pillow",
+    "h5py",
+    "zarr",
+    "safetensors",
+    "pypdfium2",
+    "rarfile",
+    "defusedxml",
     "anyascii",
-)  # fmt: skip
+)
 OPTIONAL = {"py7zr": "comictool[7z]: reading cb7 without bsdtar"}
 LEAST_DISK = 2 * 1024**3  # a library of a thousand comics needs far more; below this even the demo may fail
 
@@ -106,7 +122,14 @@ def _torch() -> Iterator[Check]:
     if importlib.util.find_spec("torch") is None:
         return
     try:
-        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+        run = subprocess.run(
+            [*python_command(), "-c", code],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env=safe_environment(),
+        )
     except subprocess.TimeoutExpired:
         yield Check("torch import", "failed", "importing torch and torchvision took more than two minutes")
         return
@@ -130,7 +153,7 @@ def _torch() -> Iterator[Check]:
 
 
 def _extractors() -> Iterator[Check]:
-    from comictool.corpus.archives import extractors
+    from comictool.archives.external import extractors
 
     found = extractors()
     for kind, tools, fix in (

@@ -20,11 +20,7 @@ def confusion(truth: Sequence[str], answers: Sequence[str | None]) -> tuple[list
 
 def clustering_agreement(truth: Sequence[str], clusters: np.ndarray) -> dict[str, float]:
     """`ari`, `ami`, `nmi` of clusters with the truth; noise (-1) counts as clusters of one."""
-    from sklearn.metrics import (
-        adjusted_mutual_info_score,
-        adjusted_rand_score,
-        normalized_mutual_info_score,
-    )
+    from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, normalized_mutual_info_score
 
     found = np.asarray(clusters, np.int64).copy()
     noise = np.flatnonzero(found < 0)

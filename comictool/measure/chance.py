@@ -1,4 +1,4 @@
-"""What can be had without looking at the vectors: the levels that every figure stands beside."""
+"""What can be had without looking at the vectors: the levels that every metric stands beside."""
 
 from __future__ import annotations
 
@@ -68,14 +68,16 @@ def chance_of(bank: np.ndarray, truth: np.ndarray, answers: np.ndarray, classes:
     )
 
 
-def random_precision(candidates: np.ndarray, right: np.ndarray) -> np.ndarray:
+def random_precision(candidates: np.ndarray, right: np.ndarray, depth: np.ndarray | None = None) -> np.ndarray:
     """Expected average precision of a random ranking.
 
     With N candidates of which R are right it is (H_N + (R - 1) / (N - 1) * (N - H_N)) / N, H_N the N-th harmonic
     number: at rank k stands a right one with R / N, and given that the k - 1 before it hold (k - 1)(R - 1) / (N - 1).
+    Of the first d ranks alone, divided by R as in mAP@R, d takes the place of N but in the divisions.
 
     Args:
         candidates, right: (Q,) N and R of each query, R >= 1.
+        depth: (Q,) d, from 1 to N; None: N.
 
     Returns:
         (Q,) float64.
@@ -83,21 +85,25 @@ def random_precision(candidates: np.ndarray, right: np.ndarray) -> np.ndarray:
     n, r = np.asarray(candidates, np.int64), np.asarray(right, np.float64)
     if not len(n):
         return np.empty(0)
-    harmonic = np.cumsum(1.0 / np.arange(1, n.max() + 1))[n - 1]
-    return (harmonic + (r - 1) / np.maximum(n - 1, 1) * (n - harmonic)) / n
+    d = n if depth is None else np.asarray(depth, np.int64)
+    harmonic = np.cumsum(1.0 / np.arange(1, d.max() + 1))[d - 1]
+    return (harmonic + (r - 1) / np.maximum(n - 1, 1) * (d - harmonic)) / n
 
 
-def random_rank(candidates: np.ndarray, right: np.ndarray, k: int) -> np.ndarray:
+def random_rank(candidates: np.ndarray, right: np.ndarray, k: int | np.ndarray) -> np.ndarray:
     """Chance that a random ranking has a right candidate among its first k: 1 - C(N - R, k) / C(N, k).
 
     Args:
         candidates, right: (Q,) N and R of each query.
+        k: for all, or (Q,) for each; 0 and below find nothing.
 
     Returns:
         (Q,) float64.
     """
     n, r = np.asarray(candidates, np.float64), np.asarray(right, np.float64)
+    depth = np.broadcast_to(np.asarray(k), n.shape)
     missed = np.ones(len(n))
-    for place in range(k):
-        missed *= np.clip((n - r - place) / np.maximum(n - place, 1.0), 0.0, 1.0)
+    for place in range(int(depth.max(initial=0))):
+        drawn = np.clip((n - r - place) / np.maximum(n - place, 1.0), 0.0, 1.0)
+        missed *= np.where(place < depth, drawn, 1.0)
     return 1.0 - missed

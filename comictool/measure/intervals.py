@@ -10,7 +10,7 @@ import numpy as np
 Z95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 
 
-def wilson(right: int, asked: int) -> tuple[float, float]:
+def wilson(right: float, asked: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927); (0, 1) when nothing was asked."""
     if asked <= 0:
         return 0.0, 1.0

@@ -10,7 +10,7 @@ import numpy as np
 
 from comictool.core.errors import InputError
 from comictool.measure.chance import Chance, chance_of
-from comictool.measure.figures import Figure, share, statistic
+from comictool.measure.metrics import Metric, share, statistic
 from comictool.measure.retrieval import macro
 
 
@@ -74,12 +74,7 @@ class Answers:
         """Share of right answers; nan for none."""
         return float(np.mean(self.truth == self.answers)) if len(self.truth) else float("nan")
 
-    @property
-    def macro_accuracy(self) -> float:
-        """The mean over classes of the share that is right (balanced accuracy)."""
-        return macro(self.truth == self.answers, self.truth)
-
-    def figures(self, name: str, *, top: Sequence[int] = ()) -> list[Figure]:
+    def metrics(self, name: str, *, top: Sequence[int] = ()) -> list[Metric]:
         """Accuracy, macro accuracy, and top-k accuracy for each k of `top`, with chance and intervals."""
         right, truth = self.truth == self.answers, self.truth
         details = {"chance_levels": self.chance.as_record(), **(self.chosen or {})}
@@ -90,10 +85,14 @@ class Answers:
             out.append(share(f"{name} top-{k}", self.rank <= k, guess, groups=self.groups))
         out.append(
             statistic(
-                f"{name} macro accuracy", len(right), lambda rows: macro(right[rows], truth[rows]), self.chance.macro,
-                groups=self.groups, details=details,
+                f"{name} macro accuracy",
+                len(right),
+                lambda rows: macro(right[rows], truth[rows]),
+                self.chance.macro,
+                groups=self.groups,
+                details=details,
             )
-        )  # fmt: skip
+        )
         return out
 
 
@@ -212,7 +211,7 @@ def same_dimension(bank: Points, queries: Points) -> None:
         raise InputError(f"the bank has vectors of {one} numbers, the queries of {other}")
 
 
-def strangers(bank: Points, queries: Points) -> None:
+def refuse_leakage(bank: Points, queries: Points) -> None:
     """Refuse a bank and queries that hold the same points or points of one group.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 
 from comictool.core.errors import InputError
 from comictool.measure.chance import chance_of, random_precision, random_rank
-from comictool.measure.figures import Figure, Groups, share, statistic
+from comictool.measure.metrics import Groups, Metric, share, statistic
 from comictool.measure.points import (
     Answers,
     Points,
@@ -24,9 +24,9 @@ from comictool.measure.points import (
     held_out,
     joined,
     leave_groups_out,
+    refuse_leakage,
     same_dimension,
     standardised,
-    strangers,
     take,
 )
 from comictool.measure.retrieval import Retrieval, macro, retrieval
@@ -45,6 +45,7 @@ __all__ = [
 TEMPERATURE = 0.07  # of DINO's weighted k-NN (Caron and others, ICCV 2021; eval_knn.py)
 NEIGHBOURS = (10, 20, 100, 200)  # as reported there
 COSTS = tuple(10.0**exponent for exponent in range(-4, 2))  # of standardised vectors; below and above nothing changes
+HELD = 0.2  # share of the bank's groups (without groups: of its points) that C is chosen on
 BLOCK_BYTES = 64 << 20  # of similarities at once
 
 
@@ -56,9 +57,13 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def neighbours(
-    bank: np.ndarray, queries: np.ndarray, k: int, *, bank_groups: Groups | None = None,
+    bank: np.ndarray,
+    queries: np.ndarray,
+    k: int,
+    *,
+    bank_groups: Groups | None = None,
     query_groups: Groups | None = None,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray]:
     """The k candidates of the bank with the highest cosine, ties in bank order.
 
     Args:
@@ -85,9 +90,13 @@ def neighbours(
 
 
 def knn(
-    bank: Points, queries: Points, ks: Sequence[int] = NEIGHBOURS, *, weighted: bool = True,
+    bank: Points,
+    queries: Points,
+    ks: Sequence[int] = NEIGHBOURS,
+    *,
+    weighted: bool = True,
     temperature: float = TEMPERATURE,
-) -> dict[int, Answers]:  # fmt: skip
+) -> dict[int, Answers]:
     """k-nearest-neighbour classification by cosine, for several k with one search.
 
     Weighted as in DINO: each neighbour votes for its class with exp(cosine / temperature). Not weighted: with 1, ties
@@ -100,7 +109,7 @@ def knn(
         raise InputError(f"k-NN needs numbers of neighbours from 1, not {list(ks)}")
     same_dimension(bank, queries)
     if bank.groups is None or queries.groups is None:
-        strangers(bank, queries)
+        refuse_leakage(bank, queries)
     classes, bank_codes, truth, asked = answerable(bank, queries)
     groups = queries.groups[asked] if queries.groups is not None else None
     rows, cosines = neighbours(
@@ -123,9 +132,8 @@ def knn(
 
 
 def linear_probe(
-    bank: Points, queries: Points, *, costs: Sequence[float] = COSTS, held: float = 0.2,
-    seed: int = 0, max_iter: int = 200,
-) -> Answers:  # fmt: skip
+    bank: Points, queries: Points, *, costs: Sequence[float] = COSTS, seed: int = 0, max_iter: int = 200
+) -> Answers:
     """Multinomial logistic regression on standardised vectors, its strength chosen on a part of the bank.
 
     As the logistic regression of DINOv2 (`log_regression.py`): fitted for each C on the rest of the bank, compared on
@@ -134,17 +142,16 @@ def linear_probe(
     Args:
         bank, queries: of different groups; see `leave_groups_out` for one set that has to be both.
         costs: values of C, the inverse strength of the L2 penalty.
-        held: share of the bank's groups (without groups: of its points) that C is chosen on.
 
     Raises:
         InputError: bank and queries share a group, or the bank has fewer than two classes.
     """
     same_dimension(bank, queries)
-    strangers(bank, queries)
+    refuse_leakage(bank, queries)
     classes, codes, truth, asked = answerable(bank, queries)
     if len(np.unique(codes)) < 2:
         raise InputError(f"a linear probe needs two classes in its bank, not {len(np.unique(codes))}")
-    fit, rest = held_out(bank, held, seed)
+    fit, rest = held_out(bank, HELD, seed)
     cost = float(sorted(costs)[len(costs) // 2])
     usable = rest[np.isin(codes[rest], codes[fit])]
     if len(usable) and len(np.unique(codes[fit])) > 1 and len(costs) > 1:
@@ -176,7 +183,7 @@ def linear_probe_folds(points: Points, folds: int = 5, seed: int = 0, **options:
     return joined(points, parts)
 
 
-def retrieval_probe(bank: Points, queries: Points, *, name: str, ranks: Sequence[int] = (1, 5, 10)) -> list[Figure]:
+def retrieval_probe(bank: Points, queries: Points, *, name: str, ranks: Sequence[int] = (1, 5, 10)) -> list[Metric]:
     """mAP and rank-k of finding the bank's points of a query's class by cosine, beside a random ranking.
 
     Candidates of a query's own group do not count.
@@ -186,7 +193,7 @@ def retrieval_probe(bank: Points, queries: Points, *, name: str, ranks: Sequence
     """
     same_dimension(bank, queries)
     if bank.groups is None or queries.groups is None:
-        strangers(bank, queries)
+        refuse_leakage(bank, queries)
     found: list[Retrieval] = []
     asked: list[np.ndarray] = []
     candidates: list[np.ndarray] = []
@@ -204,13 +211,13 @@ def retrieval_probe(bank: Points, queries: Points, *, name: str, ranks: Sequence
     rows = np.concatenate(asked) if asked else np.empty(0, np.int64)
     n, r = (np.concatenate(parts) if parts else np.empty(0, np.int64) for parts in (candidates, right))
     precision = np.concatenate([part.precision for part in found]) if found else np.empty(0)
-    place = np.concatenate([part.place for part in found]) if found else np.empty(0)
     groups = queries.groups[rows] if queries.groups is not None else None
     guess = float(random_precision(n, r).mean()) if len(n) else float("nan")
     out = [statistic(f"{name} mAP", len(rows), lambda k: float(precision[k].mean()), guess, groups=groups)]
     for k in ranks:
+        hits = np.concatenate([part.within(k) for part in found]) if found else np.empty(0)
         level = float(random_rank(n, r, k).mean()) if len(n) else float("nan")
-        out.append(share(f"{name} rank-{k}", place <= k, level, groups=groups))
+        out.append(share(f"{name} rank-{k}", hits, level, groups=groups))
     return out
 
 

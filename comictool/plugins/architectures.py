@@ -6,13 +6,14 @@ A function registered under a public name builds the model; importing this modul
     resnet18_linear    ResNet-18 trunk + linear 512 -> `dimension`; see `resnet18_linear` for the names of its weights
     dino_vit           vision transformer in DINO's layout, any size; what `train elric` exports
     timm:NAME          any timm architecture without its classifier, pooled features; names of its weights are timm's
+    joined             several plugins or architectures as one: `comictool.plugins.joined`
     python             model.py in the plugin directory (runs only with trust)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from comictool.core.errors import InputError, UsageError, near_matches
@@ -33,22 +34,33 @@ class Architecture:
 
     Attributes:
         name: as manifests spell it.
-        build: for heavy ones `(**arguments) -> torch.nn.Module` mapping (N, 3, H, W) to (N, D);
+        build: for those that need torch `(**arguments) -> torch.nn.Module` mapping (N, 3, H, W) to (N, D);
             for light ones `(manifest, **arguments) -> Encoder`.
-        heavy: needs torch, and weights.
+        needs_torch: takes weights, and torch to run them.
         classifiers: layers that published weights have and the model does not.
+        published: see `comictool.plugins.building.build_with_weights`.
+        sizes: the arguments that fit some weights, where they can be read off them but for the number of heads (0:
+            the usual one).
     """
 
     name: str
     build: Callable[..., Any]
-    heavy: bool
+    needs_torch: bool
     classifiers: tuple[str, ...] = ()
+    published: Callable[[dict[str, Any], Any], Mapping[str, Any]] | None = None
+    sizes: Callable[[Mapping[str, Any], int], dict[str, Any]] | None = None
 
 
 _REGISTRY: dict[str, Architecture] = {}
 
 
-def architecture(name: str, *, heavy: bool = True, classifiers: tuple[str, ...] = ()) -> Callable[[Builder], Builder]:
+def architecture(
+    name: str,
+    *,
+    needs_torch: bool = True,
+    classifiers: tuple[str, ...] = (),
+    sizes: Callable[[Mapping[str, Any], int], dict[str, Any]] | None = None,
+) -> Callable[[Builder], Builder]:
     """Register a builder under a public name.
 
     Raises:
@@ -58,7 +70,7 @@ def architecture(name: str, *, heavy: bool = True, classifiers: tuple[str, ...] 
     def register(build: Builder) -> Builder:
         if name in _REGISTRY:
             raise ValueError(f"architecture {name!r} is registered twice: {_REGISTRY[name].build} and {build}")
-        _REGISTRY[name] = Architecture(name, build, heavy, classifiers)
+        _REGISTRY[name] = Architecture(name, build, needs_torch, classifiers, sizes=sizes)
         return build
 
     return register
@@ -107,10 +119,10 @@ def call_builder(found: Architecture, arguments: Mapping[str, Any], *first: Any)
         raise InputError(f"architecture {found.name} {problem}", cause=str(error)[:300]) from error
 
 
-@architecture("classic", heavy=False)
+@architecture("classic", needs_torch=False)
 def classic(manifest: Manifest, **arguments: Any) -> Encoder:
     """Colour layout, gradient and structure descriptors in numpy."""
-    from comictool.plugins.classic import ClassicEncoder
+    from comictool.plugins.classic.encoder import ClassicEncoder
     from comictool.plugins.light_encoder import LightEncoder
 
     return LightEncoder(ClassicEncoder(**arguments), manifest)
@@ -134,7 +146,13 @@ def resnet18_linear(dimension: int = 500) -> torch.nn.Module:
     return ResNet18Linear(dimension)
 
 
-@architecture("dino_vit", classifiers=("head",))
+def _dino_sizes(tensors: Mapping[str, Any], heads: int) -> dict[str, Any]:
+    from comictool.plugins.dino_vit import shape_of
+
+    return asdict(shape_of(tensors, heads))
+
+
+@architecture("dino_vit", classifiers=("head",), sizes=_dino_sizes)
 def dino_vit(
     size: str = "",
     width: int = 0,
@@ -154,7 +172,12 @@ def dino_vit(
         raise ValueError(f"width {width} is outside 1 .. {MAX_DIMENSION}")
     return DinoViT(
         vit_shape(
-            size, width=width, depth=depth, heads=heads, patch_size=patch_size, image_size=image_size,
+            size,
+            width=width,
+            depth=depth,
+            heads=heads,
+            patch_size=patch_size,
+            image_size=image_size,
             mlp_ratio=mlp_ratio,
         )
-    )  # fmt: skip
+    )

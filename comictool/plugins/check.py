@@ -1,23 +1,30 @@
-"""Proving that an encoder keeps its promises: loads, dimension, length, repeatable, independent of batch, finite."""
+"""Proving that a plugin keeps the promises of its kind: loads, repeatable, independent of batch, finite and so on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 import numpy as np
 
 from comictool.core.errors import ComicError
+from comictool.plugins.answers import trial_pictures
 from comictool.plugins.encoder import Encoder
-from comictool.plugins.load import EncoderSpec, load_encoder
+from comictool.plugins.kinds import find_kind, named
+from comictool.plugins.load import EncoderSpec, load_model
 
 UNIT_TOLERANCE = 1e-5  # of a length, float32
 # Least cosine between the vectors of one picture embedded in different company. Kernels differ with the batch's size,
 # so the last bits may: one part in 2**8 for bf16 activations, 2**24 for fp32.
 BATCH_COSINE = 0.9995
+ALONE_TOLERANCE = 1e-2  # as far as bf16 answers of another batch may be off
 SPEED_PICTURE = (465, 500)  # height, width: a usual panel of a page 1000 pixels wide
 SPEED_SECONDS = 1.0
+
+
+Check = Callable[[Any], tuple[bool, str]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,7 @@ class CheckResult:
 
 
 def check_plugin(spec: EncoderSpec) -> list[CheckResult]:
-    """Load an encoder and put every promise of the contract to the test.
+    """Load a plugin and put every promise of its kind to the test.
 
     Args:
         spec: what to load and how.
@@ -40,17 +47,17 @@ def check_plugin(spec: EncoderSpec) -> list[CheckResult]:
     """
     started = time.perf_counter()
     try:
-        encoder = load_encoder(spec)
+        model = load_model(spec)
     except ComicError as error:
         return [CheckResult("loads", False, "; ".join(part for part in (error.fact, error.cause, error.hint) if part))]
     seconds = time.perf_counter() - started
-    loaded = CheckResult("loads", True, f"{encoder.identity}, {seconds:.1f} s, {encoder.device_note}")
-    return [loaded, *check_encoder(encoder)]
+    loaded = CheckResult("loads", True, f"{model.encoder_id}, {seconds:.1f} s, {model.device_note}")
+    return [loaded, *named(find_kind(model.manifest.kind).checks)(model)]
 
 
 def check_encoder(encoder: Encoder) -> list[CheckResult]:
-    """The same for an encoder that is loaded already."""
-    checks: list[tuple[str, Callable[[Encoder], tuple[bool, str]]]] = [
+    """What an encoder promises."""
+    checks: list[tuple[str, Check]] = [
         ("dimension", _dimension),
         ("unit length", _unit_length),
         ("repeatable", _repeatable),
@@ -62,26 +69,70 @@ def check_encoder(encoder: Encoder) -> list[CheckResult]:
     return [_run(name, check, encoder) for name, check in checks]
 
 
-def _run(name: str, check: Callable[[Encoder], tuple[bool, str]], encoder: Encoder) -> CheckResult:
+def check_answers(model: Any) -> list[CheckResult]:
+    """What a model of any kind promises; its trial and its types are in the table of kinds."""
+    checks: list[tuple[str, Check]] = [
+        ("answers", _answers),
+        ("repeatable", _answers_again),
+        ("independent of batch", _answers_alone),
+        ("nothing for nothing", _no_answers),
+    ]
+    return [_run(name, check, model) for name, check in checks]
+
+
+def _ask(model: Any, inputs: Any) -> Any:
+    kind = find_kind(model.manifest.kind)
+    return named(kind.accepts)(model.manifest, inputs, getattr(model, kind.method)(inputs))
+
+
+def _trial(model: Any) -> Any:
+    return named(find_kind(model.manifest.kind).trial)(model.manifest)
+
+
+def _answers(model: Any) -> tuple[bool, str]:
+    answer = _ask(model, _trial(model))
+    return True, f"{len(answer)} answers of the promised form"
+
+
+def _answers_again(model: Any) -> tuple[bool, str]:
+    off = _furthest(_ask(model, _trial(model)), _ask(model, _trial(model)))
+    return off == 0.0, "two runs are equal" if off == 0.0 else f"two runs differ by up to {off:.1e}"
+
+
+def _answers_alone(model: Any) -> tuple[bool, str]:
+    inputs = _trial(model)
+    if not isinstance(inputs, list):
+        return True, "one call is one question"
+    together = _ask(model, inputs)
+    off = max(_furthest(_ask(model, [item])[0], together[place]) for place, item in enumerate(inputs))
+    return off <= ALONE_TOLERANCE, f"an input alone and with others: answers differ by up to {off:.1e}"
+
+
+def _no_answers(model: Any) -> tuple[bool, str]:
+    inputs = _trial(model)
+    nothing = {name: item[:0] for name, item in inputs.items()} if isinstance(inputs, dict) else inputs[:0]
+    return len(_ask(model, nothing)) == 0, "no inputs give no answers"
+
+
+def _furthest(some: Any, other: Any) -> float:
+    """How far two answers are apart, relative to their size; infinity where they are of another form."""
+    if is_dataclass(some) and not isinstance(some, type) and type(some) is type(other):
+        return _furthest([getattr(some, f.name) for f in fields(some)], [getattr(other, f.name) for f in fields(some)])
+    if isinstance(some, np.ndarray) and isinstance(other, np.ndarray) and some.shape == other.shape:
+        return float((np.abs(some - other) / np.maximum(1.0, np.abs(some))).max(initial=0.0))
+    if isinstance(some, list | tuple) and isinstance(other, list | tuple) and len(some) == len(other):
+        return max((_furthest(one, two) for one, two in zip(some, other, strict=True)), default=0.0)
+    if isinstance(some, float) and isinstance(other, float):
+        return abs(some - other) / max(1.0, abs(some))
+    return 0.0 if type(some) is type(other) and some == other else float("inf")
+
+
+def _run(name: str, check: Check, model: Any) -> CheckResult:
     try:
-        ok, detail = check(encoder)
+        ok, detail = check(model)
     except ComicError as error:
         return CheckResult(name, False, "; ".join(part for part in (error.fact, error.cause) if part))
     return CheckResult(name, ok, detail)
-
-
-def trial_pictures(count: int) -> list[np.ndarray]:
-    """Pictures of several shapes, always the same: blocks of colour with lines over them."""
-    random = np.random.default_rng(20)
-    pictures = []
-    for index in range(count):
-        height, width = ((180, 260), (300, 200), (224, 224), (90, 400))[index % 4]
-        blocks = random.integers(0, 256, (4, 5, 3), dtype=np.uint8)
-        picture = blocks[np.arange(height)[:, None] * 4 // height, np.arange(width)[None] * 5 // width]
-        picture[:: int(random.integers(5, 40))] = 0
-        picture[:, :: int(random.integers(5, 40))] = 255
-        pictures.append(np.ascontiguousarray(picture))
-    return pictures
 
 
 def odd_pictures() -> dict[str, np.ndarray]:
@@ -100,7 +151,7 @@ def _dimension(encoder: Encoder) -> tuple[bool, str]:
     vectors, none = encoder.embed(trial_pictures(2)), encoder.embed([])
     good = vectors.shape == (2, encoder.dimension) and none.shape == (0, encoder.dimension)
     good = good and vectors.dtype == np.float32 and none.dtype == np.float32
-    promised = encoder.manifest.output
+    promised = encoder.manifest.vector
     good = good and (promised is None or promised.dimension == encoder.dimension)
     return good, f"{encoder.dimension} numbers; two pictures give {list(vectors.shape)} {vectors.dtype}"
 

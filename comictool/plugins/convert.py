@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from comictool.core.device import import_torch
-from comictool.core.errors import InputError, UsageError, near_matches
+from comictool.core.errors import InputError, UsageError
 from comictool.plugins.trust import hash_file
-from comictool.plugins.weights import read_checkpoint, refuse_programs, state_dicts
+from comictool.plugins.weights import named_tensors, part_of, read_checkpoint, refuse_programs
 
 if TYPE_CHECKING:
     import torch
@@ -37,12 +37,15 @@ REBUILDERS = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written: the file, its hash, how many tensors, and the names of Python objects that were left behind."""
+    """What was written: the file, its hash, how many tensors, and the names of Python objects that were left behind;
+    of a whole plugin also its title, which says what was assumed.
+    """
 
     output: Path
     sha256: str
     tensors: int
     left_behind: tuple[str, ...]
+    title: str = ""
 
 
 def convert_checkpoint(source: Path, output: Path | None = None, *, key: str = "", force: bool = False) -> Conversion:
@@ -62,7 +65,7 @@ def convert_checkpoint(source: Path, output: Path | None = None, *, key: str = "
     if target.exists() and (not force or target.resolve() == source.resolve()):
         raise UsageError(f"{target} exists already", hint=f"comictool plugins convert {source} -o OTHER.safetensors")
     content, left_behind = _read_inert(source)
-    tensors = _part(state_dicts(content), key, source)
+    tensors = part_of(named_tensors(content), key, source)
     _write_beside(target, tensors)
     return Conversion(target, hash_file(target), len(tensors), left_behind)
 
@@ -78,20 +81,6 @@ def _write_beside(target: Path, tensors: Mapping[str, torch.Tensor]) -> None:
             os.replace(Path(folder, target.name), target)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror or error}") from error
-
-
-def _part(parts: Mapping[str, dict[str, torch.Tensor]], key: str, source: Path) -> dict[str, torch.Tensor]:
-    if not parts:
-        raise InputError(f"{source} holds no tensors")
-    if key in parts:
-        return parts[key]
-    inside = {name[len(key) + 1 :]: tensor for name, tensor in parts[""].items() if name.startswith(f"{key}.")}
-    if not inside:
-        tops = sorted({name.split(".")[0] for name in parts[""]})
-        raise InputError(
-            f"{source} has no part {key!r}", hint=f"it has: {', '.join(tops[:12])}", near=near_matches(key, tops)
-        )
-    return inside
 
 
 def _read_inert(source: Path) -> tuple[Any, tuple[str, ...]]:

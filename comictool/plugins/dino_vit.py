@@ -7,12 +7,17 @@ Published DINO, ELRIC and most later checkpoints of this family load by name: `c
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from comictool.core.errors import InputError
+
+HEAD_WIDTH = 64  # numbers per attention head in every published size
 LAYER_NORM_EPSILON = 1e-6  # timm's and DINO's; torch's own default is 1e-5
 INITIAL_STD = 0.02  # of all matrices, from a truncated normal distribution
 NARROW = 192  # the narrowest published width; .02 in narrower layers leaves next to nothing of their input
@@ -82,8 +87,40 @@ def vit_shape(
         raise ValueError(f"size {size!r} is none of {', '.join(SIZES)}")
     named = SIZES[size or "small"]
     if width and not heads:
-        heads = max(1, width // 64)
+        if width % HEAD_WIDTH:
+            raise ValueError(
+                f"width {width} is no multiple of {HEAD_WIDTH}, so say how many heads share it: heads = ..."
+            )
+        heads = width // HEAD_WIDTH
     return ViTShape(width or named[0], depth or named[1], heads or named[2], patch_size, image_size, mlp_ratio)
+
+
+def shape_of(tensors: Mapping[str, torch.Tensor], heads: int = 0) -> ViTShape:
+    """The sizes of a transformer, read off its weights, whatever stands before their names.
+
+    Args:
+        heads: how many share the width, which is in no tensor; 0: one for each 64 numbers, as in every published size.
+
+    Raises:
+        InputError: this is no vision transformer in DINO's layout, or one without such a width.
+    """
+    above = next((name.removesuffix("cls_token") for name in tensors if name.endswith("cls_token")), "")
+    try:
+        width = tensors[f"{above}cls_token"].shape[-1]
+        patch = tensors[f"{above}patch_embed.proj.weight"].shape[-1]
+        side = round(max(0, tensors[f"{above}pos_embed"].shape[1] - 1) ** 0.5)
+        hidden = next(t.shape[0] for name, t in tensors.items() if name.endswith("0.mlp.fc1.weight"))
+    except (KeyError, IndexError, StopIteration) as error:
+        raise InputError("these weights are no vision transformer in DINO's layout", cause=f"no {error}") from error
+    found = (re.match(r"blocks\.(?:\d+\.)*(\d+)\.", name.removeprefix(above)) for name in tensors)
+    # Counted, not the highest number plus one: a name costs nothing and would be built.
+    depth = len({match[1] for match in found if match})
+    if width % HEAD_WIDTH and not heads:
+        raise InputError(f"how many heads share a width of {width} cannot be read off the weights", hint="--heads N")
+    try:
+        return ViTShape(width, depth, heads or width // HEAD_WIDTH, patch, side * patch, hidden / max(1, width))
+    except ValueError as error:
+        raise InputError("these weights are no vision transformer", cause=str(error)) from error
 
 
 class PatchEmbedding(nn.Module):
@@ -122,7 +159,7 @@ class MLP(nn.Module):
 
     def __init__(self, shape: ViTShape) -> None:
         super().__init__()
-        hidden = int(shape.width * shape.mlp_ratio)
+        hidden = round(shape.width * shape.mlp_ratio)
         self.fc1 = nn.Linear(shape.width, hidden)
         self.fc2 = nn.Linear(hidden, shape.width)
 

@@ -213,7 +213,7 @@ def _summary_of(place: PluginPlace, manifest: Manifest) -> PluginSummary:
         title=manifest.title,
         version=manifest.version,
         architecture=manifest.architecture,
-        dimension=manifest.output.dimension if manifest.output is not None else None,
+        dimension=manifest.vector.dimension if manifest.vector is not None else None,
         licence=manifest.licence,
         trusted=trusted,
         problem=too_old_for(manifest),
@@ -228,7 +228,7 @@ def _needs_weights(manifest: Manifest) -> bool:
     if manifest.weights is not None or manifest.runs_code or manifest.kind != "encoder":
         return False
     name = manifest.architecture
-    return find_architecture(name).heavy if name in architecture_names() else name.startswith(TIMM)
+    return find_architecture(name).needs_torch if name in architecture_names() else name.startswith(TIMM)
 
 
 def too_old_for(manifest: Manifest) -> str:

@@ -1,4 +1,4 @@
-"""What every encoder is to the rest of the program: pictures in, unit vectors out, and an identity to cache under."""
+"""What every encoder is to the rest of the program: pictures in, unit vectors out, and an id to cache under."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class Encoder(Protocol):
     Attributes:
         manifest: what its plugin says about itself.
         dimension: D, numbers per vector.
-        identity: `id@version+weights+preprocessing`; vectors with the same identity may be compared and cached
+        encoder_id: `id@version+weights+preprocessing`; vectors with the same id may be compared and cached
             together. Precision and device are not part of it: bf16 and fp32 vectors of one model have cosine > .999.
         preferred_batch: how many pictures to hand over at once.
         device_note: where and how it computes, and why, for the log.
-        heavy: needs torch. Heavy encoders run in the main process; light ones may be rebuilt in worker processes
+        needs_torch: such encoders run in the main process; light ones may be rebuilt in worker processes
             with `comictool.plugins.load.load_encoder(spec)`.
     """
 
     manifest: Manifest
     dimension: int
-    identity: str
+    encoder_id: str
     preferred_batch: int
     device_note: str
-    heavy: bool
+    needs_torch: bool
 
     def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors of pictures, in their order; each one independent of the others in the call.
@@ -76,18 +76,32 @@ def embed_views(encoder: Encoder, image: np.ndarray, boxes: Sequence[Box]) -> np
     return encoder.embed(cuts)
 
 
-def identity_of(manifest: Manifest, weights_hash: str = NO_WEIGHTS) -> str:
+def encoder_id_of(manifest: Manifest, weights_hash: str = NO_WEIGHTS) -> str:
     """The key that vectors are cached and stored under.
 
     Args:
         manifest: its `id`, `version` and the hash of `[input]` enter, and that of the architecture's arguments if any.
         weights_hash: hexadecimal hash of the weights (of all files for plugins with code); `NO_WEIGHTS` without any.
     """
-    preparation = manifest.input.digest()[:12] if manifest.input is not None else "own"
+    preparation = manifest.image.digest()[:12] if manifest.image is not None else "own"
     if manifest.arguments:  # `profile = "character"` measures something else than `profile = "picture"`
         arguments = json.dumps(manifest.arguments, sort_keys=True, default=str)
         preparation += "." + hashlib.sha256(arguments.encode("utf-8")).hexdigest()[:8]
     return f"{manifest.id}@{manifest.version}+{weights_hash[:16]}+{preparation}"
+
+
+def check_dimension(manifest: Manifest, dimension: int) -> int:
+    """The dimension of a model's vectors, when its manifest says the same or nothing.
+
+    Raises:
+        InputError: the manifest says another one.
+    """
+    from comictool.core.errors import InputError
+
+    if manifest.vector is not None and manifest.vector.dimension != dimension:
+        promised = manifest.vector.dimension
+        raise InputError(f"plugin {manifest.id} gives vectors of {dimension} numbers, its manifest says {promised}")
+    return dimension
 
 
 def unit_rows(vectors: np.ndarray, who: str) -> np.ndarray:

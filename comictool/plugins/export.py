@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comictool.core.errors import InputError, UsageError
+from comictool.core.files import replaced_folder
 from comictool.plugins.manifest import Manifest, WeightsSpec, write_manifest
 from comictool.plugins.names import PYTHON
 from comictool.plugins.trust import hash_file
@@ -48,19 +46,10 @@ def export_plugin(
     if not state_dict:
         raise InputError(f"no weights to export to {directory}")
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        # mkdtemp makes private directories; the one inside it has the mode that an ordinary mkdir gives.
-        outer = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".partial", dir=directory.parent))
-        building = outer / directory.name
-        try:
-            building.mkdir()
+        with replaced_folder(directory) as building:
             write_safetensors(building / WEIGHTS_NAME, state_dict)
-            weights = WeightsSpec(WEIGHTS_NAME, hash_file(building / WEIGHTS_NAME))
-            written = replace(manifest, weights=weights)
+            written = replace(manifest, weights=WeightsSpec(WEIGHTS_NAME, hash_file(building / WEIGHTS_NAME)))
             write_manifest(building, written)
-            _swap(building, directory)
-        finally:
-            shutil.rmtree(outer, ignore_errors=True)
     except OSError as error:
         raise InputError(f"{directory} cannot be written: {error.strerror or error}") from error
     return written
@@ -75,20 +64,3 @@ def write_safetensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
     plain = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
     save_file(plain, path)
-
-
-def _swap(building: Path, directory: Path) -> None:
-    """Rename into place; an older directory is moved aside first and removed after."""
-    if not directory.exists():
-        os.rename(building, directory)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".old", dir=directory.parent))
-    try:
-        os.rename(directory, aside / "previous")
-        try:
-            os.rename(building, directory)
-        except OSError:
-            os.rename(aside / "previous", directory)
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

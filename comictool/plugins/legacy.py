@@ -43,7 +43,14 @@ def load_legacy(name: str, directory: Path, files: Fingerprint, device: DeviceCh
     main_class = getattr(module, "MainModule", None)
     if not callable(main_class):
         raise InputError(f"plugin {directory}: main.py defines no MainModule")
-    main = run_plugin_code(name, main_class, device=device.name)
+    try:
+        main = run_plugin_code(name, main_class, device=device.name)
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):  # no network: older plugins fetch ImageNet weights and overwrite them
+            error.hint = (
+                f"its weights alone need no download: comictool plugins convert FILE --for res18_single -o {name}"
+            )
+        raise
     return CodeEncoder(_embedder(main, directory), legacy_manifest(name), files.digest, device)
 
 

@@ -1,4 +1,4 @@
-"""An encoder without torch: a descriptor in numpy, with the manifest and identity that the contract asks for."""
+"""An encoder without torch: a descriptor in numpy, with the manifest and encoder_id that the contract asks for."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from comictool.core.errors import InputError
-from comictool.plugins.encoder import Box, identity_of, unit_rows
+from comictool.plugins.encoder import Box, check_dimension, encoder_id_of, unit_rows
 from comictool.plugins.manifest import Manifest
 from comictool.plugins.preparation import check_picture, over_background
 
@@ -37,20 +36,15 @@ class LightEncoder:
         InputError: the manifest promises another dimension than the descriptor has.
     """
 
-    heavy = False
+    needs_torch = False
 
     def __init__(self, descriptor: Descriptor, manifest: Manifest) -> None:
-        promised = manifest.output.dimension if manifest.output is not None else descriptor.dimension
-        if promised != descriptor.dimension:
-            raise InputError(
-                f"plugin {manifest.id} gives vectors of {descriptor.dimension} numbers, its manifest says {promised}"
-            )
         self._descriptor = descriptor
-        self._background = manifest.input.alpha_background if manifest.input is not None else PAPER
+        self._background = manifest.image.alpha_background if manifest.image is not None else PAPER
         self.manifest = manifest
-        self.dimension = descriptor.dimension
+        self.dimension = check_dimension(manifest, descriptor.dimension)
         self.preferred_batch = descriptor.preferred_batch
-        self.identity = identity_of(manifest)
+        self.encoder_id = encoder_id_of(manifest)
         self.device_note = "cpu (numpy; no torch needed)"
 
     def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:

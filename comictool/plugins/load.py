@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from comictool.core.device import choose_device, choose_precision, import_torch
-from comictool.core.errors import EnvironmentError_, InputError, UsageError
+from comictool.core.errors import InputError, SetupError, UsageError
 from comictool.core.seeds import derive_seed
 from comictool.plugins.architectures import Architecture, call_builder, find_architecture
 from comictool.plugins.discovery import PluginPlace, find_plugin, too_old_for
 from comictool.plugins.encoder import Encoder
-from comictool.plugins.manifest import Manifest, read_manifest, weights_path
-from comictool.plugins.names import MANIFEST_NAME, PYTHON, TIMM
+from comictool.plugins.kinds import find_kind, named
+from comictool.plugins.manifest import Inputs, Manifest, read_manifest, weights_path
+from comictool.plugins.names import JOINED, MANIFEST_NAME, PYTHON, TIMM
 from comictool.plugins.trust import Fingerprint, hash_file, require_trust
 
 RANDOM_SEED = 0
@@ -25,7 +26,19 @@ RANDOM_SEED = 0
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """Everything that `load_plugin` takes, in a form that travels to worker processes."""
+    """What to load and how, in a form that travels to worker processes.
+
+    Attributes:
+        name_or_path: a plugin's name or id, a path, or `timm:NAME` (`timm:NAME?random` for untrained weights,
+            `?resize=pad` or `crop` for another way to fit pictures in).
+        plugin_dirs: searched before COMICTOOL_PLUGIN_DIRS and the shipped ones.
+        trust: let this plugin's code run this once.
+        device: auto | cpu | cuda | cuda:N | mps; ignored by encoders that need no torch.
+        weights: load these instead of the plugin's own; needed for `timm:NAME` unless one of the last two is set.
+        precision: auto | fp32 | bf16 | fp16.
+        allow_download: may fetch published weights of `timm:NAME`; nothing else ever reaches the network.
+        random_weights: untrained weights, the same every time (for tests and comparisons).
+    """
 
     name_or_path: str
     plugin_dirs: tuple[Path, ...] = ()
@@ -82,71 +95,85 @@ class EncoderSpec:
         )
 
 
-def load_plugin(
-    name_or_path: str,
-    *,
-    plugin_dirs: Sequence[Path] = (),
-    trust: bool = False,
-    device: str = "auto",
-    weights: Path | None = None,
-    precision: str = "auto",
-    allow_download: bool = False,
-    random_weights: bool = False,
-) -> Encoder:
-    """Load an encoder by name, path or `timm:NAME`.
-
-    Args:
-        name_or_path: a plugin's name or id, a path, or `timm:NAME` (`timm:NAME?random` for untrained weights,
-            `?resize=pad` or `crop` for another way to fit pictures in).
-        plugin_dirs: searched before COMICTOOL_PLUGIN_DIRS and the shipped ones.
-        trust: let this plugin's code run this once.
-        device: auto | cpu | cuda | cuda:N | mps; ignored by encoders that need no torch.
-        weights: load these instead of the plugin's own; needed for `timm:NAME` unless one of the next two is set.
-        precision: auto | fp32 | bf16 | fp16.
-        allow_download: may fetch published weights of `timm:NAME`; nothing else ever reaches the network.
-        random_weights: untrained weights, the same every time (for tests and comparisons).
-
-    Raises:
-        UsageError: options that contradict each other, code without trust, a plugin that is no encoder, no weights.
-        InputError: not found, damaged, or not what its manifest says.
-        EnvironmentError_: no such device, torch or timm missing or broken, a tool too old, a failed download.
-    """
-    spec = EncoderSpec(
-        name_or_path, tuple(plugin_dirs), trust, device, weights, precision, allow_download, random_weights
-    )
-    return load_encoder(spec)
+def load_plugin(name_or_path: str, *, plugin_dirs: Sequence[Path] = (), **options: Any) -> Encoder:
+    """Load an encoder by name, path or `timm:NAME`; the options are those of `EncoderSpec`, which also raises."""
+    return load_encoder(EncoderSpec(name_or_path, tuple(plugin_dirs), **options))
 
 
 def load_encoder(spec: EncoderSpec) -> Encoder:
-    """Load what a spec describes; the same in every process. Raises what `load_plugin` raises."""
+    """The encoder that a spec describes; the same in every process. Raises what `load_model` raises."""
+    encoder: Encoder = load_model(spec, "encoder")
+    return encoder
+
+
+def load_model(spec: EncoderSpec, kind: str = "") -> Any:
+    """The model that a spec describes, with the method of its kind (`comictool.plugins.kinds`).
+
+    Args:
+        spec: which, and how.
+        kind: the only kind that will do; empty for any.
+
+    Raises:
+        UsageError: options that contradict each other, code without trust, another kind, no weights.
+        InputError: not found, damaged, or not what its manifest says.
+        SetupError: no such device, torch or timm missing or broken, a tool too old, a failed download.
+    """
     if spec.weights is not None and spec.random_weights:
         raise UsageError("--weights and untrained weights (?random) contradict each other", hint="give one of the two")
-    if spec.name_or_path.startswith(TIMM):
+    if spec.name_or_path.startswith(TIMM) and kind in ("", "encoder"):
         return _load_timm(spec)
     place = find_plugin(spec.name_or_path, spec.plugin_dirs)
     if place.legacy:
         return _load_legacy(spec, place)
     manifest = read_manifest(place.directory)
-    _check_usable(manifest, place)
+    _check_usable(manifest, place, kind)
+    if manifest.kind != "encoder":
+        return _load_kind(spec, place, manifest)
     if manifest.runs_code:
         files = require_trust(place.directory, ["model.py"], trust=spec.trust)
         return _load_code(spec, place, manifest, files)
+    if manifest.architecture == JOINED:
+        from comictool.plugins.joined import load_joined
+
+        _refuse_weights(spec, f"plugin {place.name} has no weights of its own")
+        return load_joined(spec, place.directory, manifest)
     found = find_architecture(manifest.architecture)
-    if not found.heavy:
+    if not found.needs_torch:
         _refuse_weights(spec, f"plugin {place.name} has no weights")
-        light: Encoder = call_builder(found, manifest.arguments, manifest)
-        return light
+        return call_builder(found, manifest.arguments, manifest)
     return _load_declarative(spec, place, manifest, found)
 
 
-def _check_usable(manifest: Manifest, place: PluginPlace) -> None:
-    if manifest.kind != "encoder":
+def _check_usable(manifest: Manifest, place: PluginPlace, kind: str) -> None:
+    if kind and manifest.kind != kind:
+        article = "an" if kind[0] in "aeiou" else "a"
         raise UsageError(
-            f"plugin {place.name} is a {manifest.kind}, not an encoder", hint="comictool plugins list   shows encoders"
+            f"plugin {place.name} is a {manifest.kind}, not {article} {kind}",
+            hint=f"comictool plugins list   shows {kind}s",
         )
     problem = too_old_for(manifest)
     if problem:
-        raise EnvironmentError_(f"plugin {place.name} {problem}", hint="pip install --upgrade comictool")
+        raise SetupError(f"plugin {place.name} {problem}", hint="pip install --upgrade comictool")
+
+
+def _load_kind(spec: EncoderSpec, place: PluginPlace, manifest: Manifest) -> Any:
+    """A model of another kind than encoders: its own code, or one of the kind's architectures."""
+    kind = find_kind(manifest.kind)
+    if manifest.runs_code:
+        from comictool.plugins.code_plugins import PLUGIN_BUILDER, CodeModel, find_builder, run_plugin_code
+
+        files = require_trust(place.directory, ["model.py"], trust=spec.trust)
+        _refuse_weights(spec, f"plugin {place.name} loads its own weights")
+        _, build = find_builder(place.directory, files, (PLUGIN_BUILDER,))
+        device = choose_device(spec.device)
+        made = run_plugin_code(place.name, build, manifest, place.directory, device.name)
+        return CodeModel(made, manifest, files.digest, device)
+    if manifest.architecture not in kind.architectures:
+        known = ", ".join([*kind.architectures, PYTHON])
+        raise InputError(
+            f"plugin {place.name}: no {kind.name} has the architecture {manifest.architecture}", hint=f"known: {known}"
+        )
+    return named(kind.architectures[manifest.architecture])(spec, place.directory, manifest)
 
 
 def _refuse_weights(spec: EncoderSpec, fact: str) -> None:
@@ -176,14 +203,12 @@ def _load_code(spec: EncoderSpec, place: PluginPlace, manifest: Manifest, files:
     model = run_plugin_code(place.name, build, **manifest.arguments)
     if not isinstance(model, import_torch().nn.Module):
         raise InputError(f"plugin {place.name}: build_model gave a {type(model).__name__}, not a torch module")
-    return _weighted(spec, place, manifest, model, Architecture(PYTHON, build, heavy=True), files.digest)
+    return _weighted(spec, place, manifest, lambda: model, Architecture(PYTHON, build, needs_torch=True), files.digest)
 
 
 def _load_declarative(spec: EncoderSpec, place: PluginPlace, manifest: Manifest, found: Architecture) -> Encoder:
     _check_weights_named(spec, place, manifest)
-    with _random_state(manifest.architecture):
-        model = call_builder(found, manifest.arguments)
-    return _weighted(spec, place, manifest, model, found, "")
+    return _weighted(spec, place, manifest, lambda: call_builder(found, manifest.arguments), found, "")
 
 
 def _check_weights_named(spec: EncoderSpec, place: PluginPlace, manifest: Manifest) -> None:
@@ -196,7 +221,12 @@ def _check_weights_named(spec: EncoderSpec, place: PluginPlace, manifest: Manife
 
 
 def _weighted(
-    spec: EncoderSpec, place: PluginPlace, manifest: Manifest, model: Any, found: Architecture, code_hash: str
+    spec: EncoderSpec,
+    place: PluginPlace,
+    manifest: Manifest,
+    make: Callable[[], Any],
+    found: Architecture,
+    code_hash: str,
 ) -> Encoder:
     """The encoder of a plugin directory, with the weights of its manifest, of `--weights`, or untrained."""
     from comictool.plugins.torch_encoder import TorchEncoder
@@ -206,28 +236,45 @@ def _weighted(
     weights_hash = code_hash
     if spec.weights is not None:
         # The threshold was fitted to the plugin's own weights and says nothing about others.
-        manifest = replace(manifest, threshold=None)
-        notes.append(_load_file(model, spec.weights, found))
+        manifest = replace(manifest, threshold={})
+        model, note = _with_file(make, spec.weights, found, place.name)
+        notes.append(note)
         weights_hash = hash_file(spec.weights)
     elif spec.random_weights:
-        manifest = replace(manifest, threshold=None)
+        manifest = replace(manifest, threshold={})
+        with _random_state(manifest.architecture):
+            model = make()
         weights_hash = hash_tensors(model.state_dict())
         notes.append("untrained weights")
     elif manifest.weights is not None:
         file = weights_path(place.directory, manifest.weights)
         verified_weights(file, manifest.weights.sha256, str(place.directory / MANIFEST_NAME))
-        notes.append(_load_file(model, file, found))
+        model, note = _with_file(make, file, found, place.name)
+        notes.append(note)
         weights_hash = code_hash or manifest.weights.sha256  # with code, the hash over all files says more
+    else:
+        model = make()  # code that brings its own weights; others were refused
     device = choose_device(spec.device)
     precision = choose_precision(spec.precision, device)
     return TorchEncoder(model, manifest, weights_hash=weights_hash, device=device, precision=precision, notes=notes)
 
 
-def _load_file(model: Any, file: Path, found: Architecture) -> str:
-    """Load a weights file into a model; says what was done that is not obvious."""
-    from comictool.plugins.weights import fit_weights, read_checkpoint
+def _with_file(make: Callable[[], Any], file: Path, found: Architecture, name: str) -> tuple[Any, str]:
+    """A model with the weights of a file; the note says what was done that is not obvious."""
+    from comictool.plugins.building import build_with_weights
+    from comictool.plugins.weights import MisfitError, read_checkpoint
 
-    return fit_weights(model, read_checkpoint(file), str(file), classifiers=found.classifiers).note()
+    checkpoint = read_checkpoint(file)
+    try:
+        model, fit = build_with_weights(
+            make, checkpoint, str(file), classifiers=found.classifiers, published=found.published
+        )
+    except MisfitError as error:
+        if found.sizes is not None:
+            made = f"comictool plugins convert {shlex.quote(str(file))} --for {shlex.quote(name)} -o FOLDER"
+            error.hint = f"weights of any size of {found.name} become a plugin by: {made}"
+        raise
+    return model, fit.note()
 
 
 def _load_timm(spec: EncoderSpec) -> Encoder:
@@ -242,14 +289,13 @@ def _load_timm(spec: EncoderSpec) -> Encoder:
     _check_timm_options(spec, wanted.name, random)
     device = choose_device(spec.device)
     precision = choose_precision(spec.precision, device)
-    download = spec.weights is None and not random
-    with _random_state(found.name):
-        model = download_timm(wanted.name) if download else build_timm(wanted.name)
-    note = "untrained weights" if random else "published weights, fetched by timm"
     if spec.weights is not None:
-        note = _load_file(model, spec.weights, found)
+        model, note = _with_file(lambda: build_timm(wanted.name), spec.weights, found, found.name)
         weights_hash = hash_file(spec.weights)
     else:
+        note = "untrained weights" if random else "published weights, fetched by timm"
+        with _random_state(found.name):
+            model = build_timm(wanted.name) if random else download_timm(wanted.name)
         weights_hash = hash_tensors(model.state_dict())
     manifest = Manifest(
         id=f"timm-{wanted.name.lower()}",
@@ -258,7 +304,7 @@ def _load_timm(spec: EncoderSpec) -> Encoder:
         kind="encoder",
         licence="that of its weights",
         architecture=found.name,
-        input=timm_input(model, wanted.resize, wanted.name),
+        input=Inputs(timm_input(model, wanted.resize, wanted.name)),
     )
     return TorchEncoder(model, manifest, weights_hash=weights_hash, device=device, precision=precision, notes=[note])
 

@@ -1,20 +1,20 @@
 """The plugin manifest, `plugin.toml`: what a model directory says about itself. Read strictly, written back alike.
 
-Schema 1; every key that is not listed here is refused:
+Schema 2; every key that is not listed here is refused:
 
-    schema = 1
+    schema = 2
     id = "res18-single"             lower case, digits, dot, dash, underscore; stays the same when the folder is renamed
     version = "1.0"                 of the model, not of the tool
     title = "..."                   one line for people
-    kind = "encoder"                encoder | detector | depth | text-encoder | fusion | sequence
+    kind = "encoder"                encoder | text-encoder | sequence | fusion | detector | depth | ocr
     licence = "MIT"                 SPDX name or a sentence, of the weights
     minimum_tool = "0.1"            optional: the oldest comictool that can load it
 
     [architecture]
-    name = "timm:resnet18"          `classic`, `resnet18_linear`, `timm:NAME`, or `python` (runs model.py, with trust)
+    name = "timm:resnet18"          classic | resnet18_linear | dino_vit | timm:NAME | joined | python (runs model.py)
     [architecture.arguments]        optional: passed to the architecture; texts, numbers, booleans, lists
 
-    [input]                         optional for architectures that prepare pictures themselves
+    [input.image]                   optional for architectures that prepare pictures themselves
     size = [224, 224]               height, width in pixels (or one number for both)
     resize = "squash"               squash (ignore the aspect) | pad (keep all, fill) | crop (centre, keep the aspect)
     interpolation = "bilinear"      bilinear | bicubic, both antialiased
@@ -22,12 +22,22 @@ Schema 1; every key that is not listed here is refused:
     std = [0.229, 0.224, 0.225]
     alpha_background = [255, 255, 255]   what shows through transparency and fills the borders of `pad`
 
-    [output]                        required for encoders
-    dimension = 512
-    normalised = true               whether the architecture itself ends in unit vectors (embed() gives them always)
-    metric = "cosine"               cosine | negative-l2
+    [input.text]                    of models that take texts
+    length = 77                     tokens or characters; the rest is cut off
+    languages = ["en", "ja"]        optional
 
-    [threshold]                     optional: same or different
+    [reads]                         of models that take vectors: which column of a store, made by which encoder
+    "panel/image" = "classic@1+none+own"
+
+    [output.vector]                 every answer by its name; which ones a kind gives: comictool.plugins.kinds
+    form = "vector"                 vector | map (one number a pixel) | boxes | text
+    dimension = 512                 of a vector
+    normalised = true               whether the architecture itself ends in unit vectors (an encoder gives them always)
+    metric = "cosine"               cosine | negative-l2
+    classes = ["panel", "text"]     of boxes
+    unit = "metres"                 of a map
+
+    [threshold.cosine]              optional, by metric: same or different
     value = 0.62
     fitted = "..."                  on which data, by which rule
     false_accept_rate = 0.01        optional
@@ -43,45 +53,81 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 from comictool.core.errors import InputError
-from comictool.core.files import write_text
+from comictool.core.files import read_toml, write_text
 from comictool.core.toml_text import write_tables
+from comictool.core.typed import Check, text, typed, within
 from comictool.plugins.names import MANIFEST_NAME, PYTHON
-from comictool.plugins.toml_tables import TableReader
 
 MANIFEST_LIMIT = 64 * 1024  # bytes; the largest sensible one is about two thousand
-SCHEMA = 1
-KINDS = ("encoder", "detector", "depth", "text-encoder", "fusion", "sequence")
-RESIZE_MODES = ("squash", "pad", "crop")
-INTERPOLATIONS = ("bilinear", "bicubic")
-METRICS = ("cosine", "negative-l2")
+SCHEMA = 2
+Resize = Literal["squash", "pad", "crop"]
+Interpolation = Literal["bilinear", "bicubic"]
+Metric = Literal["cosine", "negative-l2"]
+Form = Literal["vector", "map", "boxes", "text"]
+RESIZE_MODES: tuple[str, ...] = get_args(Resize)
+INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+METRICS: tuple[str, ...] = get_args(Metric)
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".mdl")
 MAX_INPUT_SIDE = 4096  # the largest published vision transformers take 1536
 MAX_DIMENSION = 65_536
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+VECTOR = "vector"  # the output by which things are compared
 
 ID_PATTERN = r"[a-z0-9][a-z0-9._-]{0,79}"
 VERSION_PATTERN = r"[0-9]+(\.[0-9]+){0,3}([-+.]?[0-9A-Za-z]+(\.[0-9A-Za-z]+)*)?"
 ARCHITECTURE_PATTERN = r"(timm:)?[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
+def _plain(value: object, depth: int = 3) -> bool:
+    """A text, number or boolean, or short lists and tables of them."""
+    if isinstance(value, str):
+        return len(value) <= 500 and value.isprintable()
+    if isinstance(value, int | float):
+        return math.isfinite(value)
+    if depth == 0:
+        return False
+    if isinstance(value, list):
+        return len(value) <= 1000 and all(_plain(item, depth - 1) for item in value)
+    return isinstance(value, dict) and len(value) <= 100 and all(_plain(v, depth - 1) for v in value.values())
+
+
+def safe_file(value: str) -> bool:
+    """Whether a text is a plain relative path that stays inside a folder."""
+    path = PurePosixPath(value)
+    return str(path) == value and not path.is_absolute() and ".." not in path.parts and not set("\\:\n") & set(value)
+
+
+def _known_suffix(value: str) -> bool:
+    return PurePosixPath(value).suffix.lower() in WEIGHT_SUFFIXES
+
+
+Side = Annotated[int, within(1, MAX_INPUT_SIDE)]
+Level = Annotated[int, within(0, 255)]
+Mean = Annotated[float, within(-10, 10)]
+Deviation = Annotated[float, within(1e-3, 10)]  # smaller ones would only blow rounding errors up
+Line = Annotated[str, text(200, least=1), Check(lambda value: bool(value.strip()), "text, not blanks alone")]
+Short = Annotated[str, text(80, least=1)]
+Arguments = dict[str, Annotated[Any, Check(_plain, "a text, number, boolean, or short lists and tables of them")]]
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """How a picture becomes the tensor that the model sees. `size` is (height, width) in pixels."""
 
-    size: tuple[int, int] = (224, 224)
-    resize: str = "squash"
-    interpolation: str = "bilinear"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    alpha_background: tuple[int, int, int] = (255, 255, 255)
+    size: tuple[Side, Side] = (224, 224)
+    resize: Resize = "squash"
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[Mean, Mean, Mean] = IMAGENET_MEAN
+    std: tuple[Deviation, Deviation, Deviation] = IMAGENET_STD
+    alpha_background: tuple[Level, Level, Level] = (255, 255, 255)
 
     def digest(self) -> str:
         """Hash of every value: two encoders with the same one see the same tensor."""
@@ -89,52 +135,90 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
-class OutputSpec:
-    """What one picture becomes: a vector of `dimension` numbers, compared by `metric`."""
+class TextSpec:
+    """What texts a model takes: how many tokens or characters, and in which languages (none named: any)."""
 
-    dimension: int
+    length: Annotated[int, within(1, 1 << 20)]
+    languages: tuple[Short, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a model takes, by modality."""
+
+    image: InputSpec | None = None
+    text: TextSpec | None = None
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """One answer: a vector of `dimension` numbers, compared by `metric`; a map; boxes of `classes`; or text."""
+
+    dimension: Annotated[int, within(0, MAX_DIMENSION)] = 0
+    form: Form = "vector"
     normalised: bool = True
-    metric: str = "cosine"
+    metric: Metric = "cosine"
+    classes: tuple[Short, ...] = ()
+    unit: Annotated[str, text(80)] = ""
 
 
 @dataclass(frozen=True)
 class ThresholdSpec:
     """The score from which two pictures count as the same, and how it was found."""
 
-    value: float
-    fitted: str
-    false_accept_rate: float | None = None
+    value: Annotated[float, within(-1e6, 1e6)]
+    fitted: Annotated[str, text(500, least=1)]
+    false_accept_rate: Annotated[float | None, within(0, 1)] = None
 
 
 @dataclass(frozen=True)
 class WeightsSpec:
     """A weights file beside the manifest."""
 
-    file: str
-    sha256: str
+    file: Annotated[
+        str,
+        text(200, least=1),
+        Check(safe_file, "a plain relative path inside the plugin directory"),
+        Check(_known_suffix, "a file ending in " + " ".join(WEIGHT_SUFFIXES)),
+    ]
+    sha256: Annotated[str, text(64, pattern="[0-9a-f]{64}", must="64 lower-case hexadecimal digits")]
+
+
+Version = Annotated[str, text(40, pattern=VERSION_PATTERN, must='a version such as "1.0"')]
 
 
 @dataclass(frozen=True)
 class Manifest:
     """A checked `plugin.toml`; see the module text for each field."""
 
-    id: str
-    version: str
-    title: str
+    id: Annotated[str, text(80, pattern=ID_PATTERN, must="lower-case letters, digits, dot, dash, underscore")]
+    version: Version
+    title: Line
     kind: str
-    licence: str
+    licence: Line
     architecture: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    input: InputSpec | None = None
-    output: OutputSpec | None = None
-    threshold: ThresholdSpec | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    input: Inputs = field(default_factory=Inputs)
+    reads: dict[str, Line] = field(default_factory=dict)
+    output: dict[str, OutputSpec] = field(default_factory=dict)
+    threshold: dict[str, ThresholdSpec] = field(default_factory=dict)
     weights: WeightsSpec | None = None
-    minimum_tool: str = ""
+    minimum_tool: Version | Literal[""] = ""
 
     @property
     def runs_code(self) -> bool:
         """Whether loading it executes Python from its directory."""
         return self.architecture == PYTHON
+
+    @property
+    def image(self) -> InputSpec | None:
+        """`[input.image]`."""
+        return self.input.image
+
+    @property
+    def vector(self) -> OutputSpec | None:
+        """`[output.vector]`."""
+        return self.output.get(VECTOR)
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -144,39 +228,35 @@ def read_manifest(directory: Path) -> Manifest:
         InputError: missing, unreadable, too large, not TOML, or a wrong value (named by file and key).
     """
     file = directory / MANIFEST_NAME
-    try:
-        if not file.is_file():
-            raise InputError(f"{directory} has no {MANIFEST_NAME}")
-        size = file.stat().st_size
-        if size > MANIFEST_LIMIT:
-            raise InputError(f"{file} has {size:,} bytes, more than the {MANIFEST_LIMIT:,} a manifest may have")
-        text = file.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
-    manifest = parse_manifest(text, str(file))
+    if not file.is_file():
+        raise InputError(f"{directory} has no {MANIFEST_NAME}")
+    manifest = _checked(read_toml(file, most_bytes=MANIFEST_LIMIT), str(file))
     if manifest.weights is not None:
         weights_path(directory, manifest.weights)
     return manifest
 
 
 def weights_path(directory: Path, weights: WeightsSpec) -> Path:
-    """The weights file of a plugin.
+    """The weights file of a plugin; raises what `inside` raises."""
+    return inside(directory, weights.file, "weights.file")
+
+
+def inside(directory: Path, relative: str, what: str, *, folder: bool = False) -> Path:
+    """A file or folder of a plugin that its manifest names by a safe relative path.
 
     Raises:
-        InputError: absent, not a plain file, or reached through a link (its target could be anywhere).
+        InputError: absent, of another sort, or reached through a link (its target could be anywhere).
     """
     path = directory
-    for part in PurePosixPath(weights.file).parts:
+    for part in PurePosixPath(relative).parts:
         path = path / part
         if path.is_symlink():
             raise InputError(
-                f"{directory / MANIFEST_NAME}: weights.file {weights.file!r} is reached through a symbolic link",
+                f"{directory / MANIFEST_NAME}: {what} {relative!r} is reached through a symbolic link",
                 hint=f"put the file itself there: cp --remove-destination $(readlink -f {path}) {path}",
             )
-    if not path.is_file():
-        raise InputError(f"{directory / MANIFEST_NAME}: weights.file {weights.file!r} does not exist")
+    if not (path.is_dir() if folder else path.is_file()):
+        raise InputError(f"{directory / MANIFEST_NAME}: {what} {relative!r} does not exist")
     return path
 
 
@@ -184,134 +264,90 @@ def parse_manifest(text: str, file: str) -> Manifest:
     """Check manifest text; `file` names it in errors. Touches no file.
 
     Raises:
-        InputError: not TOML, an unknown key, or a wrong value.
+        InputError: not TOML, an unknown key, a wrong value, or a table that its kind does not have.
     """
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is not valid TOML: {error}") from error
-    top = TableReader(tables, file)
-    schema = top.take("schema", required=True)
-    if schema != SCHEMA or isinstance(schema, bool):
-        refusal = top.wrong("schema", str(SCHEMA), schema)
-        refusal.hint = "a newer comictool may read it" if isinstance(schema, int) and schema > SCHEMA else ""
-        raise refusal
-    manifest = Manifest(
-        id=top.text("id", required=True, pattern=ID_PATTERN, must="lower-case letters, digits, dot, dash, underscore"),
-        version=top.text("version", required=True, limit=40, pattern=VERSION_PATTERN, must='a version such as "1.0"'),
-        title=top.text("title", required=True),
-        kind=top.choice("kind", KINDS),
-        licence=top.text("licence", required=True),
-        minimum_tool=top.text("minimum_tool", limit=40, pattern=VERSION_PATTERN, must='a version such as "0.1"'),
-        **_architecture(top),
-        input=_input(top.table("input")),
-        output=_output(top.table("output")),
-        threshold=_threshold(top.table("threshold")),
-        weights=_weights(top.table("weights")),
-    )
-    top.finish()
-    if manifest.kind == "encoder" and manifest.output is None:
-        raise InputError(f"{file}: [output] is missing; an encoder says its dimension there")
+        raise InputError(f"{file} is not valid TOML", cause=str(error)) from error
+    return _checked(tables, file)
+
+
+def _checked(tables: dict[str, Any], file: str) -> Manifest:
+    from comictool.plugins.kinds import check_tables
+
+    _check_schema(tables.pop("schema", None), file)
+    if "arguments" in tables:
+        raise InputError(f"{file}: arguments is not a known key", hint="[architecture.arguments]")
+    if isinstance(tables.get("architecture"), str):
+        name = tables["architecture"][:60]
+        raise InputError(
+            f"{file}: architecture must be a table, not {name!r}",
+            hint=f'write it as a table:  [architecture]  name = "{name}"',
+        )
+    if "architecture" in tables:
+        built = typed(_File, {"architecture": tables["architecture"]}, file).architecture
+        tables |= {"architecture": built.name, "arguments": built.arguments}
+    image = tables["input"].get("image") if isinstance(tables.get("input"), dict) else None
+    if isinstance(image, dict) and type(image.get("size")) is int:
+        image["size"] = [image["size"]] * 2
+    manifest = typed(Manifest, tables, file)
+    check_tables(manifest, file)
     return manifest
 
 
-def _architecture(top: TableReader) -> dict[str, Any]:
-    value = top.take("architecture", required=True)
-    if isinstance(value, str):
-        error = top.wrong("architecture", "a table", value)
-        error.hint = f'write it as a table:  [architecture]  name = "{value[:60]}"'
-        raise error
-    reader = top.table("architecture", required=True)
-    assert reader is not None  # required
-    name = reader.text(
-        "name", required=True, pattern=ARCHITECTURE_PATTERN, must="an architecture such as classic or timm:resnet18"
+@dataclass(frozen=True)
+class _Architecture:
+    name: Annotated[
+        str, text(200, pattern=ARCHITECTURE_PATTERN, must="an architecture such as classic or timm:resnet18")
+    ]
+    arguments: Arguments = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _File:
+    architecture: _Architecture
+
+
+def _check_schema(found: object, file: str) -> None:
+    if found is None:
+        raise InputError(f"{file}: schema is missing", hint=f"schema = {SCHEMA}")
+    if found == SCHEMA and not isinstance(found, bool):
+        return
+    newer = isinstance(found, int) and found > SCHEMA
+    raise InputError(
+        f"{file}: schema must be {SCHEMA}, not {str(found)[:60]}",
+        hint="a newer version may read it" if newer else "since 2: [input.image], [output.vector], [threshold.cosine]",
     )
-    arguments = reader.table("arguments")
-    values = arguments.plain_values() if arguments is not None else {}
-    reader.finish()
-    return {"architecture": name, "arguments": values}
-
-
-def _input(reader: TableReader | None) -> InputSpec | None:
-    if reader is None:
-        return None
-    raw = reader.take("size", required=True)
-    sides = raw if isinstance(raw, list) else [raw, raw]
-    good = len(sides) == 2 and all(type(side) is int and 1 <= side <= MAX_INPUT_SIDE for side in sides)
-    if not good:
-        raise reader.wrong("size", f"one side or [height, width], each from 1 to {MAX_INPUT_SIDE}", raw)
-    background = reader.numbers("alpha_background", 3, 0, 255) or (255, 255, 255)
-    if any(value != int(value) for value in background):
-        raise reader.wrong("alpha_background", "3 whole numbers from 0 to 255", list(background))
-    spec = InputSpec(
-        size=(sides[0], sides[1]),
-        resize=reader.choice("resize", RESIZE_MODES, "squash"),
-        interpolation=reader.choice("interpolation", INTERPOLATIONS, "bilinear"),
-        mean=reader.numbers("mean", 3, -10, 10) or IMAGENET_MEAN,  # type: ignore[arg-type]
-        # Smaller deviations would only blow rounding errors up; zero would divide by zero.
-        std=reader.numbers("std", 3, 1e-3, 10) or IMAGENET_STD,  # type: ignore[arg-type]
-        alpha_background=tuple(int(value) for value in background),  # type: ignore[arg-type]
-    )
-    reader.finish()
-    return spec
-
-
-def _output(reader: TableReader | None) -> OutputSpec | None:
-    if reader is None:
-        return None
-    dimension = reader.integer("dimension", 1, MAX_DIMENSION, required=True)
-    assert dimension is not None  # required
-    spec = OutputSpec(dimension, reader.flag("normalised", True), reader.choice("metric", METRICS, "cosine"))
-    reader.finish()
-    return spec
-
-
-def _threshold(reader: TableReader | None) -> ThresholdSpec | None:
-    if reader is None:
-        return None
-    value = reader.number("value", -1e6, 1e6, required=True)
-    assert value is not None  # required
-    fitted = reader.text("fitted", required=True, limit=500)
-    spec = ThresholdSpec(value, fitted, reader.number("false_accept_rate", 0, 1))
-    reader.finish()
-    return spec
-
-
-def _weights(reader: TableReader | None) -> WeightsSpec | None:
-    if reader is None:
-        return None
-    file = reader.text("file", required=True)
-    path = PurePosixPath(file)
-    unsafe = path.is_absolute() or ".." in path.parts or "\\" in file or ":" in file or "\n" in file
-    if unsafe or str(path) != file:
-        raise reader.wrong("file", "a plain relative path inside the plugin directory", file)
-    if path.suffix.lower() not in WEIGHT_SUFFIXES:
-        raise reader.wrong("file", "a file ending in " + " ".join(WEIGHT_SUFFIXES), file)
-    sha256 = reader.text("sha256", required=True, pattern="[0-9a-f]{64}", must="64 lower-case hexadecimal digits")
-    reader.finish()
-    return WeightsSpec(file, sha256)
 
 
 def format_manifest(manifest: Manifest) -> str:
     """The manifest as TOML text; `parse_manifest` gives an equal manifest back."""
-    architecture: dict[str, Any] = {"name": manifest.architecture}
-    if manifest.arguments:
-        architecture["arguments"] = dict(manifest.arguments)
+    architecture: dict[str, Any] = {"name": manifest.architecture, "arguments": dict(manifest.arguments) or None}
     tables: dict[str, Any] = {
         "schema": SCHEMA,
-        "id": manifest.id,
-        "version": manifest.version,
-        "title": manifest.title,
-        "kind": manifest.kind,
-        "licence": manifest.licence,
+        **{name: getattr(manifest, name) for name in ("id", "version", "title", "kind", "licence")},
         "minimum_tool": manifest.minimum_tool or None,
         "architecture": architecture,
+        "input": {
+            "image": asdict(manifest.image) if manifest.image else None,
+            "text": asdict(manifest.input.text) if manifest.input.text else None,
+        },
+        "reads": dict(manifest.reads),
+        "output": {name: _stated(output) for name, output in manifest.output.items()},
+        "threshold": {name: asdict(threshold) for name, threshold in manifest.threshold.items()},
+        "weights": asdict(manifest.weights) if manifest.weights else None,
     }
-    for name in ("input", "output", "threshold", "weights"):
-        section = getattr(manifest, name)
-        if section is not None:
-            tables[name] = asdict(section)
+    for name in ("input", "reads", "output", "threshold"):
+        if not any(tables[name].values()):
+            tables[name] = None
     return write_tables(tables)
+
+
+def _stated(output: OutputSpec) -> dict[str, Any]:
+    """What differs from the default; the form always, since an output without any key would not be written."""
+    values = {f.name: getattr(output, f.name) for f in fields(output)}
+    return {f.name: values[f.name] for f in fields(output) if f.name == "form" or values[f.name] != f.default}
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> Path:

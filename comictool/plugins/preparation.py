@@ -1,4 +1,4 @@
-"""From pictures of any size to the tensor that a model sees, as `[input]` of its manifest says."""
+"""From pictures of any size to the tensor that a model sees, as `[input.image]` of its manifest says."""
 
 from __future__ import annotations
 

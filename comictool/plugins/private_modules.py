@@ -113,8 +113,7 @@ def load_private_module(
         for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
             del sys.modules[name]
         raise InputError(
-            f"plugin {directory}: {module}.py failed: {type(error).__name__}: {error}",
-            hint="--debug shows where",
+            f"plugin {directory}: {module}.py failed: {type(error).__name__}: {error}", hint="--debug shows where"
         ) from error
     finally:
         sys.path[:] = search_path  # older plugins append their own directory, which would leak their modules to others

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from comictool.core.device import import_timm
-from comictool.core.errors import EnvironmentError_, InputError, UsageError, near_matches
+from comictool.core.errors import InputError, SetupError, UsageError, near_matches
 from comictool.plugins.architectures import Architecture
 from comictool.plugins.manifest import INTERPOLATIONS, RESIZE_MODES, InputSpec
 from comictool.plugins.names import TIMM
@@ -59,7 +60,7 @@ def check_timm_name(name: str) -> None:
 
     Raises:
         InputError: unknown, with the nearest names.
-        EnvironmentError_: timm cannot be imported.
+        SetupError: timm cannot be imported.
     """
     timm = import_timm()
     if not timm.is_model(name):
@@ -78,7 +79,18 @@ def timm_architecture(name: str) -> Architecture:
         InputError: unknown name.
     """
     check_timm_name(name)
-    return Architecture(f"{TIMM}{name}", partial(build_timm, name), heavy=True, classifiers=_classifiers(name))
+    import timm
+
+    # Most modules of timm have one function that turns checkpoints of others into its own names; only modules know it.
+    module = sys.modules[timm.models.model_entrypoint(name).__module__]
+    published = getattr(module, "checkpoint_filter_fn", None) or getattr(module, "_filter_fn", None)
+    return Architecture(
+        f"{TIMM}{name}",
+        partial(build_timm, name),
+        needs_torch=True,
+        classifiers=_classifiers(name),
+        published=published,
+    )
 
 
 def build_timm(name: str, **arguments: Any) -> Any:
@@ -104,13 +116,13 @@ def download_timm(name: str) -> Any:
     """The same with its published weights, which timm fetches over the network; only ever after an explicit flag.
 
     Raises:
-        EnvironmentError_: no network, or there are no published weights.
+        SetupError: no network, or there are no published weights.
     """
     try:
         return import_timm().create_model(name, pretrained=True, num_classes=0)
     except (OSError, RuntimeError, ValueError) as error:  # the hub's errors are OSErrors, "no such weights" the others
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise EnvironmentError_(
+        raise SetupError(
             f"the published weights of {TIMM}{name} could not be fetched",
             cause=lines[0][:200],
             hint="fetch them by hand and give them with --weights FILE",
@@ -139,4 +151,4 @@ def timm_input(model: Any, resize: str, name: str) -> InputSpec:
     if channels != 3:
         raise InputError(f"{TIMM}{name} takes {channels} channels, not the 3 of a picture")
     interpolation = config["interpolation"] if config["interpolation"] in INTERPOLATIONS else "bilinear"
-    return InputSpec((height, width), resize, interpolation, tuple(config["mean"]), tuple(config["std"]))
+    return InputSpec((height, width), resize, interpolation, tuple(config["mean"]), tuple(config["std"]))  # type: ignore[arg-type]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from comictool.core.device import DeviceChoice, PrecisionChoice, import_torch
-from comictool.core.errors import EnvironmentError_, InputError
-from comictool.plugins.encoder import CPU_BATCH, identity_of, unit_rows
-from comictool.plugins.manifest import InputSpec, Manifest, OutputSpec
+from comictool.core.errors import InputError, SetupError
+from comictool.plugins.encoder import CPU_BATCH, check_dimension, encoder_id_of, unit_rows
+from comictool.plugins.manifest import VECTOR, InputSpec, Manifest, OutputSpec
 from comictool.plugins.preparation import prepare_batch
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class TorchEncoder:
 
     Args:
         model: maps (N, 3, H, W) float to (N, D).
-        manifest: with `[input]`; `[output]` is checked against what the model gives, or filled in from it.
+        manifest: with `[input.image]`; `[output.vector]` is checked against what the model gives, or filled in from it.
         weights_hash: identifies the weights.
         device: where to compute.
         precision: of weights and activations; vectors leave as float32. One chosen automatically gives way to fp32,
@@ -34,10 +34,10 @@ class TorchEncoder:
 
     Raises:
         InputError: the model fails on a plain picture, or gives another dimension than its manifest says.
-        EnvironmentError_: the device has too little memory.
+        SetupError: the device has too little memory.
     """
 
-    heavy = True
+    needs_torch = True
 
     def __init__(
         self,
@@ -49,17 +49,17 @@ class TorchEncoder:
         precision: PrecisionChoice,
         notes: Sequence[str] = (),
     ) -> None:
-        if manifest.input is None:
-            raise InputError(f"plugin {manifest.id}: [input] is missing; {manifest.architecture} needs it")
-        self._input: InputSpec = manifest.input
+        if manifest.image is None:
+            raise InputError(f"plugin {manifest.id}: [input.image] is missing; {manifest.architecture} needs it")
+        self._input: InputSpec = manifest.image
         self._device = device.name
         self._model = model.eval().requires_grad_(False)
         if callable(merge := getattr(model, "merge_norms", None)):  # built-in architectures that can be made faster
             merge()
         self.preferred_batch = CPU_BATCH if device.kind == "cpu" else GPU_BATCH
         precision, self.dimension = self._settle(precision, manifest)
-        self.manifest = manifest if manifest.output else replace(manifest, output=OutputSpec(self.dimension))
-        self.identity = identity_of(manifest, weights_hash)
+        self.manifest = manifest if manifest.vector else replace(manifest, output={VECTOR: OutputSpec(self.dimension)})
+        self.encoder_id = encoder_id_of(manifest, weights_hash)
         where = [f"{device.name} ({device.reason})", f"{precision.name} ({precision.reason})", *notes]
         self.device_note = "; ".join(note for note in where if note)
 
@@ -83,7 +83,7 @@ class TorchEncoder:
                 vectors: np.ndarray = self._model(batch).float().cpu().numpy()
                 return vectors
         except torch.OutOfMemoryError as error:
-            raise EnvironmentError_(
+            raise SetupError(
                 f"{self._device} ran out of memory with {len(images)} pictures at once",
                 hint=f"--batch-size {max(1, len(images) // 2)}, or --device cpu",
             ) from error
@@ -116,10 +116,4 @@ class TorchEncoder:
             raise InputError(
                 f"plugin {manifest.id}: its model gives {list(vectors.shape)} for one picture, not one vector"
             )
-        dimension = int(vectors.shape[1])
-        if manifest.output is not None and manifest.output.dimension != dimension:
-            raise InputError(
-                f"plugin {manifest.id} gives vectors of {dimension} numbers, its manifest says "
-                f"{manifest.output.dimension}"
-            )
-        return dimension
+        return check_dimension(manifest, int(vectors.shape[1]))

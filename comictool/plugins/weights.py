@@ -4,25 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comictool.core.device import import_torch
-from comictool.core.errors import InputError
+from comictool.core.errors import InputError, near_matches
 from comictool.plugins.trust import hash_file
 
 if TYPE_CHECKING:
     import torch
 
 Tensors = dict[str, "torch.Tensor"]
+MOST_WORDS = 6  # of a prefix
 MAX_DEPTH = 4  # how deep state dicts are looked for in a checkpoint
-# Written in front of every name by data-parallel training, by compiling, and by the usual wrappers around a trunk.
-WRAPPERS = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "trunk.", "student.", "teacher.", "net.")
+# What torch writes into names when a part of a network is compiled, sharded or recomputed.
+WRAPPED = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# What only pretraining uses: masks (DINOv2, iBOT, SimMIM, BEiT, MAE), the decoder of MAE and SimMIM, the queue of MoCo,
+# what SimCLR, SwAV, BYOL and DINOv2 put behind the network.
+PRETRAINING = re.compile(
+    r"mask_token|masked_embed|queue(_ptr)?|decoder_pos_embed|(decoder_(embed|blocks|norm|pred)|decoder)\..*"
+    r"|(projection_head|prototypes|projector|predictor|dino_head|ibot_head)\..*"
+)
+# Of two networks that a file holds under these words, the first is the one that its authors evaluate: MoCo's query
+# encoder, the teacher of DINO and its kin, the student of lightly's examples, BYOL's online network, the target encoder
+# of I-JEPA, the average of timm. A momentum copy stands behind its original.
+EVALUATED = (
+    ("encoder_q", "encoder_k"),
+    ("base_encoder", "momentum_encoder"),
+    ("teacher", "student"),
+    ("student_backbone", "teacher_backbone"),
+    ("online_network", "target_network"),
+    ("online_encoder", "target_encoder"),
+    ("backbone", "backbone_momentum"),
+    ("target_encoder", "encoder"),
+    ("state_dict_ema", "state_dict"),
+    ("model_ema", "model"),
+)
+LEAST_SHARE = 4  # a prefix stands before at least one in so many of the network's names
+MOST_LAYOUTS = 32  # prefixes behind which another layout is looked for
 
 
 def verified_weights(path: Path, sha256: str, file: str) -> None:
@@ -146,137 +172,224 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def state_dicts(checkpoint: Any, depth: int = MAX_DEPTH) -> dict[str, Tensors]:
-    """Every state dict in a checkpoint by its dotted path, and at "" all of its tensors with dotted names.
+def named_tensors(checkpoint: Any) -> Tensors:
+    """Every tensor of a checkpoint by its dotted name: `{"state_dict": {"conv.weight": t}}` has one of the name
+    `state_dict.conv.weight`.
 
-    A file `{"trunk": {...}, "args": [500]}` gives `"trunk"` and, at "", `trunk.…`.
+    Raises:
+        InputError: a tensor is larger, by its strides, than what the file holds of it.
     """
-    found: dict[str, Tensors] = {"": {}}
-    _collect(checkpoint, "", "", found, depth)
-    return {path: tensors for path, tensors in found.items() if tensors}
+    found: Tensors = {}
+    _collect(checkpoint, "", found, MAX_DEPTH)
+    return found
 
 
-def _collect(value: Any, path: str, prefix: str, found: dict[str, Tensors], depth: int) -> None:
+def _collect(value: Any, prefix: str, found: Tensors, depth: int) -> None:
     torch = import_torch()
     if not isinstance(value, Mapping) or depth < 0:
         return
     for key, item in value.items():
         if not isinstance(key, str):
             continue
-        if isinstance(item, torch.Tensor):
-            found[""][prefix + key] = item.detach()
-            if path:
-                found.setdefault(path, {})[key] = item.detach()
+        if isinstance(item, torch.Tensor) and item.layout is torch.strided:
+            # A stride of 0 repeats a few numbers: some bytes in a file would become any size in a model.
+            if item.numel() * item.element_size() > item.untyped_storage().nbytes():
+                raise InputError(f"the weights are damaged: {prefix}{key} is larger than what the file holds of it")
+            found[prefix + key] = item.detach()
         elif isinstance(item, Mapping):
-            _collect(item, f"{path}.{key}" if path else key, f"{prefix}{key}.", found, depth - 1)
+            _collect(item, f"{prefix}{key}.", found, depth - 1)
+
+
+def part_of(tensors: Tensors, key: str, source: Path | str) -> Tensors:
+    """The tensors below a dotted name, `state_dict.module.encoder_q` for example, without it; "" is all of them.
+
+    Raises:
+        InputError: no tensors, or none below this name.
+    """
+    if not tensors:
+        raise InputError(f"{source} holds no tensors")
+    if not key:
+        return tensors
+    inside = {name.removeprefix(f"{key}."): t for name, t in tensors.items() if name.startswith(f"{key}.")}
+    if not inside:
+        tops = sorted({name.split(".")[0] for name in tensors})
+        raise InputError(
+            f"{source} has no part {key!r}", hint=f"it has: {', '.join(tops[:12])}", near=near_matches(key, tops)
+        )
+    return inside
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How one state dict of a file fits a model: which part, behind which prefix, and what does not match."""
+    """How the tensors behind one prefix of a file fit a model, and what does not match."""
 
-    part: str
     prefix: str
     tensors: Tensors = field(repr=False)
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     misshapen: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    layout: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def faults(self) -> int:
         """Names that keep it from being loaded."""
         return len(self.missing) + len(self.unexpected) + len(self.misshapen)
 
+    @property
+    def key(self) -> str:
+        """The dotted name in front of its tensors in the file, as `--key` takes it."""
+        return self.prefix.rstrip(".")
+
     def note(self) -> str:
         """What was done that is not obvious, for the log."""
-        notes = [f"took the part {self.part!r}"] if self.part else []
-        notes += [f"removed the prefix {self.prefix!r}"] if self.prefix else []
+        notes = [f"removed the prefix {self.prefix!r}"] if self.prefix else []
+        notes += [f"not {' or '.join(self.beside)}, which would fit too"] if self.beside else []
+        notes += [self.layout] if self.layout else []
         notes += [f"left out {_some(self.left_out)}"] if self.left_out else []
         return "; ".join(notes)
 
 
-def fit_weights(
-    model: torch.nn.Module, checkpoint: Any, source: str, *, classifiers: tuple[str, ...] = (), key: str = ""
-) -> Fit:
-    """Find the one state dict of a checkpoint that fits a model, and load it.
+class MisfitError(InputError):
+    """The weights of a file belong to another network."""
 
-    All names and shapes of the model must be there behind one prefix (none, or wrappers such as `module.` and
-    `backbone.`); names that have no place are refused, except those of the classifier that was taken off, and those
-    outside the prefix. Buffers called `num_batches_tracked` may be missing: they do not enter inference.
+
+@dataclass(frozen=True)
+class Layout:
+    """Another way in which weights of the same network are published: what is done (for the log), and the doing."""
+
+    done: str
+    convert: Callable[[Tensors], Tensors]
+
+
+def find_fit(
+    expected: Tensors,
+    checkpoint: Any,
+    source: str,
+    *,
+    classifiers: tuple[str, ...] = (),
+    layouts: Sequence[Layout] = (),
+) -> Fit:
+    """Find the tensors of a checkpoint that fit a model.
+
+    All names and shapes of the model must be there behind one prefix (none, `module.`, `encoder_q.`,
+    `student_backbone.`, ...); names that have no place are refused, except those of the classifier that was taken
+    off, those that only pretraining uses, and those outside the prefix. Buffers called `num_batches_tracked` may be
+    missing: they do not enter inference. Of several networks that fit, the one that such files are published for is
+    taken (`EVALUATED`), and the note says so.
 
     Args:
-        model: where to load.
+        expected: the model's own state dict; only names and shapes count.
         checkpoint: from `read_checkpoint`.
         source: the file, for errors.
         classifiers: names of the layers that the model came without.
-        key: take only this part.
+        layouts: tried in this order when nothing fits as it is.
 
     Raises:
-        InputError: none fits (with what is missing, unexpected or of another shape), or more than one does.
+        InputError: none fits (with what is missing, unexpected or of another shape), or several that differ do.
     """
-    expected = model.state_dict()
-    parts = state_dicts(checkpoint)
-    if key:
-        parts = {key: parts[key]} if key in parts else {}
-    fits = [
-        _fit(expected, part, prefix, parts[part], classifiers) for part in parts for prefix in _prefixes(parts[part])
-    ]
-    if not fits:
-        raise InputError(f"{source} holds no state dict" + (f" called {key!r}" if key else ""))
-    good = _distinct([fit for fit in fits if fit.faults == 0])
-    if len(good) > 1:
-        names = [fit.part or fit.prefix.rstrip(".") or "the whole" for fit in good]
-        raise InputError(
-            f"{source} holds {len(good)} different sets of weights that fit: {', '.join(names)}",
-            hint=f"choose one: comictool plugins convert {source} --key {names[-1]}",
-        )
-    if not good:
-        raise _misfit(min(fits, key=lambda fit: (fit.faults, len(fit.prefix))), source)
-    model.load_state_dict({name: good[0].tensors[name] for name in expected if name in good[0].tensors}, strict=False)
-    return good[0]
+    tensors = {WRAPPED.sub("", name): tensor for name, tensor in named_tensors(checkpoint).items()}
+    if not tensors:
+        raise InputError(f"{source} holds no tensors")
+    nearest: list[Fit] = []
+    for layout in (None, *layouts):
+        fits = list(_fits(expected, tensors, layout, classifiers))
+        good = _evaluated(_distinct(expected, [fit for fit in fits if fit.faults == 0]))
+        if len(good) > 1:
+            names = [fit.key or "the whole" for fit in good]
+            raise InputError(
+                f"{source} holds {len(good)} different sets of weights that fit: {', '.join(names)}",
+                hint=f"choose one: comictool plugins convert {shlex.quote(source)} --key {names[-1]}",
+            )
+        if good:
+            return replace(good[0], tensors={n: good[0].tensors[n] for n in expected if n in good[0].tensors})
+        nearest = nearest or fits
+    raise _misfit(min(nearest, key=lambda fit: (fit.faults, len(fit.prefix))), len(expected), source)
 
 
-def _prefixes(tensors: Tensors) -> list[str]:
-    """No prefix, and every chain of known wrappers that some name starts with."""
-    prefixes = {""}
+def _fits(expected: Tensors, tensors: Tensors, layout: Layout | None, classifiers: tuple[str, ...]) -> Iterator[Fit]:
+    if layout is None:
+        for prefix in _prefixes(expected, tensors):
+            yield _fit(expected, prefix, tensors, classifiers)
+        return
+    for above in _common_beginnings(tensors, len(expected)):
+        inside = {name.removeprefix(above): t for name, t in tensors.items() if name.startswith(above)}
+        if converted := layout.convert(inside):
+            fit = _fit(expected, "", converted, classifiers)
+            outside = tuple(name for name in tensors if not name.startswith(above))
+            yield replace(fit, prefix=above, layout=layout.done, left_out=outside + fit.left_out)
+
+
+def _common_beginnings(tensors: Tensors, wanted: int) -> list[str]:
+    """Nothing, and the dotted words that begin as many names as a good share of a model with `wanted` names has."""
+    words = (name.split(".")[:-1][:MOST_WORDS] for name in tensors)
+    found = Counter(".".join(some[:count]) + "." for some in words for count in range(1, len(some) + 1))
+    return ["", *(above for above, count in found.most_common(MOST_LAYOUTS) if count * LEAST_SHARE >= wanted)]
+
+
+def _prefixes(expected: Tensors, tensors: Tensors) -> list[str]:
+    """Nothing, and all that stands before a good share of the model's own names."""
+    deepest = max((name.count(".") for name in expected), default=0) + 1
+    found: Counter[str] = Counter()
     for name in tensors:
-        prefix = ""
-        while wrapper := next((w for w in WRAPPERS if name.startswith(w, len(prefix))), ""):
-            prefix += wrapper
-            prefixes.add(prefix)
-    return sorted(prefixes)
+        words = name.rsplit(".", deepest)
+        for start in range(1, len(words)):
+            own = ".".join(words[start:])
+            if own in expected:
+                found[name.removesuffix(own)] += 1
+    return ["", *sorted(prefix for prefix, count in found.items() if count * LEAST_SHARE >= len(expected))]
 
 
-def _fit(expected: Tensors, part: str, prefix: str, tensors: Tensors, classifiers: tuple[str, ...]) -> Fit:
+def _fit(expected: Tensors, prefix: str, tensors: Tensors, classifiers: tuple[str, ...]) -> Fit:
     inside = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     outside = [name for name in tensors if not name.startswith(prefix)]
     extra = [name for name in inside if name not in expected]
-    heads = [name for name in extra if name.startswith(tuple(f"{layer}." for layer in classifiers))]
+    layers = tuple(f"{layer}." for layer in classifiers)
+    needless = [name for name in extra if name.startswith(layers) or PRETRAINING.fullmatch(name)]
     return Fit(
-        part=part,
         prefix=prefix,
         tensors=inside,
         missing=tuple(n for n in expected if n not in inside and not n.endswith("num_batches_tracked")),
-        unexpected=tuple(name for name in extra if name not in heads),
+        unexpected=tuple(name for name in extra if name not in needless),
         misshapen=tuple(
             f"{name} {list(inside[name].shape)} for {list(tensor.shape)}"
             for name, tensor in expected.items()
             if name in inside and inside[name].shape != tensor.shape
         ),
-        left_out=tuple(outside + heads),
+        left_out=tuple(outside + needless),
     )
 
 
-def _distinct(fits: list[Fit]) -> list[Fit]:
-    """Without those that are the very tensors of an earlier one seen through another path."""
-    seen: dict[frozenset[int], Fit] = {}
+def _distinct(expected: Tensors, fits: Sequence[Fit]) -> list[Fit]:
+    """Without those that give the model the same numbers as an earlier one: a path to the same tensors, or a copy."""
+    found: list[Fit] = []
     for fit in fits:
-        seen.setdefault(frozenset(tensor.data_ptr() for tensor in fit.tensors.values()), fit)
-    return list(seen.values())
+        if not any(_equal(expected, fit.tensors, other.tensors) for other in found):
+            found.append(fit)
+    return found
 
 
-def _misfit(fit: Fit, source: str) -> InputError:
+def _evaluated(fits: Sequence[Fit]) -> list[Fit]:
+    """Without those beside which stands the network that its authors evaluate."""
+    words = [set(fit.prefix.split(".")) for fit in fits]
+    lesser = [any(b in own and a not in own and any(a in w for w in words) for a, b in EVALUATED) for own in words]
+    beside = tuple(fit.key for fit, less in zip(fits, lesser, strict=True) if less)
+    return [replace(fit, beside=beside) for fit, less in zip(fits, lesser, strict=True) if not less]
+
+
+def _equal(names: Iterable[str], some: Tensors, others: Tensors) -> bool:
+    pairs = ((some.get(name), others.get(name)) for name in names)
+    return all(a is b or (a is not None and b is not None and _same(a, b)) for a, b in pairs)
+
+
+def _same(some: torch.Tensor, other: torch.Tensor) -> bool:
+    if some.data_ptr() == other.data_ptr():
+        return True  # of NaN too, which is refused after this, by its own name
+    return some.dtype == other.dtype and import_torch().equal(some, other)
+
+
+def _misfit(fit: Fit, wanted: int, source: str) -> MisfitError:
     causes = [
         f"{len(names)} {what}: {_some(names)}"
         for what, names in (
@@ -286,11 +399,14 @@ def _misfit(fit: Fit, source: str) -> InputError:
         )
         if names
     ]
-    nearest = f" (nearest: {fit.note()})" if fit.part or fit.prefix else ""
-    return InputError(
-        f"the weights in {source} do not fit the architecture{nearest}",
-        cause="; ".join(causes),
-        hint="the file belongs to another architecture or size; name the one it was trained with",
+    hint = "the file belongs to another architecture or size; name the one it was trained with"
+    if len(fit.missing) * LEAST_SHARE > wanted * (LEAST_SHARE - 1):
+        hint = "its names are those of another architecture, or of another layout of this one"
+    elif not fit.missing and not fit.misshapen:
+        hint = "the file holds more than this architecture; one that has those layers too may fit"
+    nearest = f" (nearest: {fit.note()})" if fit.prefix else ""
+    return MisfitError(
+        f"the weights in {source} do not fit the architecture{nearest}", cause="; ".join(causes), hint=hint
     )
 
 

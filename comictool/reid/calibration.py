@@ -1,11 +1,11 @@
 """From which score on a picture is believed to show an enrolled character, and what is decided with that.
 
-The false acceptance rate (FAR) is the share of pictures of characters that nobody enrolled which are nevertheless
+The false acceptance rate (FAR) is the share of pictures of characters that are not enrolled which are nevertheless
 given a name. It is estimated from the references: each is scored as if its own character had not been enrolled, and a
-reserve is kept for what few characters cannot show (`comictool.reid.strangers`).
+safety margin is kept for what few characters cannot show (`comictool.reid.impostors`).
 
 Vectors must not be centred on the references before this: the mean was taken from enrolled characters and not from
-strangers, and false acceptance comes out at two to ten times what was asked (tests/bench/reid_accuracy.py).
+impostors, and false acceptance comes out at two to ten times what was asked (tests/bench/reid_accuracy.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError
-from comictool.reid.scoring import Scores, blocks, coded, parse_mode, score_characters, similarity
-from comictool.reid.strangers import Level, log_distances, pair_spread, score_at, stranger_level
+from comictool.reid.impostors import Level, impostor_level, log_distances, pair_spread, score_at
+from comictool.reid.scoring import Scores, blocks, coded, mode_name, score_characters, similarity
 from comictool.reid.types import Status
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FEW_CHARACTERS = 8
 OTHERS_COUNT = 8.0  # characters: how many others it takes until half of what they say about one character is believed
 NEAR_ENOUGH = 0.5  # spreads: a background that is no farther off than this counts like further characters
-FEW_NAMED = 0.1  # share of references named below which people are told
+FEW_NAMED = 0.1  # share of references named below which it is reported
 MOST_PAIRS = 2_000  # references of which every pair is looked at for the spread; of more, so many drawn evenly
 NOBODY = 2.0  # above every cosine and every legacy score: nothing is accepted
 
@@ -45,9 +45,10 @@ class Thresholds:
         overall: for characters without a threshold of their own.
         per_character: by name; empty when one threshold serves all.
         pictures, characters: how many references and background pictures, of how many characters, stood in for
-            strangers.
+            impostors.
         supported: the least false acceptance rate that so many characters show by themselves, 1 / (characters + 1);
             below it the threshold also rests on how drawn characters spread.
+        background, counted: how many background pictures there were, and how many of them count.
         named: share of the references that would be given their own name with themselves and their page left out;
             None where no character has another picture.
         note: what limits the estimate, for people; empty when nothing does.
@@ -61,6 +62,8 @@ class Thresholds:
     pictures: int = 0
     characters: int = 0
     supported: float = 0.0
+    background: int = 0
+    counted: int = 0
     named: float | None = None
     note: str = ""
 
@@ -107,11 +110,11 @@ def calibrate(
         references: (R, D) unit rows.
         labels: R names.
         far: false acceptance rate to keep, above 0 and below 1.
-        background: (B, D) pictures of nobody enrolled. As near to the enrolled characters as these are to each other
-            (of the same comic, that is) they count like further characters; from farther off they can only raise the
-            thresholds.
+        background: (B, D) pictures of characters that are not enrolled. As near to the enrolled characters as these are
+            to each other (of the same comic, that is) they count like further characters; from farther off they can
+            only raise the thresholds.
         background_groups: B names, equal for pictures of one character; None: each picture is another.
-        per_character: let the threshold of a character follow how high strangers score with it.
+        per_character: let the threshold of a character follow how high impostors score with it.
         excluded: (R, R) pairs that may not score each other, such as pictures of one page, or rows of that mask by
             range. A reference never scores itself.
 
@@ -122,10 +125,10 @@ def calibrate(
         raise UsageError(f"the false acceptance rate is {far}, not between 0 and 1", hint="--far 0.05")
     names = np.asarray(labels, dtype=str)
     characters = np.array(coded(names)[0])
-    strangers = np.zeros((0, references.shape[1]), np.float32) if background is None else background
-    if len(characters) < 2 and not len(strangers):
+    impostors = np.zeros((0, references.shape[1]), np.float32) if background is None else background
+    if len(characters) < 2 and not len(impostors):
         raise UsageError(
-            f"{len(characters)} character is enrolled, so nothing shows how strangers score",
+            f"{len(characters)} character is enrolled, so nothing shows how impostors score",
             hint="enrol a second one, or give pictures of others with --background FOLDER",
         )
     apart = _never_itself(excluded, len(references))
@@ -133,30 +136,32 @@ def calibrate(
     others = log_distances(np.where(names[:, None] == characters[None, :], -np.inf, scores), metric)
     offset = _offsets(others) if per_character else np.zeros(len(characters))
     spread = pair_spread(*_pair_logs(references, names, apart, metric))
-    known = _Strangers(_standing(others, offset), names)
-    # Strangers meet C characters, a reference only the C - 1 that are not its own: as many fewer chances.
+    known = _Impostors(_standing(others, offset), names)
+    # Impostors meet C characters, a reference only the C - 1 that are not its own: as many fewer chances.
     found = known.level(far * (len(characters) - 1) / len(characters) if len(characters) > 1 else far, spread)
-    if len(strangers):
-        seen = log_distances(score_characters(strangers, references, names, mode, metric=metric).scores, metric)
+    more, counted = None, 0
+    if len(impostors):
+        seen = log_distances(score_characters(impostors, references, names, mode, metric=metric).scores, metric)
         groups = np.arange(len(seen)) if background_groups is None else np.asarray(background_groups)
-        more = _Strangers(_standing(seen, offset), np.array([f"background {group}" for group in groups]))
-        found = _with_background(known, found, more, far, spread)
+        more = _Impostors(_standing(seen, offset), np.array([f"background {group}" for group in groups]))
+        found, counted = _with_background(known, found, more, far, spread)
     nobody = not math.isfinite(found.log_distance)
     bars = [NOBODY if nobody else score_at(found.log_distance + shift, metric) for shift in offset]
     own = {str(name): float(bar) for name, bar in zip(characters, bars, strict=True)} if per_character else {}
     named = _named(scores, names, characters, np.array(bars))
-    chosen = parse_mode(mode)
     return Thresholds(
         far=far,
-        mode=f"{chosen.name}:{chosen.count}" if chosen.name == "knn" else chosen.name,
+        mode=mode_name(mode),
         metric=metric,
         overall=float(max(bars)),
         per_character=own,
         pictures=found.pictures,
         characters=found.groups,
         supported=found.supported,
+        background=len(impostors),
+        counted=counted,
         named=named,
-        note=_note(found, far, named),
+        note="; ".join(filter(None, [_note_of_background(more, counted), _note(found, far, named, more is not None)])),
     )
 
 
@@ -174,13 +179,13 @@ def _never_itself(excluded: Excluded | None, count: int) -> Callable[[int, int],
 
 
 def _standing(logs: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """(N,) log distance to the nearest character, less what that character's strangers are nearer than others'."""
+    """(N,) log distance to the nearest character, less what that character's impostors are nearer than others'."""
     best = np.argmin(logs, axis=1)
     return logs[np.arange(len(logs)), best] - offset[best]
 
 
 def _offsets(others: np.ndarray) -> np.ndarray:
-    """(C,) how much farther than on average strangers are from each character, in log distances.
+    """(C,) how much farther than on average impostors are from each character, in log distances.
 
     The mean of Z-norm (Auckenthaler, Carey and Lloyd-Thomas, 2000), drawn towards none: with C - 1 others to tell it,
     C - 1 of `C - 1 + OTHERS_COUNT` parts are believed.
@@ -213,29 +218,47 @@ def _pair_logs(
 
 
 @dataclass(frozen=True)
-class _Strangers:
-    """Pictures that stand in for strangers: their standings (N,) and whose they are."""
+class _Impostors:
+    """Pictures that stand in for impostors: their standings (N,) and whose they are."""
 
     standing: np.ndarray
     groups: np.ndarray
 
     def level(self, rate: float, spread: float) -> Level:
-        return stranger_level(self.standing, self.groups, rate, spread)
+        return impostor_level(self.standing, self.groups, rate, spread)
 
     @property
     def mean(self) -> float:
         return float(self.standing[np.isfinite(self.standing)].mean())
 
 
-def _with_background(known: _Strangers, found: Level, more: _Strangers, far: float, spread: float) -> Level:
-    """What references and background say together; see `calibrate`."""
+def _with_background(known: _Impostors, found: Level, more: _Impostors, far: float, spread: float) -> tuple[Level, int]:
+    """What references and background say together (see `calibrate`), and how many pictures of the latter count."""
     alone = more.level(far, spread)
     if not found.pictures or not alone.pictures:
-        return alone if alone.pictures else found
+        return alone if alone.pictures else found, alone.pictures
     if more.mean > known.mean + NEAR_ENOUGH * spread:
-        return min(found, alone, key=lambda level: level.log_distance)
-    together = _Strangers(np.append(known.standing, more.standing), np.append(known.groups, more.groups))
-    return together.level(far, spread)
+        raised = alone.log_distance < found.log_distance
+        return (alone, alone.pictures) if raised else (found, 0)
+    together = _Impostors(np.append(known.standing, more.standing), np.append(known.groups, more.groups))
+    return together.level(far, spread), alone.pictures
+
+
+def _note_of_background(more: _Impostors | None, counted: int) -> str:
+    """Why a background counts less than one would think; empty when all of it does."""
+    if more is None:
+        return ""
+    given = len(more.standing)
+    if not counted:
+        return (
+            f"0 of {given} background pictures count: they are farther from the enrolled characters than these are "
+            "from each other, as pictures of another comic are, and would not raise the threshold"
+        )
+    if len(set(more.groups.tolist())) == 1 < given:
+        return (
+            f"all {given} background pictures lie in one folder and count as one character; a folder each counts more"
+        )
+    return f"{counted} of {given} background pictures count" if counted < given else ""
 
 
 def _named(scores: np.ndarray, names: np.ndarray, characters: np.ndarray, bars: np.ndarray) -> float | None:
@@ -247,17 +270,18 @@ def _named(scores: np.ndarray, names: np.ndarray, characters: np.ndarray, bars: 
     return float(right[able].mean()) if able.any() else None
 
 
-def _note(found: Level, far: float, named: float | None) -> str:
+def _note(found: Level, far: float, named: float | None, has_background: bool) -> str:
     """What limits the thresholds, and what helps; empty when nothing does."""
     if not found.pictures:
         return "no reference could be compared with another character"
     notes = []
     if far < found.supported:
         needed = math.ceil(1 / far) - 1 - found.groups
+        more = "pictures" if not has_background else "another background: pictures"
         notes.append(
             f"{found.groups} characters show rates from {found.supported:.2g} by themselves; for {far:g} the "
             "threshold also rests on how drawn characters spread and is cautious; --background FOLDER with "
-            f"pictures of {needed} or more others of the same comic, a folder each, would support it"
+            f"{more} of {needed} or more others of the same comic, a folder each, would support it"
         )
     if named is not None and named < FEW_NAMED:
         notes.append(

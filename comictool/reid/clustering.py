@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError
-from comictool.reid.reranking import MOST_RERANKED, fit_centring, k_reciprocal
+from comictool.reid.reranking import MOST_RERANKED, centred, k_reciprocal
 from comictool.reid.scoring import similarity
 
 METHODS = ("average", "hdbscan")
@@ -83,12 +83,12 @@ def group_similarities(vectors: np.ndarray) -> np.ndarray:
 
     Centring is right here and wrong for open sets: every picture has its part in the mean.
     """
-    centred = fit_centring(vectors)(vectors)
+    moved = centred(vectors, vectors)
     if len(vectors) > MOST_RERANKED:
-        return similarity(centred, centred)
+        return similarity(moved, moved)
     # A circle of a quarter of the set at most: in a small set the paper's twenty would take in everybody.
     near = max(2, min(NEAR, len(vectors) // 4))
-    return k_reciprocal(centred, near=near, expand=max(1, round(near * EXPAND / NEAR))) + 1
+    return k_reciprocal(moved, near=near, expand=max(1, round(near * EXPAND / NEAR))) + 1
 
 
 def choose_cut(levels: np.ndarray, merges: np.ndarray, groups: np.ndarray, alike: np.ndarray) -> float:

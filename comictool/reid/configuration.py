@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import InputError, UsageError
-from comictool.corpus.names import natural_key, safe_component
-from comictool.reid.pictures import find_pictures
+from comictool.core.files import parse_json, read_bounded
+from comictool.core.names import natural_key, safe_component
+from comictool.vectors.files import find_pictures
 
 MAX_BYTES = 64 * 1024 * 1024  # ten thousand characters with a hundred listed pictures each are about 50 MB
 MAX_NAME = 1000  # characters; longer than any name, short enough to print
+UNDECIDED = ("unknown", "ambiguous")  # where `reid classify` puts what shows nobody known: no characters
 
 Config = dict[str, list[Path]]
 
 
-def read_config(source: Path) -> Config:
+def read_config(source: Path, notes: list[str] | None = None) -> Config:
     """Characters and the folders or files that hold their reference pictures, in the order given.
 
     A file holds `{"name": "folder"}`, `{"name": ["folder", ...]}`, or a list of such pairs `[["name", "folder"], ...]`
-    (as a table of the older program saves it). Paths are taken from the file's own folder. A folder instead of a file
-    means one character for each folder in it, named like it.
+    (as a table of the older program saves it). Paths are taken from the file's own folder; what is not there, from the
+    working directory, as the older program did. A folder instead of a file means one character for each folder in it,
+    named like it; folders that `reid classify` filled with what it could not name are none.
 
     Names stay as they are: labels, whatever they look like; `folder_names` makes folder names of them. They may not
     be empty or hold control characters, since no list could show them.
+
+    Args:
+        source: the file or folder.
+        notes: gets a line for each folder that is left out.
 
     Raises:
         InputError: missing, not JSON, not of this form, a name twice, or a folder that does not exist; the message
             names the character.
     """
     if source.is_dir():
-        return _from_folders(source)
+        return _from_folders(source, [] if notes is None else notes)
     return _from_pairs(_pairs(source), source)
 
 
-def _from_folders(source: Path) -> Config:
+def _from_folders(source: Path, notes: list[str]) -> Config:
+    from comictool.reid.sorting.journal import undecided_folders
+
     folders = [entry for entry in source.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    undecided = {*UNDECIDED, *undecided_folders(source)}
+    left_out = [str(folder) for folder in folders if folder.name in undecided]
+    if left_out:
+        notes.append(f"{', '.join(sorted(left_out))}: what `reid classify` could not name, and no character")
+    folders = [folder for folder in folders if folder.name not in undecided]
     if not folders:
         raise InputError(
             f"{source} has no folders in it", hint="put the references of each character into a folder of its name"
@@ -47,20 +60,8 @@ def _from_folders(source: Path) -> Config:
 
 
 def _pairs(source: Path) -> list[tuple[Any, Any]]:
-    try:
-        with open(source, "rb") as stream:
-            content = stream.read(MAX_BYTES + 1)  # not the size it claims: a device claims none, and never ends
-        if len(content) > MAX_BYTES:
-            raise InputError(f"{source} has more than the {MAX_BYTES:,} bytes that a configuration may have")
-        text = content.decode("utf-8-sig")  # editors on Windows like to put a mark in front
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text (byte {error.start})") from error
-    except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror or error}") from error
-    try:
-        value = json.loads(text, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{source} is not valid JSON: {error}") from error
+    data = read_bounded(source, most_bytes=MAX_BYTES)
+    value = parse_json(data, str(source), pairs=_Pairs)
     if isinstance(value, _Pairs):
         return list(value)
     if isinstance(value, list) and all(isinstance(item, list) and len(item) == 2 for item in value):
@@ -100,6 +101,8 @@ def _place(place: Any, character: str, source: Path) -> Path:
     try:
         path = source.parent / Path(place).expanduser()
         exists = path.exists()
+        if not exists and Path(place).exists():
+            return Path(place)
     except RuntimeError as error:  # `~name` of nobody
         raise InputError(
             f"{source}: the folder of {character!r}, {place:.300}, is in nobody's home", cause=str(error)
@@ -109,7 +112,7 @@ def _place(place: Any, character: str, source: Path) -> Path:
     if not exists:
         raise InputError(
             f"{source}: the folder of {character!r}, {place:.300}, does not exist",
-            cause=f"it would be {path!s:.500}: paths are taken from the file's own folder",
+            cause=f"it would be {path!s:.500}, or the same from the working directory",
         )
     return path
 

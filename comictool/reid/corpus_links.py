@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import defaultdict
@@ -12,6 +11,8 @@ from itertools import combinations
 from pathlib import Path
 
 from comictool.core.errors import InputError
+from comictool.core.files import read_json
+from comictool.core.typed import typed
 
 MOST_BYTES = 64 * 1024 * 1024  # of a file of links
 # The names that `comictool data export characters` writes: page, panel, perhaps the identity, perhaps a copy.
@@ -24,6 +25,14 @@ class Links:
 
     must: set[tuple[int, int]] = field(default_factory=set)
     cannot: set[tuple[int, int]] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A file of links."""
+
+    must: list[tuple[str, str]] = field(default_factory=list)
+    cannot: list[tuple[str, str]] = field(default_factory=list)
 
 
 def panel_links(paths: Sequence[Path]) -> Links:
@@ -52,18 +61,9 @@ def read_links(file: Path, paths: Sequence[Path]) -> Links:
     Raises:
         InputError: unreadable, another form, a name that is none of `paths`, or a pair that both must and cannot.
     """
-    try:
-        if file.stat().st_size > MOST_BYTES:
-            raise InputError(f"{file} has more than {MOST_BYTES:,} bytes")
-        value = json.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is not JSON", cause=str(error)) from error
-    if not isinstance(value, dict) or not set(value) <= {"must", "cannot"}:
-        raise InputError(f"{file}: expected an object with `must` and `cannot`")
+    value = typed(_Given, read_json(file, most_bytes=MOST_BYTES), str(file))
     positions = {os.path.abspath(path): position for position, path in enumerate(paths)}
-    links = Links(*(_pairs(file, kind, value.get(kind, []), positions) for kind in ("must", "cannot")))
+    links = Links(*(_pairs(file, kind, getattr(value, kind), positions) for kind in ("must", "cannot")))
     both = sorted(links.must & links.cannot)
     if both:
         a, b = both[0]
@@ -71,11 +71,9 @@ def read_links(file: Path, paths: Sequence[Path]) -> Links:
     return links
 
 
-def _pairs(file: Path, kind: str, value: object, positions: dict[str, int]) -> set[tuple[int, int]]:
+def _pairs(file: Path, kind: str, value: list[tuple[str, str]], positions: dict[str, int]) -> set[tuple[int, int]]:
     pairs = set()
-    for number, pair in enumerate(value if isinstance(value, list) else [None], start=1):
-        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
-            raise InputError(f"{file}: {kind} number {number} is not a pair of file names")
+    for number, pair in enumerate(value, start=1):
         found = []
         for name in pair:
             place = os.path.abspath(file.parent / name)

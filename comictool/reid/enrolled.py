@@ -1,43 +1,40 @@
-"""References for one run: from a gallery or straight from a configuration, with the rules that suit them."""
+"""References that pictures are compared with: from a gallery, or straight from a configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from comictool.core.errors import InputError, UsageError
-from comictool.core.progress import Progress
-from comictool.plugins.load import EncoderSpec
-from comictool.reid.cache import EmbeddingCache
-from comictool.reid.calibration import Thresholds, calibrate
-from comictool.reid.classify import Rules
+from comictool.core.errors import InputError
+from comictool.reid.calibration import FEW_CHARACTERS, Thresholds, calibrate
 from comictool.reid.configuration import read_config
-from comictool.reid.embedding import encoder_key
 from comictool.reid.pages import pages_of
+from comictool.reid.reader import PictureReader
 from comictool.reid.references import ReferenceSet, gather_references
-from comictool.reid.scoring import same_group
+from comictool.reid.scoring import mode_name, same_group
+from comictool.vectors.files import find_pictures
+from comictool.vectors.stream import encoder_key
 
 if TYPE_CHECKING:
     from comictool.reid.gallery import Gallery
 
-DEFAULT_FAR = 0.05  # false acceptance rate of thresholds that are fitted on the way
-
 
 @dataclass(frozen=True)
-class Ready:
-    """References, the thresholds stored with them, and what to tell the user."""
+class EnrolledSet:
+    """References, the thresholds stored with them, and what to report to the user."""
 
     found: ReferenceSet
     thresholds: Thresholds | None = None
     warnings: list[str] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def from_gallery(gallery: Gallery, spec: EncoderSpec, **reading: bool) -> Ready:
+def from_gallery(gallery: Gallery, reader: PictureReader) -> EnrolledSet:
     """The references of a gallery.
 
     Raises:
@@ -47,33 +44,33 @@ def from_gallery(gallery: Gallery, spec: EncoderSpec, **reading: bool) -> Ready:
         raise InputError(
             f"{gallery.folder} has no references", hint=f"comictool reid enroll CONFIG -g {gallery.folder}"
         )
-    key = encoder_key(spec, **reading)
-    if key != gallery.identity:
+    key = encoder_key(reader.spec(gallery), **reader.reading(gallery))
+    if key != gallery.encoder_id:
         raise InputError(
-            f"{gallery.folder} was enrolled with {gallery.identity}, and this is {key}",
+            f"{gallery.folder} was enrolled with {gallery.encoder_id}, and this is {key}",
             cause="their vectors cannot be compared",
             hint="leave --plugin out, or enroll again",
         )
     stored = gallery.thresholds
-    warnings = ["the thresholds of the gallery were fitted to other references; calibrate again"] if (
-        gallery.outdated_thresholds
-    ) else []  # fmt: skip
-    return Ready(gallery.found, Thresholds.from_json(stored) if stored else None, warnings)
+    outdated = ["the thresholds of the gallery were fitted to other references; calibrate again"]
+    warnings = outdated if gallery.outdated_thresholds else []
+    return EnrolledSet(gallery.found, Thresholds.from_json(stored) if stored else None, warnings)
 
 
-def from_config(
-    source: Path, spec: EncoderSpec, *, cache: EmbeddingCache | None, progress: Progress | None = None, **options: Any
-) -> Ready:
-    """The references that a configuration or a folder of folders names; unreadable ones are told."""
-    gathered = gather_references(read_config(source), spec, cache=cache, progress=progress, **options)
-    return Ready(gathered.found, None, list(gathered.problems), gathered.failed)
+def from_config(source: Path, reader: PictureReader) -> EnrolledSet:
+    """The references that a configuration or a folder of folders names; unreadable ones are reported."""
+    notes: list[str] = []
+    with reader.options() as options:
+        config = read_config(source, notes)
+        gathered = gather_references(config, reader.spec(), progress=reader.progress, **options)
+    return EnrolledSet(gathered.found, None, list(gathered.problems), gathered.failed, notes)
 
 
 def one_page(found: ReferenceSet) -> Callable[[int, int], np.ndarray]:
     """Which references may not score each other when thresholds are fitted, by range: of one page, and one content.
 
-    A page shares light and paper, so its other characters would pass for more alike than strangers are; and the same
-    picture under two names is no stranger at all.
+    A page shares light and paper, so its other characters would pass for more alike than impostors are; and the same
+    picture under two names is no impostor at all.
     """
     of_page = pages_of([reference.path for reference in found.references])
     of_content = [reference.digest for reference in found.references]
@@ -81,46 +78,63 @@ def one_page(found: ReferenceSet) -> Callable[[int, int], np.ndarray]:
     return lambda start, stop: page(start, stop) | content(start, stop)
 
 
-def rules_for(
-    ready: Ready, *, mode: str, metric: str, threshold: float | str, far: float | None, margin: float, top: int,
-    own_references: bool, refine: str = "none",
-) -> tuple[Rules, list[str]]:  # fmt: skip
-    """Rules for a run, and what the user should know of them.
+def best_mode(found: ReferenceSet) -> tuple[str, dict[str, float]]:
+    """Nearest reference or prototype, by leaving each reference out with its page: see `evaluation.choose_mode`."""
+    from comictool.reid.evaluation import choose_mode  # of all runs only this one needs it
+
+    pages = pages_of([reference.path for reference in found.references])
+    groups = [page or reference.digest for page, reference in zip(pages, found.references, strict=True)]
+    return choose_mode(found.vectors, found.labels.astype(str), groups)
+
+
+def calibrate_gallery(
+    gallery: Gallery,
+    reader: PictureReader | None = None,
+    *,
+    far: float = 0.05,
+    mode: str = "max",
+    background: list[Path] | None = None,
+    per_character: bool = False,
+) -> tuple[Thresholds, dict[Path, str]]:
+    """Fit thresholds to the references of a gallery, and keep them in it.
 
     Args:
-        mode: of scoring, or `auto`: nearest or prototype, whichever names more references right with each left out.
-        threshold: a number, `none`, or `auto`: those of the gallery when they were fitted for this mode, else fitted
-            now with the false acceptance rate `far`.
-        refine: see `comictool.reid.refining`; mode `auto` is chosen without it.
+        far: the false acceptance rate to keep, 0..1, exclusive.
+        mode: of scoring, or `auto`: `best_mode`, where there are characters enough to choose by.
+        background: folders of impostors; pictures in one folder count as one character.
+        per_character: a threshold for each character.
+
+    Returns:
+        the thresholds, and background pictures that could not be read with the reason.
 
     Raises:
-        UsageError: thresholds asked for that cannot be fitted, or an unknown refinement.
+        InputError: nothing is enrolled, no background pictures, or the gallery changed meanwhile.
+        UsageError: `far` out of range, or one character only and no background.
     """
-    found, notes = ready.found, []
-    labels = found.labels.astype(str)
+    reader = reader or PictureReader()
+    mode = mode_name(mode)
+    from_gallery(gallery, reader)
+    found = gallery.found
     if mode == "auto":
-        from comictool.reid.evaluation import choose_mode
-
-        pages = pages_of([reference.path for reference in found.references])
-        groups = [page or reference.digest for page, reference in zip(pages, found.references, strict=True)]
-        mode, figures = choose_mode(found.vectors, labels, groups)
-        notes.append(f"mode {mode} (left out in turn: {', '.join(f'{m} {v:.3f}' for m, v in figures.items())})")
-    fitted: Thresholds | float | None = None
-    if isinstance(threshold, float):
-        fitted = threshold
-    elif threshold == "auto":
-        stored = ready.thresholds
-        if stored and (stored.mode, stored.metric) == (mode, metric) and far in (None, stored.far):
-            fitted = stored
-        else:
-            try:
-                fitted = calibrate(
-                    found.vectors, labels, far=far or DEFAULT_FAR, mode=mode, metric=metric, excluded=one_page(found)
-                )
-                if fitted.note:
-                    notes.append(f"threshold {fitted.overall:.3f}: {fitted.note}")
-            except UsageError as error:
-                if far is not None:
-                    raise
-                notes.append(f"no threshold: {error.fact}")
-    return Rules(mode, metric, fitted, margin, top, own_references, refine), notes
+        mode = "max" if len(found.characters) < FEW_CHARACTERS else best_mode(found)[0]
+    others, folders, failed = None, None, dict[Path, str]()
+    if background:
+        pictures = find_pictures(background)
+        if not pictures:
+            raise InputError(f"there are no pictures in {', '.join(map(str, background))}")
+        embedded = reader.embed(pictures, gallery)
+        others, failed = embedded.vectors[embedded.ok], embedded.errors
+        folders = [str(path.parent) for path, ok in zip(pictures, embedded.ok, strict=True) if ok]
+    fitted = calibrate(
+        found.vectors,
+        found.labels.astype(str),
+        far=far,
+        mode=mode,
+        metric="legacy" if gallery.legacy else "cosine",
+        background=others,
+        background_groups=folders,
+        per_character=per_character,
+        excluded=one_page(found),
+    )
+    gallery.store_thresholds(fitted.to_json())
+    return fitted, failed

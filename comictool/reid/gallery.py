@@ -2,7 +2,9 @@
 
 A folder with `gallery.json` and one `vectors-HASH.npy` that it names. The vectors are written first, under the hash
 of their content; the gallery changes by the one rename that replaces `gallery.json`. So a reader sees the old or the
-new state, whole, and a process killed at any point leaves one of the two. Nothing in it can run code.
+new state, whole, and a process killed at any point leaves one of the two. Nothing in it can run code. Pictures are
+named relative to the folder, so that a gallery and its pictures can be moved as a whole; moved alone, it finds them
+where they were.
 """
 
 from __future__ import annotations
@@ -10,33 +12,68 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError, near_matches
-from comictool.core.files import write_bytes
-from comictool.core.progress import Progress
+from comictool.core.files import TEMPORARY_SUFFIX, read_bounded, read_json, write_bytes, write_json
+from comictool.core.ledger import lock_file
+from comictool.core.typed import Check, text, typed
 from comictool.plugins.load import EncoderSpec
-from comictool.reid.cache import EmbeddingCache
 from comictool.reid.configuration import Config
-from comictool.reid.reading import digest_of, read_bytes
+from comictool.reid.reader import PictureReader
 from comictool.reid.references import ReferenceSet, gather_references, questionable
 from comictool.reid.types import Reference
+from comictool.vectors.reading import digest_of, read_bytes
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had absolute paths
 FILE = "gallery.json"
 LOCK = ".lock"
+UNTOLD = ".untold.json"  # changes whose answer a killed process may not have told
+_LEFT = re.compile(rf"vectors-[0-9a-f]{{32}}\.npy|\.(gallery\.json|vectors-|\.untold\.json).*\{TEMPORARY_SUFFIX}")
 MAX_JSON = 1 << 30  # bytes; a million references are about 200 MB
 
 
+MOST_NUMBERS = 65_536  # in one vector
+MOST_HEADER = 1 << 16  # bytes of a .npy before its numbers
+AGAIN = "enroll it again"
+PATH = Check(lambda path: "\0" not in path, "a path")
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    file: Annotated[str, text(100, pattern=r"vectors-[0-9a-f]+\.npy")]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Written:
+    """`gallery.json`; a reference is its character, its path and the digest of its content."""
+
+    schema: int
+    key: str
+    encoder: dict[str, Any]
+    vectors: _Vectors
+    references: list[tuple[str, Annotated[str, PATH], str]]
+    thresholds: dict[str, Any] | None
+    fitted_to: str
+    folder: Annotated[str, PATH] = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass
-class Enrolled:
-    """What an enrolment changed, in numbers of references, and what to look at."""
+class Enrolment:
+    """What an enrolment changed, in numbers of references, and what to look at.
+
+    `computed`: pictures whose vectors the gallery did not have; a cache may have had them.
+    """
 
     added: int = 0
     kept: int = 0
@@ -56,12 +93,33 @@ class _State:
     fitted_to: str = ""
 
 
+@dataclass
+class _Step:
+    """A change whose answer may not be told yet: what was asked, its counts, and the digest of the file it led to."""
+
+    asked: str
+    counts: dict[str, int]
+    led_to: str
+
+
 class Gallery:
     """References of characters; see `create` and `open`. Changes read the newest state first, under a lock."""
 
     def __init__(self, folder: Path, state: _State) -> None:
         self.folder = folder
         self._state = state
+        self._answering = False
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Changes within the block are answered when it ends well.
+
+        After a kill before that, the same changes are done once and answered as they would have been.
+        """
+        self._answering = True
+        yield
+        self._answering = False
+        (self.folder / UNTOLD).unlink(missing_ok=True)
 
     @classmethod
     def create(cls, folder: Path) -> Gallery:
@@ -72,7 +130,7 @@ class Gallery:
         """
         if (folder / FILE).exists():
             return cls.open(folder)
-        if folder.exists() and (not folder.is_dir() or any(entry.name != LOCK for entry in folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or not all(_is_ours(entry.name) for entry in folder.iterdir())):
             raise InputError(f"{folder} is there already and is no gallery", hint="give another path")
         return cls(folder, _State(ReferenceSet([], np.zeros((0, 0), np.float32), ""), {}))
 
@@ -108,8 +166,8 @@ class Gallery:
         return self._state.found.characters
 
     @property
-    def identity(self) -> str:
-        """What vectors compare with these: `comictool.reid.embedding.encoder_key`; empty while nothing is enrolled."""
+    def encoder_id(self) -> str:
+        """What vectors compare with these: `comictool.vectors.stream.encoder_key`; empty while nothing is enrolled."""
         return self._state.found.key
 
     @property
@@ -154,45 +212,32 @@ class Gallery:
         """
         fingerprint = _fingerprint(self.found)
 
-        def change(state: _State) -> _State:
+        def change(state: _State) -> tuple[_State, dict[str, int]]:
             if _fingerprint(state.found) != fingerprint:
                 raise InputError(f"{self.folder} changed while thresholds were fitted", hint="calibrate again")
-            return _State(state.found, state.encoder, dict(values), fingerprint)
+            return _State(state.found, state.encoder, dict(values), fingerprint), {}
 
-        self._change(change)
+        self._change("thresholds", change)
 
-    def enroll(
-        self,
-        config: Config,
-        spec: EncoderSpec,
-        *,
-        cache: EmbeddingCache | None = None,
-        flip: bool = False,
-        legacy: bool = False,
-        prune: bool = False,
-        batch_size: int | None = None,
-        jobs: int | None = None,
-        progress: Progress | None = None,
-    ) -> Enrolled:
+    def enroll(self, config: Config, reader: PictureReader | None = None, *, prune: bool = False) -> Enrolment:
         """Add the references of a configuration; of those there already, nothing is computed with a cache.
 
         Args:
             config: from `comictool.reid.configuration.read_config`.
-            spec: the encoder; that of the gallery, once it has one.
-            cache, flip, legacy, batch_size, jobs, progress: see `comictool.reid.embedding.EmbeddingStream`.
+            reader: the encoder, and how pictures are read; that of the gallery, once it has references.
             prune: also remove references of the same characters that the configuration does not list any more,
                 and all whose files are gone or changed.
 
         Raises:
             InputError: another encoder than that of the gallery, or a character without a readable picture.
         """
-        gathered = gather_references(
-            config, spec, cache=cache, flip=flip, legacy=legacy, batch_size=batch_size, jobs=jobs, progress=progress
-        )
-        report = Enrolled(computed=gathered.computed, failed=gathered.failed, warnings=list(gathered.problems))
+        reader = reader or PictureReader()
+        spec, reading = reader.spec(self), reader.reading(self)
+        with reader.options(self) as options:
+            gathered = gather_references(config, spec, progress=reader.progress, **options)
         new = {(r.character, r.digest) for r in gathered.found.references}
 
-        def change(state: _State) -> _State:
+        def change(state: _State) -> tuple[_State, dict[str, int]]:
             base = state.found
             if base.references and base.key != gathered.found.key:
                 raise InputError(
@@ -203,17 +248,22 @@ class Gallery:
             # The newest path of the same content replaces the older one: the file may have been moved.
             again = [(r.character, r.digest) in new for r in base.references]
             gone = [prune and (r.character in config or not _unchanged(r)) for r in base.references]
-            report.kept = sum(again)
-            report.added = len(new) - report.kept
-            report.removed = sum(out and not seen for out, seen in zip(gone, again, strict=True))
+            known = {r.digest for r in base.references}
+            counts = {
+                "added": len(new) - sum(again),
+                "kept": sum(again),
+                "removed": sum(out and not seen for out, seen in zip(gone, again, strict=True)),
+                "computed": len({r.digest for r in gathered.found.references} - known),
+            }
             rest = base.of([not out and not seen for out, seen in zip(gone, again, strict=True)]) if before else base
             found = rest.joined(gathered.found)
-            encoder = {**spec.remembered(), "flip": flip, "legacy": legacy, "exact": spec.precision == "fp32"}
-            return _State(found, encoder, state.thresholds, state.fitted_to)
+            encoder = {**spec.remembered(), **reading, "exact": spec.precision == "fp32"}
+            return _State(found, encoder, state.thresholds, state.fitted_to), counts
 
-        self._change(change)
-        report.warnings.extend(questionable(self.found))
-        return report
+        asked = ["enroll", gathered.found.key, prune, *((r.character, r.digest) for r in gathered.found.references)]
+        counts = self._change(json.dumps(asked), change)
+        warnings = [*gathered.problems, *questionable(self.found)]
+        return Enrolment(**counts, failed=gathered.failed, warnings=warnings)
 
     def remove(self, characters: Sequence[str]) -> int:
         """Take characters out; returns how many references went.
@@ -221,26 +271,28 @@ class Gallery:
         Raises:
             UsageError: one of them is not enrolled.
         """
-        unknown = [name for name in characters if name not in self.characters]
-        if unknown:
-            raise UsageError(f"{unknown[0]!r} is not in the gallery", near=near_matches(unknown[0], self.characters))
-        return self._keep(lambda reference: reference.character not in characters)
+
+        def wanted(found: ReferenceSet) -> list[bool]:
+            unknown = [name for name in characters if name not in found.characters]
+            if unknown:
+                raise UsageError(
+                    f"{unknown[0]!r} is not in the gallery", near=near_matches(unknown[0], found.characters)
+                )
+            return [reference.character not in characters for reference in found.references]
+
+        return self._keep(json.dumps(["remove", *characters]), wanted)
 
     def prune(self) -> int:
         """Take out references whose files are gone or changed; returns how many."""
-        return self._keep(_unchanged)
+        return self._keep("prune", lambda found: [_unchanged(reference) for reference in found.references])
 
-    def _keep(self, wanted: Callable[[Reference], bool]) -> int:
-        gone = 0
+    def _keep(self, asked: str, wanted: Callable[[ReferenceSet], list[bool]]) -> int:
+        def change(state: _State) -> tuple[_State, dict[str, int]]:
+            mask = wanted(state.found)
+            kept = _State(state.found.of(mask), state.encoder, state.thresholds, state.fitted_to)
+            return kept, {"gone": mask.count(False)}
 
-        def change(state: _State) -> _State:
-            nonlocal gone
-            mask = [wanted(reference) for reference in state.found.references]
-            gone = mask.count(False)
-            return _State(state.found.of(mask), state.encoder, state.thresholds, state.fitted_to)
-
-        self._change(change)
-        return gone
+        return self._change(asked, change)["gone"]
 
     def merge(self, others: Sequence[Gallery]) -> int:
         """Add the references of other galleries; returns how many were new.
@@ -248,18 +300,16 @@ class Gallery:
         Raises:
             InputError: a gallery was embedded in another way.
         """
-        added = 0
 
-        def change(state: _State) -> _State:
-            nonlocal added
+        def change(state: _State) -> tuple[_State, dict[str, int]]:
             found, encoder = state.found, state.encoder
             for other in others:
                 found, encoder = found.joined(other.found), encoder or other._state.encoder
             added = len(found.references) - len(state.found.references)
-            return _State(found, encoder, state.thresholds, state.fitted_to)
+            return _State(found, encoder, state.thresholds, state.fitted_to), {"added": added}
 
-        self._change(change)
-        return added
+        asked = json.dumps(["merge", *(_fingerprint(other.found) for other in others)])
+        return self._change(asked, change)["added"]
 
     def verify(self) -> list[str]:
         """What is wrong: vectors that are not of length 1, references gone or changed; empty when all is well."""
@@ -276,11 +326,36 @@ class Gallery:
             problems.append("the thresholds were fitted to other references: calibrate again")
         return problems
 
-    def _change(self, change: Callable[[_State], _State]) -> None:
+    def _change(self, asked: str, change: Callable[[_State], tuple[_State, dict[str, int]]]) -> dict[str, int]:
+        """Make a change once, and give its counts; what was asked identifies it, should it be resumed."""
+        asked = digest_of(asked.encode("utf-8", "surrogatepass"))
         with _locked(self.folder):
-            newest = _read(self.folder) if (self.folder / FILE).exists() else self._state
-            self._state = change(newest)
-            _write(self.folder, self._state)
+            self._state = _read(self.folder) if (self.folder / FILE).exists() else self._state
+            _remove_left(self.folder)
+            steps = self._untold()
+            for step in steps:
+                if step.asked == asked:
+                    return step.counts
+            self._state, counts = change(self._state)
+            vectors, written = _as_files(self.folder, self._state)
+            if self._answering:
+                steps.append(_Step(asked, counts, digest_of(written)))
+                write_json(self.folder / UNTOLD, [vars(step) for step in steps])
+            write_bytes(self.folder / _vectors_name(vectors), vectors, durable=True)
+            write_bytes(self.folder / FILE, written, durable=True)
+            _remove_left(self.folder)
+        return counts
+
+    def _untold(self) -> list[_Step]:
+        """The changes that are done and not told yet, of those a killed process has noted."""
+        if not self._answering:
+            return []
+        try:
+            steps = typed(list[_Step], read_json(self.folder / UNTOLD, default=[]), str(self.folder / UNTOLD))
+        except InputError:
+            return []
+        now = digest_of(read_bounded(self.folder / FILE, default=b"", most_bytes=MAX_JSON))
+        return steps[: max((at for at, step in enumerate(steps, 1) if step.led_to == now), default=0)]
 
 
 def _unchanged(reference: Reference) -> bool:
@@ -296,83 +371,97 @@ def _fingerprint(found: ReferenceSet) -> str:
     return digest_of("\n".join(lines).encode("utf-8", "surrogatepass"))
 
 
-def _write(folder: Path, state: _State) -> None:
+def _is_ours(name: str) -> bool:
+    """Whether a killed enrolment may have left this in a folder that has no gallery yet."""
+    return name in (LOCK, UNTOLD) or _LEFT.fullmatch(name) is not None
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove vectors that the gallery does not name, and what a kill left half written; only under the lock."""
+    named = _written(folder).vectors.file if (folder / FILE).exists() else ""
+    for name in os.listdir(folder):
+        if name != named and _LEFT.fullmatch(name):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _vectors_name(content: bytes) -> str:
+    return f"vectors-{hashlib.sha256(content).hexdigest()[:32]}.npy"
+
+
+def _as_files(folder: Path, state: _State) -> tuple[bytes, bytes]:
+    """The vectors and `gallery.json`."""
     stream = io.BytesIO()
     np.save(stream, np.ascontiguousarray(state.found.vectors, "<f4"), allow_pickle=False)
     content = stream.getvalue()
-    digest = hashlib.sha256(content).hexdigest()
-    name = f"vectors-{digest[:32]}.npy"
-    write_bytes(folder / name, content, durable=True)
     value = {
         "schema": SCHEMA,
         "key": state.found.key,
         "encoder": state.encoder,
-        "vectors": {"file": name, "sha256": digest},
-        "references": [[r.character, str(r.path), r.digest] for r in state.found.references],
+        "vectors": {"file": _vectors_name(content), "sha256": hashlib.sha256(content).hexdigest()},
+        "folder": os.path.abspath(folder),
+        "references": [[r.character, _relative(r.path, folder), r.digest] for r in state.found.references],
         "thresholds": state.thresholds,
         "fitted_to": state.fitted_to,
     }
-    write_bytes(folder / FILE, (json.dumps(value, indent=1) + "\n").encode("ascii"), durable=True)
-    for old in folder.glob("vectors-*.npy"):
-        if old.name != name:
-            old.unlink(missing_ok=True)
+    return content, (json.dumps(value, indent=1) + "\n").encode("ascii")
 
 
 def _read(folder: Path) -> _State:
     """Read and check; once more when another process replaced the vectors in between."""
-    for attempt in range(3):
-        value = _json(folder)
-        try:
-            content = (folder / value["vectors"]["file"]).read_bytes()
-        except FileNotFoundError as error:
-            if attempt == 2:
-                raise _damaged(folder, f"{value['vectors']['file']} is missing") from error
-            continue
-        except OSError as error:
-            raise _damaged(folder, str(error)) from error
-        return _state(folder, value, content)
-    raise AssertionError("unreachable")
+    for _ in range(3):
+        written = _written(folder)
+        most = 4 * MOST_NUMBERS * len(written.references) + MOST_HEADER
+        content = read_bounded(folder / written.vectors.file, default=None, most_bytes=most)
+        if content is not None:
+            return _state(folder, written, content)
+    raise _damaged(folder, f"{written.vectors.file} is missing")
 
 
-def _json(folder: Path) -> dict[str, Any]:
-    file = folder / FILE
-    try:
-        if file.stat().st_size > MAX_JSON:
-            raise _damaged(folder, f"{FILE} is larger than {MAX_JSON:,} bytes")
-        value = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder, str(error)) from error
-    if isinstance(value, dict) and isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
+def _written(folder: Path) -> _Written:
+    value = read_json(folder / FILE, what="the gallery is damaged:", most_bytes=MAX_JSON, hint=AGAIN)
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
         raise InputError(f"{folder} was made by a newer comictool", hint="pip install --upgrade comictool")
-    vectors = value.get("vectors") if isinstance(value, dict) else None
-    name, digest = (vectors.get("file"), vectors.get("sha256")) if isinstance(vectors, dict) else (None, None)
-    plain = isinstance(name, str) and name.startswith("vectors-") and not set(name) & set("/\\:\0")
-    if not plain or not isinstance(digest, str):
-        raise _damaged(folder, f"{FILE} does not name its vectors")
-    whole: dict[str, Any] = value
-    return whole
+    return typed(_Written, value, f"the gallery {folder} is damaged: {FILE}", hint=AGAIN)
 
 
-def _state(folder: Path, value: dict[str, Any], content: bytes) -> _State:
-    if hashlib.sha256(content).hexdigest() != value["vectors"]["sha256"]:
+def _state(folder: Path, written: _Written, content: bytes) -> _State:
+    if hashlib.sha256(content).hexdigest() != written.vectors.sha256:
         raise _damaged(folder, "its vectors are not those that it was saved with")
     try:
         vectors = np.load(io.BytesIO(content), allow_pickle=False)
-        references = [Reference(c, Path(p), d) for c, p, d in value["references"]]
-        sound = all(isinstance(part, str) for r in value["references"] for part in r)
-        key, encoder, thresholds = value["key"], value["encoder"], value["thresholds"]
-        fitted_to = value["fitted_to"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, EOFError, MemoryError) as error:
         raise _damaged(folder, str(error)) from error
-    sound = sound and isinstance(key, str) and isinstance(encoder, dict) and isinstance(fitted_to, str)
-    sound = sound and isinstance(thresholds, dict | None) and vectors.ndim == 2 and vectors.dtype == np.float32
+    located = _locator(folder, written.folder)
+    references = [Reference(character, located(path), digest) for character, path, digest in written.references]
+    sound = isinstance(vectors, np.ndarray) and vectors.ndim == 2 and vectors.dtype == np.float32
     if not sound or len(vectors) != len(references) or not np.isfinite(vectors).all():
         raise _damaged(folder, "its parts do not fit together")
-    return _State(ReferenceSet(references, vectors, key), encoder, thresholds, fitted_to)
+    found = ReferenceSet(references, vectors, written.key)
+    return _State(found, written.encoder, written.thresholds, written.fitted_to)
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # different drives
+        return str(path)
+
+
+def _locator(folder: Path, before: str) -> Callable[[str], Path]:
+    """From a name in the gallery to where the picture lies: beside the folder as it was, else where it was."""
+    here, moved = os.path.abspath(folder), os.path.abspath(folder) != before
+
+    def located(name: str) -> Path:
+        nearby = Path(os.path.normpath(os.path.join(here, name)))
+        old = Path(os.path.normpath(os.path.join(before, name)))
+        return old if moved and old.exists() and not nearby.exists() else nearby
+
+    return located
 
 
 def _damaged(folder: Path, cause: str) -> InputError:
-    return InputError(f"the gallery {folder} is damaged", cause=cause, hint="enroll it again")
+    return InputError(f"the gallery {folder} is damaged", cause=cause, hint=AGAIN)
 
 
 @contextmanager
@@ -380,13 +469,5 @@ def _locked(folder: Path) -> Iterator[None]:
     """Wait until no other process changes this gallery; changes take moments."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("ab") as stream:
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            import msvcrt
-
-            stream.seek(0)
-            msvcrt.locking(stream.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        lock_file(stream, wait=True)
         yield

@@ -10,23 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from comictool.core.errors import InputError
 from comictool.core.files import write_text
 from comictool.reid.calibration import Thresholds, decide
 from comictool.reid.clustering import cluster
 from comictool.reid.corpus_links import Links, panel_links, read_links
-from comictool.reid.embedding import Embedded
+from comictool.reid.enrolled import from_gallery
 from comictool.reid.gallery import Gallery
+from comictool.reid.reader import PictureReader
 from comictool.reid.scoring import score_characters
 from comictool.report.page import escape, html_page
 from comictool.report.sheet import STYLE, Tile, sheet_section
 from comictool.report.thumbnails import side_for
+from comictool.vectors.files import find_pictures
 
 MOST_PICTURES = 1500  # on a page of groups
 
 
 @dataclass(frozen=True)
 class Member:
-    """A picture and its group; -1 is none. `name` is that of the group, None for nobody enrolled."""
+    """A picture and its group; -1 is none. `name` is that of the group, None for no enrolled character."""
 
     path: Path
     group: int
@@ -37,23 +40,53 @@ class Member:
         return {"group": self.group, "name": self.name, "path": str(self.path)}
 
 
+@dataclass(frozen=True)
+class Groups:
+    """Pictures by group, larger groups first, and what could not be used."""
+
+    members: list[Member]
+    problems: list[str]
+
+    @property
+    def count(self) -> int:
+        """How many groups."""
+        return len({member.group for member in self.members if member.group >= 0})
+
+
 def group_pictures(
-    embedded: Embedded,
+    targets: Sequence[Path],
+    reader: PictureReader | None = None,
     *,
     method: str = "average",
     threshold: float | None = None,
     links: Path | None = None,
     gallery: Gallery | None = None,
-) -> list[Member]:
-    """Group what could be read; members of a group stand together, larger groups first.
+) -> Groups:
+    """Group pictures by character, without references.
+
+    Args:
+        targets: pictures and folders.
+        reader: the encoder, and how pictures are read.
+        method, threshold: see `comictool.reid.clustering.cluster`.
+        links: a JSON file of links, see `comictool.reid.corpus_links.read_links`.
+        gallery: groups are named by its characters.
 
     Links between crops of one panel are known by their names (`comictool.reid.corpus_links`). A name from a gallery
-    is given to a group whose mean vector reaches the gallery's threshold; the gallery has references, and vectors of
-    the same encoder (`comictool.reid.enrolled.from_gallery` checks both).
+    is given to a group whose mean vector reaches the gallery's threshold.
 
     Raises:
-        InputError: links that contradict each other or name no picture.
+        InputError: no pictures, an empty gallery or one of another encoder, links that contradict each other or name no
+            picture.
+        UsageError: as `cluster`.
     """
+    reader = reader or PictureReader()
+    problems: list[str] = []
+    paths = find_pictures(targets, problems)
+    if not paths:
+        raise InputError(f"no pictures in {', '.join(map(str, targets))}")
+    if gallery is not None:
+        from_gallery(gallery, reader)
+    embedded = reader.embed(paths, gallery)
     kept = [path for path, ok in zip(embedded.paths, embedded.ok, strict=True) if ok]
     vectors = embedded.vectors[embedded.ok]
     known = panel_links(kept)
@@ -70,7 +103,8 @@ def group_pictures(
     members = [
         Member(path, place[int(number)], names.get(int(number))) for path, number in zip(kept, numbers, strict=True)
     ]
-    return sorted(members, key=lambda member: (member.group < 0, member.group))
+    problems += [f"{path}: {reason}" for path, reason in embedded.errors.items()]
+    return Groups(sorted(members, key=lambda member: (member.group < 0, member.group)), problems)
 
 
 def _names(vectors: np.ndarray, numbers: np.ndarray, gallery: Gallery) -> dict[int, str]:
@@ -79,9 +113,12 @@ def _names(vectors: np.ndarray, numbers: np.ndarray, gallery: Gallery) -> dict[i
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
     thresholds = Thresholds.from_json(gallery.thresholds) if gallery.thresholds else None
     scores = score_characters(
-        means.astype(np.float32), gallery.vectors, gallery.found.labels.astype(str),
-        thresholds.mode if thresholds else "max", metric=thresholds.metric if thresholds else "cosine",
-    )  # fmt: skip
+        means.astype(np.float32),
+        gallery.vectors,
+        gallery.found.labels.astype(str),
+        thresholds.mode if thresholds else "max",
+        metric=thresholds.metric if thresholds else "cosine",
+    )
     verdicts = decide(scores, thresholds)
     return {group: v.character for group, v in zip(groups, verdicts, strict=True) if v.character is not None}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,12 @@ SAME = {"1": True, "true": True, "same": True, "yes": True, "0": False, "false":
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures with their character and page; an empty page is a picture's own."""
+    """Pictures with their character and page; an empty page is a picture's own. `notes`: what was left out."""
 
     paths: list[Path]
     labels: list[str]
     pages: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,12 @@ def read_labelled(source: Path) -> Labelled:
     Raises:
         InputError: nothing there, or a damaged index.
     """
-    pictures = reference_pictures(read_config(source))
+    notes: list[str] = []
+    pictures = reference_pictures(read_config(source, notes))
     pages = pages_by_index(source / INDEX) if source.is_dir() and (source / INDEX).is_file() else {}
     paths = [path for files in pictures.values() for path in files]
     labels = [character for character, files in pictures.items() for _ in files]
-    return Labelled(paths, labels, [pages.get(os.path.abspath(path), "") for path in paths])
+    return Labelled(paths, labels, [pages.get(os.path.abspath(path), "") for path in paths], notes)
 
 
 def read_pairs(file: Path) -> Pairs:

@@ -32,10 +32,13 @@ def overview(found: ReferenceSet) -> list[dict[str, Any]]:
             line[place] = -np.inf
             nearest = int(line.argmax())
             alone = len(names) == 1
-            rows.append({
-                "character": names[place], "references": int(counts[place]),
-                "spread": round(float(pairs[place]), 4) if counts[place] > 1 else None,
-                "nearest": None if alone else names[nearest],
-                "nearest_cosine": None if alone else round(float(line[nearest]), 4),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "character": names[place],
+                    "references": int(counts[place]),
+                    "spread": round(float(pairs[place]), 4) if counts[place] > 1 else None,
+                    "nearest": None if alone else names[nearest],
+                    "nearest_cosine": None if alone else round(float(line[nearest]), 4),
+                }
+            )
     return rows

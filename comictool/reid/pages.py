@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
 from comictool.core.errors import InputError
+from comictool.core.files import read_json
+from comictool.core.typed import Check, typed
 from comictool.corpus.crop_names import is_crop, page_of_file
 
 INDEX = "index.json"
-MOST_BYTES = 256 * 1024 * 1024  # of an index
+
+
+@dataclass(frozen=True)
+class _Row:
+    file: Annotated[str, Check(lambda name: "\0" not in name, "a file name")]
+    page: str | int = ""
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def pages_of(paths: Sequence[Path]) -> list[str]:
@@ -53,12 +62,5 @@ def pages_by_index(index: Path) -> dict[str, str]:
     Raises:
         InputError: unreadable, or no such list.
     """
-    try:
-        if index.stat().st_size > MOST_BYTES:
-            raise InputError(f"{index} has more than {MOST_BYTES:,} bytes")
-        rows = json.loads(index.read_text("utf-8"))
-        return {os.path.abspath(index.parent / str(row["file"])): str(row.get("page", "")) for row in rows}
-    except OSError as error:
-        raise InputError(f"{index} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{index} is not a list of objects with `file` and `page`", hint="move it away") from error
+    rows = typed(list[_Row], read_json(index), str(index), hint="move it away")
+    return {os.path.abspath(index.parent / row.file): str(row.page) for row in rows}

@@ -10,12 +10,12 @@ from typing import Unpack
 import numpy as np
 
 from comictool.core.errors import InputError
+from comictool.core.names import natural_key
 from comictool.core.progress import Progress
-from comictool.corpus.names import natural_key
 from comictool.plugins.load import EncoderSpec
 from comictool.reid.configuration import Config, reference_pictures
-from comictool.reid.embedding import EmbeddingStream, StreamOptions
 from comictool.reid.types import Reference
+from comictool.vectors.stream import EmbeddingStream, StreamOptions
 
 BLOCK = 2048  # references compared at a time
 SAME_PICTURE = 0.999  # cosine from which two files are the same picture, saved again
@@ -99,7 +99,7 @@ def gather_references(
 
     Raises:
         InputError: a character is left without a readable picture.
-        UsageError, EnvironmentError_: as for loading the encoder.
+        UsageError, SetupError: as for loading the encoder.
     """
     problems: list[str] = []
     pictures = reference_pictures(config, problems)
@@ -152,13 +152,13 @@ def questionable(found: ReferenceSet) -> list[str]:
     np.add.at(sums, label, found.vectors.astype(np.float64))
     for start in range(0, count, BLOCK):
         rows = slice(start, min(count, start + BLOCK))
-        likeness = found.vectors[rows] @ found.vectors.T
+        similarities = found.vectors[rows] @ found.vectors.T
         own = np.arange(rows.start, rows.stop)
-        likeness[np.arange(len(own)), own] = -np.inf
-        nearest[rows] = likeness.argmax(axis=1)
+        similarities[np.arange(len(own)), own] = -np.inf
+        nearest[rows] = similarities.argmax(axis=1)
         with_own = np.einsum("nd,nd->n", found.vectors[rows].astype(np.float64), sums[label[rows]])
         to_own[rows] = (with_own - 1.0) / np.maximum(sizes[label[rows]] - 1, 1)
-        for row, column in zip(*np.nonzero(likeness >= SAME_PICTURE), strict=True):
+        for row, column in zip(*np.nonzero(similarities >= SAME_PICTURE), strict=True):
             first, second = found.references[start + row], found.references[column]
             if start + row < column and first.character != second.character:
                 warnings.append(

@@ -51,6 +51,14 @@ def parse_mode(text: str) -> Mode:
     )
 
 
+def mode_name(text: str) -> str:
+    """A mode in its one spelling: `auto`, `max`, `avg`, `centroid` or `knn:K`. Raises what `parse_mode` raises."""
+    if text.strip().lower() == "auto":
+        return "auto"  # for callers that choose one: no score is computed by it
+    mode = parse_mode(text)
+    return f"{mode.name}:{mode.count}" if mode.name == "knn" else mode.name
+
+
 @dataclass(frozen=True)
 class Scores:
     """What every query scored with every character.

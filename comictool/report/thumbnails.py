@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from comictool.core.errors import InputError
-from comictool.core.images import decode, open_picture
+from comictool.core.images import decode, shown_size
 
 QUALITY = 82  # lettering stays clean; 0.1 to 0.25 bytes a pixel on comics
 PIXELS_IN_ALL = 24_000_000  # about 5 MB of HTML
@@ -39,8 +39,7 @@ def thumbnail(image: Path, box: tuple[int, int, int, int] | None, side: int) -> 
     Raises:
         InputError: the picture cannot be read, or nothing of the box lies on it.
     """
-    with open_picture(image) as header:
-        width, height = header.size
+    width, height = shown_size(image)
     # A whole JPEG page may be decoded at a reduced scale; positions of a box would have to follow.
     picture = decode(image, at_least=2 * side if box is None else None)
     if box is not None:
@@ -49,8 +48,6 @@ def thumbnail(image: Path, box: tuple[int, int, int, int] | None, side: int) -> 
         if right <= left or bottom <= top:
             raise InputError(f"the box {list(box)} is not on the picture of {width}x{height}")
         picture = picture.crop((left, top, right, bottom))
-    elif (picture.width > picture.height) != (width > height):
-        width, height = height, width  # turned upright by its EXIF orientation
     picture.thumbnail((side, side))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=QUALITY, optimize=True)

@@ -1,1 +1,1 @@
-"""The embedding store and querying it."""
+"""Searching vectors: `query` (one path for stores and packs), `nearest` (exact), `text_query`, `duplicates`."""

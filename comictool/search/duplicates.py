@@ -18,16 +18,17 @@ import numpy as np
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.core.progress import Progress
-from comictool.corpus.duplicates.finding import THRESHOLD, find_page_duplicates
-from comictool.corpus.duplicates.fingerprint import SIDE
-from comictool.corpus.duplicates.likeness import best_starts, likeness, move
-from comictool.corpus.duplicates.prints import Prints
-from comictool.corpus.duplicates.results import METHODS, SPREAD, DuplicateReport, Link, PageGroup, link_of
 from comictool.corpus.views import CorpusView
-from comictool.search.shards import RowArray
-from comictool.search.store import Store
-from comictool.search.views import Box
+from comictool.duplicates.finding import THRESHOLD, find_page_duplicates
+from comictool.duplicates.fingerprint import SIDE
+from comictool.duplicates.fingerprint_table import FingerprintTable
+from comictool.duplicates.results import METHODS, DuplicateReport, Link, link_of
+from comictool.duplicates.similarity import best_starts, move, similarity
+from comictool.vectors.columns import View
+from comictool.vectors.rows import Rows
+from comictool.vectors.store import Store, store_at
 
+COLUMN = "page/image"
 MOST_SUGGESTIONS = 8  # for each page
 LEAST_COSINE = 0.5  # with the classic encoder no copy of a test page was below .69
 WINDOW_SUGGESTIONS = 3  # for each window from each list: a bound on the pairs in memory
@@ -46,16 +47,6 @@ class Suggestions:
     view: np.ndarray
     whole: np.ndarray
     cosine: np.ndarray
-
-
-@dataclass(frozen=True)
-class SheetRow:
-    """One picture of a contact sheet; the same fields as `comictool.report.sheet.Tile`."""
-
-    image: Path
-    id: str
-    score: float | None
-    lines: Sequence[str]
 
 
 def find_duplicates(
@@ -87,7 +78,7 @@ def find_duplicates(
         raise UsageError("the method embedding needs a store of page vectors", hint="comictool embed CORPUS -o STORE")
     use_store = store if method in ("embedding", "all") else None
 
-    def suggested(prints: Prints) -> Sequence[Link]:
+    def suggested(prints: FingerprintTable) -> Sequence[Link]:
         return embedding_links(prints, use_store, threshold) if use_store is not None else ()
 
     report = find_page_duplicates(
@@ -102,26 +93,31 @@ def find_duplicates(
     return report
 
 
-def embedding_links(prints: Prints, store: Path, threshold: float = THRESHOLD) -> list[Link]:
+def embedding_links(prints: FingerprintTable, store: Path, threshold: float = THRESHOLD) -> list[Link]:
     """Pairs of pages that are near in a store and show the same drawing; pages that are not in both are left out.
 
     Raises:
         InputError: no store, damaged, or without page vectors.
     """
     place = {name: number for number, name in enumerate(prints.ids) if not prints.near_empty[number]}
-    with Store.open(store) as opened:
-        if "page" not in opened.vectors:
+    with Store.open(store_at(store)) as opened:
+        if COLUMN not in opened.columns:
             raise InputError(
                 f"{store} holds no vectors of pages", hint=f"comictool embed CORPUS -o {store} --level page"
             )
-        page_of_row = {row: place[name] for row, (name, _) in enumerate(opened.metadata.page_names()) if name in place}
+        column = opened.columns[COLUMN]
+        page_of_row = {
+            page.row: place[page.id]
+            for page in opened.metadata.all_pages()
+            if page.id in place and column.present[page.row]
+        }
         rows = np.array(sorted(page_of_row), np.int64)
-        views = opened.settings.views
-        found = suggest(opened.vectors["page"], len(views), rows)
+        views = column.column.views
+        found = suggest(column.rows, len(views), rows)
     return list(_confirmed(prints, found, page_of_row, views, threshold))
 
 
-def suggest(array: RowArray, views: int, pages: np.ndarray) -> Suggestions:
+def suggest(array: Rows, views: int, pages: np.ndarray) -> Suggestions:
     """The nearest other pages of each page, each window compared with whole pages.
 
     Args:
@@ -155,30 +151,7 @@ def suggest(array: RowArray, views: int, pages: np.ndarray) -> Suggestions:
     return Suggestions(pages[source[keep]], view[keep], pages[whole[keep]], cosine[keep])
 
 
-def duplicate_sheet(corpus: CorpusView, report: DuplicateReport, *, most: int = 400) -> list[SheetRow]:
-    """The pictures of the groups one after the other, for a contact sheet; whole groups, about `most` pictures."""
-    chosen: list[tuple[int, PageGroup]] = []
-    total = 0
-    for number, group in enumerate(report.groups, start=1):
-        if total + len(group.pages) > most and chosen:
-            break
-        chosen.append((number, group))
-        total += len(group.pages)
-    wanted = {page for _, group in chosen for page in group.pages}
-    images = {}
-    for comic in sorted({page.rsplit("/", 1)[0] for page in wanted}):
-        images.update({record.id: corpus.image_path(record) for record in corpus.pages(comic) if record.id in wanted})
-    words = {"file": "the same file", "pixels": "the same picture", "hash": "the same drawing"}
-    words |= {"embedding": "the same drawing, cut", SPREAD: "a double page and its halves"}
-    return [
-        SheetRow(images[page], page, group.score, (f"group {number}: {words[group.kind]}",))
-        for number, group in chosen
-        for page in group.pages
-        if page in images
-    ]
-
-
-def _assign(array: RowArray, views: int, pages: np.ndarray, pivots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _assign(array: Rows, views: int, pages: np.ndarray, pivots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The pivot nearest to each whole page `(N,)`, and the few nearest to each of its windows `(N, views, PROBES)`."""
     probes = min(PROBES, len(pivots))
     home = np.empty(len(pages), np.int32)
@@ -194,7 +167,7 @@ def _assign(array: RowArray, views: int, pages: np.ndarray, pivots: np.ndarray) 
 
 
 def _nearest_in(
-    array: RowArray, views: int, pages: np.ndarray, members: np.ndarray, asking: np.ndarray
+    array: Rows, views: int, pages: np.ndarray, members: np.ndarray, asking: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Of the windows `asking` (place of the page, view), the nearest whole pages among `members`."""
     wholes = _unit(array.take(pages[members] * views))
@@ -212,10 +185,10 @@ def _nearest_in(
 
 
 def _confirmed(
-    prints: Prints,
+    prints: FingerprintTable,
     found: Suggestions,
     page_of_row: Mapping[int, int],
-    views: Sequence[Box],
+    views: Sequence[View],
     threshold: float,
 ) -> Iterator[Link]:
     whole_row = prints.whole_rows
@@ -226,12 +199,12 @@ def _confirmed(
         wholes = np.array([page_of_row[row] for row in found.whole[piece]], np.int64)
         windows = move(prints.pictures[whole_row[sources]].astype(np.float32), moves[found.view[piece]])[0]
         pictures = prints.pictures[whole_row[wholes]]
-        scores = likeness(pictures, windows, starts=best_starts(pictures, windows), enough=threshold)
+        scores = similarity(pictures, windows, starts=best_starts(pictures, windows), enough=threshold)
         for n in np.flatnonzero(scores >= threshold):
             yield link_of(int(sources[n]), int(wholes[n]), "embedding", round(float(scores[n]), 4))
 
 
-def _move_of(view: Box) -> tuple[float, float, float, float]:
+def _move_of(view: View) -> tuple[float, float, float, float]:
     """Scale and shift that bring a window of a small picture to its full size."""
     x0, y0, x1, y1 = view
     return (x1 - x0, (x0 + x1 - 1) / 2 * SIDE, y1 - y0, (y0 + y1 - 1) / 2 * SIDE)

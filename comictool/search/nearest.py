@@ -10,13 +10,16 @@ is the float32 of the same number times 2^-112, subnormals included, and the que
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
+from comictool.core.errors import InputError
 from comictool.core.workers import cores
-from comictool.search.shards import RowArray
+from comictool.vectors.columns import LENGTH_ROUNDING
+from comictool.vectors.rows import Rows
 
 # OpenBLAS gives a matrix-vector product of 460,800 numbers and more to its own threads, which stall for a tenth of a
 # second when another program keeps a core busy. Blocks stay below that; the threads here are ours.
@@ -26,16 +29,36 @@ PARALLEL_NUMBERS = 4_000_000  # below this one thread is done before a second ha
 CLEAR_SIGN_COPIES = np.int32(-0x70000001)  # 0x8fffffff: bits 28 to 30 out
 HALF_SCALE = np.float32(2.0**112)
 UNIT_ROUNDING = 2.0**-24  # of float32
-LENGTH_ROUNDING = 2.0**-11  # how far the length of a unit row may be from 1 after rounding to float16
+UNIT_TOLERANCE = 2e-3  # a row whose length is further from 1 was damaged on disk
 RESCORE_ROWS = 4096  # rows in float64 at a time
 SELECT_BLOCKS = 32  # blocks for each answer wanted
 SHORTEST = 1e-12  # a row of zeros is like nothing
 
 Range = tuple[int, int]
-Combine = Callable[[np.ndarray], np.ndarray]
 
 
-def scan(array: RowArray, queries: np.ndarray, ranges: Sequence[Range]) -> np.ndarray:
+@dataclass(frozen=True)
+class Searched:
+    """What is asked of one column.
+
+    Attributes:
+        rows: `items * views` rows.
+        queries: (Q, D) float32 unit rows, one for each view of the query; an item is as near as its nearest view.
+        views: rows of one item.
+        present: (items,) bool, which items have vectors; None: all.
+        weight: of its cosine in the score, above 0.
+        normalised: whether rows have length 1; if not, all are compared in float64.
+    """
+
+    rows: Rows
+    queries: np.ndarray
+    views: int = 1
+    present: np.ndarray | None = None
+    weight: float = 1.0
+    normalised: bool = True
+
+
+def scan(array: Rows, queries: np.ndarray, ranges: Sequence[Range]) -> np.ndarray:
     """Dot products in float32 of every query with every row of the ranges, shape `(queries, rows)`.
 
     Rows outside the ranges get minus infinity. Memory besides the result: one block for each thread.
@@ -65,14 +88,24 @@ def scan(array: RowArray, queries: np.ndarray, ranges: Sequence[Range]) -> np.nd
     return scores
 
 
-def exact(array: RowArray, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Cosines in float64, shape `(queries, len(rows))`; equal rows get equal ones whatever their place."""
+def exact(array: Rows, queries: np.ndarray, rows: np.ndarray, *, unit: bool = False) -> np.ndarray:
+    """Cosines in float64, shape `(queries, len(rows))`; equal rows get equal ones whatever their place.
+
+    Args:
+        unit: rows should have length 1.
+
+    Raises:
+        InputError: they have not: the file is damaged.
+    """
     wide = np.asarray(queries, np.float64)
     wide = wide / np.maximum(np.sqrt((wide * wide).sum(axis=1, keepdims=True)), SHORTEST)
     out = np.empty((len(wide), len(rows)))
     for start in range(0, len(rows), RESCORE_ROWS):
         block = array.take(rows[start : start + RESCORE_ROWS]).astype(np.float64)
-        lengths = np.maximum(np.sqrt((block * block).sum(axis=1)), SHORTEST)
+        lengths = np.sqrt((block * block).sum(axis=1))
+        if not (np.abs(lengths - 1) < UNIT_TOLERANCE).all() if unit else not np.isfinite(lengths).all():
+            raise _damaged(array)
+        lengths = np.maximum(lengths, SHORTEST)
         for number, query in enumerate(wide):
             # not a matrix product: BLAS may add up a row in another order at another place of the block
             out[number, start : start + len(block)] = (block * query).sum(axis=1) / lengths
@@ -80,53 +113,105 @@ def exact(array: RowArray, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def nearest(
-    array: RowArray,
-    queries: np.ndarray,
+    searched: Sequence[Searched],
     k: int,
     *,
     ranges: Sequence[Range] | None = None,
     without: Sequence[int] = (),
-    views: int = 1,
-    combine: Combine | None = None,
     groups: np.ndarray | None = None,
 ) -> list[tuple[int, float]]:
-    """The k best items as `(item, cosine)`, best first, equal scores in item order. Exact for the stored rows.
+    """The k best items as `(item, score)`, best first, equal scores in item order. Exact for the stored rows.
+
+    The score is the mean of the columns' cosines by their weights. A column in which an item has no vector adds 0 to
+    it; items that have none in any column are no answers.
 
     Args:
-        array: `items * views` rows.
-        queries: `(queries, dimension)` float32 unit rows, one for each view of the query.
+        searched: one or more columns of the same items.
         ranges: items to look at, as half-open ranges in ascending order; all when None.
         without: items to leave out.
-        views: rows of one item.
-        combine: `(queries, items, views)` cosines to `(items,)` scores, changing by no more than the largest change
-            of an input; by default the single one, or the largest.
         groups: first item of each group of neighbouring items, ascending; then only the best of each group counts.
+
+    Raises:
+        InputError: a row that is met is damaged.
     """
-    items = array.rows // views
+    items = searched[0].rows.rows // searched[0].views
     chosen = [(0, items)] if ranges is None else list(ranges)
     if k < 1 or not items or not any(stop > start for start, stop in chosen):
         return []
-    join = combine or _largest
-    rough_rows = scan(array, queries, [(start * views, stop * views) for start, stop in chosen])
-    rough = join(rough_rows.reshape(len(queries), items, views)).astype(np.float32, copy=False)
     inside = np.zeros(items, bool)
     for start, stop in chosen:
         inside[start:stop] = True
     inside[list(without)] = False
+    inside &= np.logical_or.reduce([np.ones(items, bool) if s.present is None else s.present for s in searched])
+    total = sum(column.weight for column in searched)
+    rough = np.zeros(items, np.float32)
+    for column in searched:
+        rough += np.float32(column.weight / total) * _rough(column, items, chosen, inside).max(axis=0)
     rough = np.where(inside, rough, np.float32(-np.inf))
     contest = rough if groups is None or not len(groups) else np.maximum.reduceat(rough, groups)
     # Twice what the first pass can be wrong by: nothing below this can be among the k best.
-    margin = 2.0 * (array.dimension * UNIT_ROUNDING + 2 * LENGTH_ROUNDING)
-    floor = _kth_largest(contest, k) - margin
+    floor = _kth_largest(contest, k) - 2.0 * max(map(_error, searched))
     candidates = np.flatnonzero((rough >= floor) & inside)
-    rows = (candidates[:, None] * views + np.arange(views)).ravel()
-    fine = join(exact(array, queries, rows).reshape(len(queries), len(candidates), views))
+    fine = np.zeros(len(candidates))
+    for column in searched:
+        fine += column.weight / total * _fine(column, candidates).max(axis=0)
     order = np.lexsort((candidates, -fine))
     if groups is not None and len(groups):
         group_of = np.searchsorted(groups, candidates[order], side="right")
         _, first = np.unique(group_of, return_index=True)
         order = order[np.sort(first)]
     return [(int(candidates[n]), float(fine[n])) for n in order[:k]]
+
+
+def cosines(column: Searched, inside: np.ndarray) -> np.ndarray:
+    """Of every query with the nearest view of every item, up to rounding: (Q, items) float32.
+
+    Args:
+        inside: (items,) bool, what is asked for; 0 elsewhere, and where an item has no vector.
+
+    Raises:
+        InputError: a row that is met is damaged.
+    """
+    return _rough(column, len(inside), [(0, len(inside))], inside)
+
+
+def _rough(column: Searched, items: int, ranges: Sequence[Range], inside: np.ndarray) -> np.ndarray:
+    """(Q, items) float32: the cosine of the nearest view, up to `_error`; 0 where there is none or nobody asks."""
+    if not column.normalised:
+        wanted = np.flatnonzero(inside)
+        out = np.zeros((len(column.queries), items), np.float32)
+        out[:, wanted] = _fine(column, wanted)
+        return out
+    products = scan(column.rows, column.queries, [(a * column.views, b * column.views) for a, b in ranges])
+    best: np.ndarray = products.reshape(len(column.queries), items, column.views).max(axis=2)
+    asked = inside if column.present is None else inside & column.present
+    best = np.where(asked, best, np.float32(0))
+    if not (np.abs(best) <= 1 + UNIT_TOLERANCE).all():  # also false for what is not a number
+        raise _damaged(column.rows)
+    return best
+
+
+def _fine(column: Searched, items: np.ndarray) -> np.ndarray:
+    """(Q, len(items)) float64: the cosine of the nearest view of each of these items, 0 where there is none."""
+    out = np.zeros((len(column.queries), len(items)))
+    there = np.ones(len(items), bool) if column.present is None else column.present[items]
+    rows = (items[there][:, None] * column.views + np.arange(column.views)).ravel()
+    products = exact(column.rows, column.queries, rows, unit=column.normalised)
+    out[:, there] = products.reshape(len(column.queries), -1, column.views).max(axis=2, initial=-np.inf)
+    return out
+
+
+def _error(column: Searched) -> float:
+    """How far `_rough` may be off: float32 sums, and rows whose length was rounded to float16."""
+    return column.rows.dimension * UNIT_ROUNDING + 2 * LENGTH_ROUNDING
+
+
+def _damaged(array: Rows) -> InputError:
+    folder = getattr(array, "folder", None)
+    return InputError(
+        f"the store is damaged: {folder or 'a file of vectors'} holds rows that are no unit vectors",
+        hint="comictool embed CORPUS -o STORE --resume never",
+    )
 
 
 def _as_float32(rows: np.ndarray, buffer: np.ndarray) -> np.ndarray:
@@ -137,10 +222,6 @@ def _as_float32(rows: np.ndarray, buffer: np.ndarray) -> np.ndarray:
     np.left_shift(block, 13, out=block)
     np.bitwise_and(block, CLEAR_SIGN_COPIES, out=block)
     return block.view(np.float32)
-
-
-def _largest(products: np.ndarray) -> np.ndarray:
-    return products.max(axis=(0, 2))
 
 
 def _kth_largest(scores: np.ndarray, k: int) -> float:

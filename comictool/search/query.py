@@ -1,32 +1,48 @@
-"""Answering queries from a store: by an identifier in it, or by a picture.
+"""Answering queries: the rows of a store, or of packs, most like one of them, like a picture, or that say some words.
 
-A query by identifier imports neither torch nor zarr: numpy and SQLite are all it needs.
+Nothing here imports torch, zarr or an image library unless a picture has to be embedded, so that asking by identifier
+takes as long as reading the vectors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError, near_matches
-from comictool.search.metadata import Box, Metadata, PageEntry, PanelEntry
-from comictool.search.nearest import nearest
-from comictool.search.store import LEVELS, Store
-from comictool.search.views import nearest_view
+from comictool.search.everyday import has_both_levels, pages_showing
+from comictool.search.nearest import Searched, nearest
+from comictool.search.text_query import first_matching, parse_words
+from comictool.vectors.collection import Collection, Described, SearchedColumn, StoreCollection, open_collection
+from comictool.vectors.columns import LEVELS
+from comictool.vectors.metadata import Box
 
 if TYPE_CHECKING:
     from comictool.plugins.encoder import Encoder
 
-NESTED = "store"  # a library keeps its store in a folder of this name
+IMAGE = "image"
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One answer. `score` is the cosine, -1..1; `panel` and `box` are None for pages; `image` may be gone by now."""
+    """One answer.
+
+    Attributes:
+        score: the cosine, -1..1, with several columns their mean by weight; for words BM25, higher is better, without
+            a fixed scale.
+        panel, box: None for pages.
+        identity: of a character; else empty.
+        image: the picture of the page, or without a box that of the row itself; it may be gone by now.
+        source, member: the comic file or folder that the page was imported from, and its name in there.
+        text: the place that matched, for words.
+        match: for pictures that are looked for at both levels, `same`, `similar` or empty; see `search.everyday`.
+        found_by: then what decided: `page`, `panel`, or `panels` of the picture asked with.
+    """
 
     rank: int
     id: str
@@ -34,223 +50,282 @@ class Hit:
     comic: str
     page: int
     panel: int | None
+    identity: str
     box: Box | None
-    image: Path
+    image: Path | None
     type: str
+    split: str
+    source: str = ""
+    member: str = ""
+    text: str = ""
+    match: str = ""
+    found_by: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON and tables."""
-        return {**asdict(self), "box": list(self.box) if self.box else None, "image": str(self.image)}
+        box, image = (list(self.box) if self.box else None), (str(self.image) if self.image else None)
+        return {**asdict(self), "box": box, "image": image}
 
 
 @dataclass(frozen=True)
-class _Question:
-    """A query made ready: vectors, and the comic, level and row of the item when it is one of the store's own."""
+class Query:
+    """What is asked: one of `image`, `id` and `text`.
 
-    vectors: np.ndarray
-    comic: str | None = None
-    level: str | None = None
-    row: int = -1
-
-
-def query_store(
-    root: Path,
-    *,
-    image: Path | None = None,
-    id: str | None = None,
-    k: int = 10,
-    level: str | None = None,
-    comic_glob: str | None = None,
-    exclude_same_comic: bool = False,
-    group_by: str | None = None,
-    encoder: Encoder | None = None,
-    trust: bool = False,
-    device: str = "auto",
-) -> list[Hit]:
-    """The k nearest panels or pages, best first; equal scores in natural order of identifiers.
-
-    Args:
-        root: a store, or a library with one inside.
-        image: a picture to look for; embedded by the plugin that made the store.
-        id: `comic/page/panel` or `comic/page` in the store; never among its own answers.
-        level: `panel` or `page`; by default what `id` names, and `page` for a picture (`panel` without pages).
+    Attributes:
+        image: a picture to look for; embedded by the plugin that made the column.
+        id: `comic/page`, `comic/page/panel` or `comic/page/panel/identity`; never among its own answers.
+        text: words that must all occur, in any order; `"in quotes"` one after the other; `begin*` as a beginning.
+            Case and accents do not matter. Words of scripts without spaces are looked for anywhere in the text, and
+            answers then come by how often they occur.
+        k: how many answers.
+        level: page, panel or character; by default what `id` names, for a picture pages and panels at once, in every
+            way that it can be seen (`search.everyday`), where the place has both, and for words panels, or pages when
+            no panel matches (text outside of panels is only that of its page).
+        columns: modalities with their weights; by default `image`, or the only one that there is.
         comic_glob: only comics whose name matches this shell pattern.
         exclude_same_comic: leave out the comic of `id`.
         group_by: `comic`: only the best answer of each comic.
-        encoder: used for `image` instead of loading the store's own.
-        trust: let the store's plugin run its own code this once.
+
+    Raises:
+        UsageError: contradicting or missing values.
+    """
+
+    image: Path | None = None
+    id: str | None = None
+    text: str | None = None
+    k: int = 10
+    level: str | None = None
+    columns: tuple[tuple[str, float], ...] = ()
+    comic_glob: str | None = None
+    exclude_same_comic: bool = False
+    group_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if sum(asked is not None for asked in (self.image, self.id, self.text)) != 1:
+            raise UsageError(
+                "a query needs one of a picture, an id and words",
+                hint="--image FILE, --id comic/page[/panel[/identity]], or --text WORDS",
+            )
+        if self.k < 1:
+            raise UsageError(f"{self.k} answers: ask for 1 or more")
+        if self.level is not None and self.level not in LEVELS:
+            raise UsageError(
+                f"the level is {', '.join(LEVELS)}, not {self.level!r}", near=near_matches(self.level, LEVELS)
+            )
+        if self.group_by not in (None, "comic"):
+            raise UsageError(f"answers can be grouped by comic, not by {self.group_by!r}")
+        if self.exclude_same_comic and self.id is None:
+            raise UsageError("--exclude-same-comic needs --id: nothing else is of a comic")
+        if any(not weight > 0 for _, weight in self.columns):
+            raise UsageError("the weight of a column is above 0")
+
+
+def query(
+    place: Path | Collection, asked: Query, *, encoder: Encoder | None = None, trust: bool = False, device: str = "auto"
+) -> list[Hit]:
+    """The answers to a query, best first; equal scores in natural order of identifiers.
+
+    Args:
+        place: a store, a library with one inside, a pack or a folder of packs; or what `open_collection` gave.
+        encoder: used for a picture instead of loading the column's own.
+        trust: let the plugin run its own code this once.
         device: where a torch encoder runs.
 
     Raises:
-        UsageError: contradicting or missing options.
-        InputError: no such identifier (with near ones) or comic, an unreadable picture, a damaged or foreign store.
+        InputError: no such identifier (with near ones), column or comic, an unreadable picture, no text, damaged files.
     """
-    if (image is None) == (id is None):
-        raise UsageError(
-            "a query needs one of a picture and an id", hint="--image FILE, --id comic/page[/panel], or --text WORDS"
-        )
-    if k < 1:
-        raise UsageError(f"{k} answers: ask for 1 or more")
-    if level is not None and level not in LEVELS:
-        raise UsageError(f"the level is {' or '.join(LEVELS)}, not {level!r}", near=near_matches(level, LEVELS))
-    if group_by not in (None, "comic"):
-        raise UsageError(f"answers can be grouped by comic, not by {group_by!r}")
-    if exclude_same_comic and id is None:
-        raise UsageError("--exclude-same-comic needs --id: a picture is of no comic")
-    with Store.open(find_store(root)) as store:
-        if id is not None:
-            question = _by_id(store, id)
-        else:
-            assert image is not None
-            question = _by_image(store, image, encoder, trust=trust, device=device)
-        chosen = level or question.level or ("page" if "page" in store.vectors else "panel")
-        return _answer(store, question, chosen, k, comic_glob, exclude_same_comic, group_by == "comic")
-
-
-def find_store(root: Path) -> Path:
-    """The store at a path: itself, or the one of a library."""
-    nested = root / NESTED
-    return nested if not (root / "zarr.json").is_file() and (nested / "zarr.json").is_file() else root
-
-
-def _by_id(store: Store, name: str) -> _Question:
-    page, panel = find_item(store.metadata, name)
-    level, row = ("page", page.row) if panel is None else ("panel", panel.row)
-    if level not in store.vectors:
-        raise InputError(f"{store.root} has no vectors of {level}s", hint=f"comictool embed --level {level}")
-    # The first view is the whole page; more views of the query do not help (see comictool.search.views).
-    first = row * len(store.settings.views) if level == "page" else row
-    return _Question(store.vectors[level].read(first, first + 1).astype(np.float32), page.comic, level, row)
-
-
-def find_item(metadata: Metadata, name: str) -> tuple[PageEntry, PanelEntry | None]:
-    """The page, and the panel if it is one, that an identifier names.
-
-    Raises:
-        InputError: none; with near identifiers.
-    """
-    comic, *numbers = name.encode("utf-8", "replace").decode("utf-8").split("/")  # bytes that are no UTF-8: no name
-    values = [int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1 for number in numbers]
-    page = metadata.find_page(comic, values[0]) if 1 <= len(values) <= 2 else None
-    if page is not None and len(values) == 1:
-        return page, None
-    panel = metadata.find_panel(page.row, values[1]) if page is not None else None
-    if page is not None and panel is not None:
-        return page, panel
-    raise InputError(
-        f"{name!r} is not in the store",
-        near=_near(metadata, name, comic, page, values),
-        hint="" if numbers else "write it as comic/page or comic/page/panel",
+    if isinstance(place, Path):
+        with open_collection(place) as opened:
+            return query(opened, asked, encoder=encoder, trust=trust, device=device)
+    if asked.text is not None:
+        return _by_words(place, asked)
+    if asked.image is not None and asked.level is None and not asked.columns and has_both_levels(place):
+        return _everyday(place, asked, encoder, trust=trust, device=device)
+    own = place.find(asked.id) if asked.id is not None else None
+    level = asked.level or (
+        own[0] if own else next((n for n in LEVELS if f"{n}/{IMAGE}" in place.columns), _only(place))
     )
+    columns = _columns(place, level, asked.columns)
+    searched = []
+    for column, weight in columns:
+        vectors = (
+            _stored(place, column, own[0], own[1])
+            if own is not None
+            else _encoder(place, column, encoder, trust=trust, device=device).embed([_picture(asked.image)])
+        )
+        facts = column.column
+        searched.append(Searched(column.rows, vectors, len(facts.views), column.present, weight, facts.normalised))
+    comics = _chosen(place, level, asked.comic_glob)
+    found = nearest(
+        searched,
+        asked.k,
+        ranges=_joined([c for c in comics if not (asked.exclude_same_comic and own is not None and c[0] == own[2])]),
+        without=[own[1]] if own is not None and own[0] == level else [],
+        groups=np.array([start for _, start, stop in place.comics(level) if stop > start], np.int64)
+        if asked.group_by
+        else None,
+    )
+    described = place.describe(level, [row for row, _ in found])
+    return [_hit(rank, what, score) for rank, (what, (_, score)) in enumerate(zip(described, found, strict=True), 1)]
 
 
-def _near(metadata: Metadata, name: str, comic: str, page: PageEntry | None, values: Sequence[int]) -> list[str]:
-    if page is not None:
-        numbers = metadata.panel_numbers(page.row)
-        nearest_numbers = sorted(numbers, key=lambda number: (abs(number - values[1]), number))[:3]
-        return [f"{page.id}/{number}" for number in nearest_numbers] or [page.id]
-    numbers = metadata.page_numbers(comic)
-    if numbers:
-        wanted = values[0] if values else numbers[0]
-        return [
-            f"{comic}/{number}" for number in sorted(numbers, key=lambda number: (abs(number - wanted), number))[:3]
-        ]
-    names = near_matches(comic, [found.comic for found in metadata.comics()])
-    firsts = {found: metadata.page_numbers(found) for found in names}
-    same_page = values[0] if values else -1
-    return [f"{found}/{same_page if same_page in pages else pages[0]}" for found, pages in firsts.items()]
+def _everyday(place: StoreCollection, asked: Query, encoder: Encoder | None, *, trust: bool, device: str) -> list[Hit]:
+    assert asked.image is not None
+    column = place.columns[f"page/{IMAGE}"]
+    encoder = _encoder(place, column, encoder, trust=trust, device=device)
+    chosen = _joined(_chosen(place, "page", asked.comic_glob))
+    found = pages_showing(place, encoder, _picture(asked.image), chosen)
+    if asked.group_by:
+        best: dict[str, Any] = {}
+        comics = {row: comic for comic, start, stop in place.comics("page") for row in range(start, stop)}
+        for answer in found:
+            best.setdefault(comics[answer.page], answer)
+        found = list(best.values())
+    hits = []
+    for rank, answer in enumerate(found[: asked.k], start=1):
+        level, row = ("page", answer.page) if answer.panel is None else ("panel", answer.panel)
+        (what,) = place.describe(level, [row])
+        hit = _hit(rank, what, answer.score)
+        hits.append(replace(hit, match=answer.match, found_by=answer.found_by))
+    return hits
 
 
-def _by_image(store: Store, image: Path, encoder: Encoder | None, *, trust: bool, device: str) -> _Question:
+def _only(place: Collection) -> str:
+    """The level of the first column, where none is of pictures."""
+    return next(iter(place.columns.values())).column.level if place.columns else "panel"
+
+
+def _columns(place: Collection, level: str, asked: Sequence[tuple[str, float]]) -> list[tuple[SearchedColumn, float]]:
+    there = [column.column.modality for column in place.columns.values() if column.column.level == level]
+    if not there:
+        known = sorted({column.column.level for column in place.columns.values()})
+        raise InputError(
+            f"{place.root} has no vectors of {level}s",
+            cause=f"it has those of {' and '.join(f'{name}s' for name in known)}" if known else "",
+            hint=f"comictool embed CORPUS -o {place.root} --level {level}",
+        )
+    wanted = asked or ((IMAGE if IMAGE in there else there[0], 1.0),)
+    for modality, _ in wanted:
+        if modality not in there:
+            raise InputError(
+                f"{place.root} has no column {level}/{modality}", near=[f"{level}/{name}" for name in there]
+            )
+    return [(place.columns[f"{level}/{modality}"], weight) for modality, weight in wanted]
+
+
+def _stored(place: Collection, column: SearchedColumn, level: str, row: int) -> np.ndarray:
+    """The vector of a row of the place itself, which may be of another level than the answers."""
+    own = place.columns.get(f"{level}/{column.column.modality}")
+    if own is None:
+        raise InputError(f"{place.root} has no vectors of {level}s", hint=f"comictool embed --level {level}")
+    if own.column.encoder_id != column.column.encoder_id:
+        raise InputError(
+            f"{own.column.name} and {column.column.name} of {place.root} are of different encoders",
+            hint=f"--level {level}",
+        )
+    if not own.present[row]:
+        raise InputError(f"this row has no vector {own.column.name} in {place.root}")
+    # The first view is the whole page; more views of the query do not help (see comictool.vectors.views).
+    return own.rows.take([row * len(own.column.views)]).astype(np.float32)
+
+
+def _encoder(
+    place: Collection, column: SearchedColumn, encoder: Encoder | None, *, trust: bool, device: str
+) -> Encoder:
+    """The encoder that made a column: the one given, or that which the column remembers."""
+    facts = column.column
+    if encoder is None:
+        if not facts.encoder:
+            raise InputError(
+                f"{place.root} does not say which encoder of pictures made {facts.name}",
+                cause="vectors of panels in their sequence have none" if facts.modality == "sequence" else "",
+                hint="ask by --id" if facts.modality == "sequence" else "name it with --plugin, or ask by --id",
+            )
+        from comictool.plugins.load import EncoderSpec, load_encoder
+
+        # Trust and device are the user's to give: what a file remembers runs no code.
+        encoder = load_encoder(EncoderSpec.recalled(facts.encoder, given=EncoderSpec("", trust=trust, device=device)))
+    if encoder.dimension != facts.dimension or (facts.encoder_id and encoder.encoder_id != facts.encoder_id):
+        raise InputError(
+            f"{place.root} was made by {facts.encoder_id or f'an encoder of {facts.dimension} numbers'}, the plugin "
+            f"found is {encoder.encoder_id}",
+            cause="vectors of different encoders cannot be compared",
+            hint=f"name the right one with --plugin, or embed again: comictool embed CORPUS -o {place.root}",
+        )
+    return encoder
+
+
+def _picture(image: Path | None) -> np.ndarray:
     from comictool.core.images import decode_array
 
+    assert image is not None
     try:
-        picture = decode_array(image)
+        return decode_array(image)
     except InputError as error:
         raise InputError(f"{image}: {error.fact}", cause=error.cause, hint=error.hint) from error
-    if encoder is None:
-        from comictool.plugins.load import load_encoder
-        from comictool.search.encoders import recall
 
-        encoder = load_encoder(recall(store.settings.plugin, trust=trust, device=device))
-    if encoder.identity != store.settings.identity or encoder.dimension != store.settings.dimension:
+
+def _by_words(place: Collection, asked: Query) -> list[Hit]:
+    assert asked.text is not None
+    terms = parse_words(asked.text)
+    if not isinstance(place, StoreCollection):
+        raise UsageError(f"{place.root} holds packs, which have no words", hint="--id or --image")
+    if asked.level == "character":
+        raise UsageError("text is found in panels and pages, not in characters")
+    if not place.store.metadata.has_text():
         raise InputError(
-            f"{store.root} was made by {store.settings.identity}, the plugin found is {encoder.identity}",
-            cause="vectors of different encoders cannot be compared",
-            hint=f"name the right one with --plugin, or embed again: comictool embed CORPUS -o {store.root}",
+            f"no page of {place.root} has text",
+            cause="text comes with annotations that have it; pictures are not read for letters",
+            hint=f"comictool embed CORPUS -o {place.root}, after the corpus has text",
         )
-    return _Question(encoder.embed([picture]))
+    for level in [asked.level] if asked.level else ["panel", "page"]:
+        ranges = _joined(_chosen(place, level, asked.comic_glob))
+        groups = [(start, stop) for _, start, stop in place.comics(level)] if asked.group_by else []
+        if found := first_matching(place.store.metadata, level, terms, ranges, asked.k, groups):
+            described = place.describe(level, [row for row, *_ in found])
+            return [
+                _hit(rank, what, score, text)
+                for rank, (what, (_, score, text)) in enumerate(zip(described, found, strict=True), 1)
+            ]
+    return []
 
 
-def _answer(
-    store: Store, question: _Question, level: str, k: int, glob: str | None, other_comics: bool, grouped: bool
-) -> list[Hit]:
-    if level not in store.vectors:
-        raise InputError(f"{store.root} has no vectors of {level}s", hint=f"comictool embed --level {level}")
-    found = nearest(
-        store.vectors[level],
-        question.vectors,
-        k,
-        ranges=chosen_ranges(store, level, glob, without=question.comic if other_comics else None),
-        without=[question.row] if question.level == level else [],
-        views=len(store.settings.views) if level == "page" else 1,
-        combine=nearest_view if level == "page" else None,
-        groups=_starts(store, level) if grouped else None,
+def _hit(rank: int, what: Described, score: float, text: str = "") -> Hit:
+    return Hit(
+        rank,
+        what.id,
+        score,
+        what.comic,
+        what.page,
+        what.panel,
+        what.identity,
+        what.box,
+        what.image,
+        what.type,
+        what.split,
+        what.source,
+        what.member,
+        text,
     )
-    return located_hits(store, level, found)
 
 
-def chosen_ranges(store: Store, level: str, glob: str | None, *, without: str | None = None) -> list[tuple[int, int]]:
-    """Half-open ranges of rows of the comics that match a shell pattern, one comic left out.
-
-    Raises:
-        InputError: no comic matches; with near names.
-    """
-    comics = store.metadata.comics(glob)
-    if glob is not None and not comics:
-        names = [found.comic for found in store.metadata.comics()]
-        raise InputError(f"no comic in {store.root} matches {glob!r}", near=near_matches(glob, names))
-    return _joined([comic.range(level) for comic in comics if comic.comic != without])
+def _chosen(place: Collection, level: str, glob: str | None) -> list[tuple[str, int, int]]:
+    """The comics that match a shell pattern."""
+    comics = place.comics(level)
+    chosen = [comic for comic in comics if glob is None or fnmatchcase(comic[0], glob)]
+    if glob is not None and not chosen:
+        raise InputError(
+            f"no comic in {place.root} matches {glob!r}", near=near_matches(glob, [name for name, *_ in comics])
+        )
+    return chosen
 
 
-def _starts(store: Store, level: str) -> np.ndarray:
-    """First row of each comic that has any at this level."""
-    ranges = [comic.range(level) for comic in store.metadata.comics()]
-    return np.array([start for start, stop in ranges if stop > start], np.int64)
-
-
-def _joined(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _joined(comics: Sequence[tuple[str, int, int]]) -> list[tuple[int, int]]:
     """Neighbouring ranges as one."""
     out: list[tuple[int, int]] = []
-    for start, stop in ranges:
+    for _, start, stop in comics:
         if out and out[-1][1] == start:
             out[-1] = (out[-1][0], stop)
         elif stop > start:
             out.append((start, stop))
     return out
-
-
-def located_hits(store: Store, level: str, found: Sequence[tuple[int, float]]) -> list[Hit]:
-    """Answers of (row, score), in their order, with all that the store knows of them."""
-    rows = [row for row, _ in found]
-    panels = store.metadata.panels(rows) if level == "panel" else {}
-    page_of = {row: panels[row][0] if level == "panel" else row for row in rows}
-    pages = store.metadata.pages(list(page_of.values()))
-    hits = []
-    for rank, (row, score) in enumerate(found, start=1):
-        page = pages[page_of[row]]
-        panel = panels[row][1] if level == "panel" else None
-        hits.append(
-            Hit(
-                rank=rank,
-                id=page.id if panel is None else f"{page.id}/{panel.panel}",
-                score=score,
-                comic=page.comic,
-                page=page.page,
-                panel=None if panel is None else panel.panel,
-                box=None if panel is None else panel.box,
-                image=store.picture(page.image),
-                type=page.type,
-            )
-        )
-    return hits

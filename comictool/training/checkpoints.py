@@ -19,7 +19,7 @@ import torch
 from comictool.core.errors import InputError
 from comictool.core.files import atomic_file
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -56,7 +56,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def unpacking(path: Path) -> Iterator[None]:
-    """Within the block the content of a checkpoint is taken over; what is missing or of another shape is told.
+    """Within the block the content of a checkpoint is taken over; what is missing or of another shape is reported.
 
     Raises:
         InputError: it was written by another version of this program, or changed.
@@ -69,7 +69,7 @@ def unpacking(path: Path) -> Iterator[None]:
         raise InputError(
             f"{path} does not fit: another version of this program wrote it, or it was changed",
             cause=f"{type(error).__name__}: {_first_line(error)}",
-            hint="train into another -o, or --resume never to begin anew",
+            hint="train into another -o, or --resume never to start over",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Have the features collapsed? Two figures that show it long before an accuracy does.
+"""Have the features collapsed? Two metrics that show it long before an accuracy does.
 
 Self-supervised losses can fall while all pictures get the same vector (complete collapse), or vectors of a few
 directions only (dimensional collapse). Neither shows in the loss.
@@ -44,7 +44,7 @@ def effective_rank(features: torch.Tensor) -> float:
     return math.exp(float(-(shares * shares.log()).sum()))
 
 
-def collapse_figures(features: torch.Tensor) -> dict[str, float]:
+def collapse_metrics(features: torch.Tensor) -> dict[str, float]:
     """`feature_std`, `feature_spread` (the same times sqrt(D): 1 healthy, 0 collapsed), `effective_rank`.
 
     Args:

@@ -8,6 +8,8 @@ is the first question about a result.
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from comictool.core.errors import InputError, UsageError, near_matches
 from comictool.core.files import write_text
 from comictool.core.toml_text import write_tables
+from comictool.core.typed import typed
 
 DEFAULT = "default"
 MAX_BYTES = 1 << 20  # of a configuration file; a long one has a few kilobytes
@@ -82,9 +85,11 @@ def resolve(
     for key, (value, origin) in (options or {}).items():
         _check_key(key, known, origin)
         given[key] = (value, origin)
-    typed = {key: _typed(value, known[key], f"{key} ({origin})") for key, (value, origin) in given.items()}
+    read = {
+        key: typed(known[key], value, f"{key} ({origin})", error=UsageError) for key, (value, origin) in given.items()
+    }
     origins = {key: given[key][1] if key in given else DEFAULT for key in known}
-    return Resolved(_build(config_type, typed, ""), origins)
+    return Resolved(_changed(config_type(), read, ""), origins)
 
 
 def fields_of(config_type: type, path: str = "") -> dict[str, Any]:
@@ -97,6 +102,34 @@ def fields_of(config_type: type, path: str = "") -> dict[str, Any]:
             found.update(fields_of(typing.cast(type, kind), f"{path}{field.name}."))
         else:
             found[path + field.name] = kind
+    return found
+
+
+def meanings(config_type: type, path: str = "") -> dict[str, str]:
+    """What the docstrings of a nested dataclass say of each attribute, by dotted key, where they say something."""
+    hints, said = typing.get_type_hints(config_type), _attributes(inspect.getdoc(config_type) or "")
+    found: dict[str, str] = {}
+    for field in dataclasses.fields(config_type):
+        kind = hints[field.name]
+        if dataclasses.is_dataclass(kind):
+            found |= meanings(typing.cast(type, kind), f"{path}{field.name}.")
+        elif field.name in said:
+            found[path + field.name] = said[field.name][:1].upper() + said[field.name][1:]
+    return found
+
+
+def _attributes(doc: str) -> dict[str, str]:
+    """The section `Attributes:` of a docstring; `one, other: text` speaks of both."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in doc.partition("Attributes:\n")[2].split("\n"):
+        if match := re.match(r"    (\w+(?:, \w+)*): (.*)", line):
+            names = match[1].split(", ")
+            found |= dict.fromkeys(names, match[2])
+        elif line.startswith("        "):
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+        elif line.strip():
+            break
     return found
 
 
@@ -209,75 +242,16 @@ def _takes_text(kind: Any, written: str) -> bool:
     return texts and not written.startswith(('"', "'"))
 
 
-def _typed(value: Any, kind: Any, key: str) -> Any:
-    """The value as the dataclass wants it; only a whole number for a float is changed."""
-    origin = typing.get_origin(kind)
-    if origin is typing.Literal:
-        choices = typing.get_args(kind)
-        if value in choices and any(type(value) is type(choice) for choice in choices):
-            return value
-        shown = ", ".join(str(choice) for choice in choices)
-        raise UsageError(
-            f"{key} is {value!r:.80}: it must be one of {shown}", near=near_matches(str(value), map(str, choices))
-        )
-    if origin is tuple:
-        arguments = typing.get_args(kind)
-        inner = arguments[0]
-        length = None if len(arguments) == 2 and arguments[1] is Ellipsis else len(arguments)
-        if not isinstance(value, list | tuple) or (length is not None and len(value) != length):
-            raise _wrong(key, "a list" if length is None else f"a list of {length}", value)
-        kinds = [inner] * len(value) if length is None else arguments
-        return tuple(_typed(item, each, key) for item, each in zip(value, kinds, strict=True))
-    if kind is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
-            raise _wrong(key, "a number", value)
-        return float(value)
-    names = {int: "a whole number", bool: "true or false", str: "a text"}
-    if kind not in names:
-        raise TypeError(f"{key}: a configuration has no fields of type {kind}")
-    if type(value) is not kind:
-        raise _wrong(key, names[kind], value)
-    if kind is int and abs(value) >= 2**63:
-        raise _wrong(key, "below 2**63", value)
-    return value
-
-
-def _wrong(key: str, must: str, value: Any) -> UsageError:
-    return UsageError(f"{key} is {value!r:.80}: it must be {must}")
-
-
-def _build(config_type: type[C], typed: Mapping[str, Any], path: str) -> C:
-    hints = typing.get_type_hints(config_type)
-    values: dict[str, Any] = {}
-    for field in dataclasses.fields(typing.cast(Any, config_type)):
-        key, kind = path + field.name, hints[field.name]
-        if dataclasses.is_dataclass(kind):
-            inner = {name: value for name, value in typed.items() if name.startswith(f"{key}.")}
-            default = _default(field)
-            values[field.name] = _build_over(default, typing.cast(type, kind), inner, f"{key}.")
-        elif key in typed:
-            values[field.name] = typed[key]
-    return config_type(**values)
-
-
-def _build_over(default: Any, kind: type, typed: Mapping[str, Any], path: str) -> Any:
-    """A nested table: the recipe's own default for it (which may differ from the type's), changed where given."""
-    if default is None:
-        return _build(kind, typed, path)
+def _changed(default: C, given: Mapping[str, Any], path: str) -> C:
+    """A table, whose own default may differ from that of its type, with the values that are given."""
     changes: dict[str, Any] = {}
-    for field in dataclasses.fields(kind):
+    for field in dataclasses.fields(typing.cast(Any, default)):
         key, value = path + field.name, getattr(default, field.name)
         if dataclasses.is_dataclass(value):
-            changes[field.name] = _build_over(value, type(value), typed, f"{key}.")
-        elif key in typed:
-            changes[field.name] = typed[key]
-    return dataclasses.replace(default, **changes)
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    return field.default_factory() if field.default_factory is not dataclasses.MISSING else None
+            changes[field.name] = _changed(value, given, f"{key}.")
+        elif key in given:
+            changes[field.name] = given[key]
+    return typing.cast(C, dataclasses.replace(typing.cast(Any, default), **changes))
 
 
 def _plain(value: Any) -> Any:

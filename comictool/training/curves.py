@@ -1,4 +1,4 @@
-"""Curves of a run: `sheets/curves.png` and `sheets/curves.html`, one small chart for each figure.
+"""Curves of a run: `sheets/curves.png` and `sheets/curves.html`, one small chart for each metric.
 
 A chart is computed once, as lines in pixels, and drawn twice: by Pillow, and as SVG in a page that loads nothing.
 """
@@ -29,7 +29,7 @@ Point = tuple[float, float]
 
 @dataclass
 class Chart:
-    """One figure over the steps, in pixels of its own box.
+    """One metric over the steps, in pixels of its own box.
 
     Attributes:
         line: the curve; `band`: the range of values behind it; `dots`: measured points (validations).
@@ -46,7 +46,7 @@ class Chart:
 
 
 def write_curves(run: Path, recipe: str, monitor: str) -> None:
-    """Draw what `metrics.jsonl` of a run holds; nothing when it holds no figures."""
+    """Draw what `metrics.jsonl` of a run holds; nothing when it holds no metrics."""
     charts = charts_of(read_metrics(run / NAME), monitor)
     if not charts:
         return
@@ -55,7 +55,7 @@ def write_curves(run: Path, recipe: str, monitor: str) -> None:
 
 
 def charts_of(rows: Iterable[dict[str, object]], monitor: str) -> list[Chart]:
-    """Charts of every figure: those of validations first, the monitored one leading, then those of steps."""
+    """Charts of every metric: those of validations first, the monitored one leading, then those of steps."""
     series: dict[tuple[str, str], list[Point]] = {}
     for row in rows:
         for name, value in row.items():

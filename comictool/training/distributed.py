@@ -1,4 +1,4 @@
-"""Several processes, one run: who am I, the group that joins us, and the few things that we say to each other.
+"""Several processes, one run: who am I, the group that joins us, and what processes exchange.
 
 Processes are started by `--devices N` (`comictool.training.launch`), by torchrun, or by SLURM's srun. Without any of
 these there is one process, no group, and every helper here does nothing.
@@ -7,6 +7,7 @@ these there is one process, no group, and every helper here does nothing.
 from __future__ import annotations
 
 import os
+import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,14 +17,14 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from comictool.core.errors import ComicError, EnvironmentError_, UsageError
+from comictool.core.errors import ComicError, SetupError, UsageError
 
 # One process validates or exports while the others wait; a large evaluation must not look like a hang.
 WAIT = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessInfo:
     """Which process this is.
 
     Attributes:
@@ -38,7 +39,7 @@ class Place:
     starter: str = ""
 
 
-def place(environment: Mapping[str, str] | None = None) -> Place:
+def process_info(environment: Mapping[str, str] | None = None) -> ProcessInfo:
     """Read it from the environment that torchrun or srun made.
 
     Raises:
@@ -51,25 +52,25 @@ def place(environment: Mapping[str, str] | None = None) -> Place:
         # SLURM_NTASKS is also set in the batch script itself, where no other process is coming.
         names, starter = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"), "slurm"
     else:
-        return Place()
+        return ProcessInfo()
     try:
         rank, size, local = (int(env.get(name, "0")) for name in names)
     except ValueError as error:
         raise UsageError(f"{' '.join(names)} in the environment are not numbers: {error}") from error
     if not 0 <= rank < size or local < 0:
         raise UsageError(f"the environment says {names[0]}={rank} of {names[1]}={size}: that cannot be")
-    return Place(rank, size, local, starter)
+    return ProcessInfo(rank, size, local, starter)
 
 
 @contextmanager
-def group(device: torch.device) -> Iterator[Place]:
+def group(device: torch.device) -> Iterator[ProcessInfo]:
     """Within the block the processes of this run are one group: gloo for CPU tensors, nccl for those on CUDA.
 
     Raises:
-        EnvironmentError_: the others cannot be reached.
+        SetupError: the others cannot be reached.
         PeerGone: another process ended in the middle.
     """
-    here = place()
+    here = process_info()
     if here.world_size == 1 or dist.is_initialized():
         yield here
         return
@@ -80,10 +81,11 @@ def group(device: torch.device) -> Iterator[Place]:
     try:
         dist.init_process_group(backend, timeout=WAIT, rank=here.rank, world_size=here.world_size)
     except (RuntimeError, ValueError) as error:
-        raise EnvironmentError_(
-            f"process {here.rank} of {here.world_size} cannot join the others", cause=str(error),
+        raise SetupError(
+            f"process {here.rank} of {here.world_size} cannot join the others",
+            cause=str(error),
             hint="see that MASTER_ADDR and MASTER_PORT are the same for all and reachable",
-        ) from error  # fmt: skip
+        ) from error
     try:
         yield here
     except RuntimeError as error:
@@ -125,11 +127,11 @@ def first_host(nodes: str) -> str:
 
 
 class OtherProcessFailed(ComicError):
-    """Another process of this run failed and has told why; this one has nothing to add."""
+    """Another process of this run failed and has reported it; this one has nothing to add."""
 
 
 class PeerGone(OtherProcessFailed):
-    """Another process ended while this one waited for it; whether it has told why cannot be known here."""
+    """Another process ended while this one waited for it; whether it reported why cannot be known here."""
 
 
 def _says_that_a_peer_is_gone(error: RuntimeError) -> bool:
@@ -139,7 +141,7 @@ def _says_that_a_peer_is_gone(error: RuntimeError) -> bool:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def all_or_none() -> Iterator[None]:
     """A block that succeeds on every process or fails on every process.
 
     The first that failed raises its own error, all others `OtherProcessFailed`: one sentence for the user instead of
@@ -168,26 +170,62 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def all_reduce_mean(tensor: torch.Tensor) -> torch.Tensor:
-    """The mean of a tensor over all processes; itself when there is one. Carries no gradient.
+def gather_rows(rows: torch.Tensor) -> torch.Tensor:
+    """The rows of all processes, in the order of their ranks, with gradient; the rows themselves when there is one.
+
+    For losses that compare the rows of a whole batch. When every process computes the same loss of all rows, the mean
+    of their gradients, which DistributedDataParallel takes, is the gradient of one process with the whole batch.
+
+    Args:
+        rows: (N, ...), the same shape on every process.
+
+    Returns:
+        (processes * N, ...).
+    """
+    return rows if world_size() == 1 else typing.cast(torch.Tensor, _GatherRows.apply(rows))
+
+
+class _GatherRows(torch.autograd.Function):
+    """all_gather whose backward pass is a sum over processes: each of them has a loss that depends on our rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
+        ctx.count = len(rows)
+        parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return all_reduce_sum(gradient)[rank() * ctx.count :][: ctx.count]
+
+
+def all_reduce_sum(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum of a tensor over all processes; itself when there is one. Carries no gradient.
 
     Args:
         tensor: any shape, the same on every process; it is left as it is.
     """
+    return _reduced(tensor, dist.ReduceOp.SUM)
+
+
+def all_reduce_mean(tensor: torch.Tensor) -> torch.Tensor:
+    """As `all_reduce_sum`, divided by the number of processes."""
+    return all_reduce_sum(tensor) / world_size() if world_size() > 1 else tensor
+
+
+def all_reduce_max(tensor: torch.Tensor) -> torch.Tensor:
+    """As `all_reduce_sum`, the largest value of each place."""
+    return _reduced(tensor, dist.ReduceOp.MAX)
+
+
+def _reduced(tensor: torch.Tensor, operation: Any) -> torch.Tensor:
     if world_size() == 1:
         return tensor
-    summed = tensor.detach().clone()
-    dist.all_reduce(summed)
-    return summed / world_size()
-
-
-def any_process(flag: int) -> int:
-    """The largest of the processes' numbers: whether anyone was told to stop, and by which signal."""
-    if world_size() == 1:
-        return flag
-    number = torch.tensor(flag)
-    dist.all_reduce(number, op=dist.ReduceOp.MAX)
-    return int(number)
+    reduced = tensor.detach().clone(memory_format=torch.contiguous_format)
+    dist.all_reduce(reduced, op=operation)
+    return reduced
 
 
 def gather_objects(value: Any) -> list[Any]:
@@ -199,7 +237,7 @@ def gather_objects(value: Any) -> list[Any]:
     return values
 
 
-def from_first(value: Any) -> Any:
+def broadcast(value: Any) -> Any:
     """The first process's value, on every process; the others wait for it."""
     if world_size() == 1:
         return value

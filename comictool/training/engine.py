@@ -1,9 +1,8 @@
 """The engine: one loop for every recipe.
 
-    resolved = resolve(RECIPE.config, RECIPE.presets, preset="tiny")
-    result = train(RECIPE, resolved, {"features": Path("features.hdf5")}, Path("runs/first"))
+    result = train(RECIPE, RECIPE.resolve(preset="tiny"), {"features": Path("features.hdf5")}, Path("runs/first"))
 
-Run again with the same folder, it goes on where it stopped, to the bit on a CPU.
+Run again with the same folder, it resumes where it stopped, to the bit on a CPU.
 """
 
 from __future__ import annotations
@@ -20,18 +19,19 @@ from typing import Any
 import torch
 
 from comictool.core.device import DeviceChoice, PrecisionChoice, choose_device, choose_precision
-from comictool.core.errors import EnvironmentError_, Stopped, UsageError
+from comictool.core.errors import SetupError, Stopped, UsageError
 from comictool.core.jobs import StopFlag, stop_signals
-from comictool.core.progress import NullProgress, Progress
+from comictool.core.progress import Progress
 from comictool.training import distributed
 from comictool.training.checkpoints import unpacking
 from comictool.training.config import Resolved, as_tables, write_config
 from comictool.training.curves import write_curves
+from comictool.training.declaration import Recipe
 from comictool.training.launch import stop_requested
 from comictool.training.loading import Batches, to_device
 from comictool.training.metrics_log import MetricsLog
-from comictool.training.optimizing import RecipeError, check_all_trained, clip, parameter_counts, set_schedules
-from comictool.training.recipe import Recipe
+from comictool.training.optimizing import check_all_trained, clip, learns_nothing, parameter_counts, set_schedules
+from comictool.training.recipe import RecipeError
 from comictool.training.run import Run, build, join_processes
 from comictool.training.run_folder import RunFolder, check_same_data, check_same_settings, started_by
 from comictool.training.validating import export_models, validate, validation_due
@@ -69,8 +69,8 @@ class RunResult:
     """What a run came to.
 
     Attributes:
-        loss: of the last step of this start; None when there was none.
-        best: `value`, `step` and `figures` of the best validation.
+        loss: of the last step that changed the weights; None when there was none.
+        best: `value`, `step` and `metrics` of the best validation.
         ended: `patience` when it ended early, else empty.
         plan: sizes and choices, as in a dry run.
     """
@@ -101,22 +101,22 @@ def train(
     run_folder: Path,
     options: RunOptions | None = None,
 ) -> RunResult:
-    """Train a recipe into a run folder, or go on with the run that is there.
+    """Train a recipe into a run folder, or resume the run that is there.
 
     Args:
         recipe: what.
-        resolved: every setting, by `config.resolve`.
+        resolved: every setting, by `recipe.resolve`.
         sources: named inputs of the recipe.
         run_folder: see `run_folder.py` for what is in it.
 
     Raises:
         Stopped: after the first SIGINT or SIGTERM, when the run is saved.
-        UsageError: settings that cannot be, other ones than the run was begun with, or a loss that is no number.
+        UsageError: settings that cannot be, other ones than the run was begun with, or a NaN or infinite loss.
         InputError: sources that cannot be read, or other data than the run was begun with.
     """
     options = options or RunOptions()
     recipe = recipe.judged(resolved.config)
-    progress = options.progress or NullProgress()
+    progress = options.progress or Progress()
     kind = choose_device(options.device, options.gpu).kind
     with ExitStack() as stack:
         stack.enter_context(distributed.group(torch.device(kind)))
@@ -124,12 +124,12 @@ def train(
         folder = RunFolder(run_folder)
         first = distributed.rank() == 0
         existing = folder.config.exists()
-        with distributed.together():
-            # Within the group: a process without a GPU tells it, instead of leaving the others to wait for it.
-            device, precision = choose_place(options, resolved.config.training.precision)
+        with distributed.all_or_none():
+            # Within the group: a process without a GPU reports it, instead of leaving the others to wait for it.
+            device, precision = resolve_device(options, resolved.config.training.precision)
             if first and existing and not options.dry_run:
                 stack.enter_context(folder.locked())
-        with distributed.together():
+        with distributed.all_or_none():
             saved = folder.checkpoint(options.resume)
             if saved is not None:
                 with unpacking(folder.last):
@@ -140,31 +140,37 @@ def train(
                     check_same_data(saved, run.prepared.facts)
                     run.load_state_dict(saved)
         if options.dry_run:
-            return _result(run, None, 0, 0.0)
-        with distributed.together():
+            return _result(run, 0, 0.0)
+        with distributed.all_or_none():
             if first and not existing:  # only now: wrong sources leave no folder behind
                 stack.enter_context(folder.locked())
                 folder.check_still_new()
         join_processes(run)
         log = None
-        with distributed.together():
+        with distributed.all_or_none():
             if first:
                 log = stack.enter_context(_open_folder(run, options, again=saved is not None))
-        return _train(run, log, stop, progress if first else NullProgress())
+        return _train(run, log, stop, progress if first else Progress())
 
 
 def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress) -> RunResult:
     """The loop. Every process runs it; only the first has a log."""
     state, options, task = run.state, run.options, run.task
-    began, loss, skipped, in_a_row = time.monotonic(), None, 0, 0
-    tickets = run.plan.tickets(state.step, state.rank, state.world_size)
+    began, skipped, in_a_row = time.monotonic(), 0, 0
+    keys = run.plan.keys(state.step, state.rank, state.world_size)
     batches = Batches(
-        run.prepared.data, tickets, workers=options.workers, device=run.device, on_this_machine=state.world_size
+        run.prepared.data, keys, workers=options.workers, device=run.device, on_this_machine=state.world_size
     )
     if run.finished:
-        progress.message(f"{run.folder.path} is finished already, at step {state.step}")
+        last = f", its last loss {run.loss:.4f}" if run.loss is not None else ""
+        progress.message(f"{run.folder.path} is finished already, at step {state.step}{last}; more --epochs go on")
+    elif run.lengthened_from:
+        progress.message(
+            f"going on at step {state.step}: the run of {run.lengthened_from} steps now has {state.total_steps}, "
+            "which its schedules span from here on"
+        )
     elif state.step:
-        progress.message(f"going on at step {state.step} of {state.total_steps}")
+        progress.message(f"resuming at step {state.step} of {state.total_steps}")
     progress.start(run.recipe.name, state.total_steps)
     progress.advance(state.step)
     task.train()
@@ -172,11 +178,13 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
     batch = _next(batches, run)
 
     while True:
-        # At the end of an epoch, and of the run: figures on held-out samples. Best weights are kept as a model.
+        # At the end of an epoch, and of the run: metrics on held-out samples. Best weights are kept as a model. It is
+        # done before saving, so that a checkpoint knows the validation of its own step and a resumed run repeats none.
         if validation_due(run):
             validate(run, log, progress)
 
-        # Save at the end of an epoch (unless that was a moment ago), every so many steps, and at the end.
+        # Save at the end of an epoch (unless that was a moment ago), every so many steps, and at the end. Metrics are
+        # flushed first: the checkpoint notes how much of the file belongs to it, and a resumed run cuts off the rest.
         every = options.checkpoint_every
         due = run.finished or (every and state.step % every == 0) or (run.at_epoch_end and run.worth_saving())
         if due and state.step > run.saved_at:
@@ -184,8 +192,9 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
         if run.finished:
             break
 
-        # Every process learns whether any of them was told to stop.
-        signal_number = distributed.any_process(stop.number or stop_requested())
+        # A signal reaches the processes at different steps, and one that stops alone leaves the others waiting for its
+        # gradients: they agree on it before each step.
+        signal_number = int(distributed.all_reduce_max(torch.tensor(stop.number or stop_requested())))
         if signal_number:
             if state.step > run.saved_at:
                 run.save(log.sync() if log else 0)
@@ -193,7 +202,8 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
                 write_curves(run.folder.path, run.recipe.name, run.recipe.monitor)
             raise Stopped(signal_number, done=state.step, total=state.total_steps, noun="steps")
 
-        # Forward and backward, part by part; while the device is busy with a part, the next one is loaded.
+        # Forward and backward, part by part; while the device is busy with a part, the next one is loaded. The loss is
+        # divided before the backward pass, so that the gradients of the parts add up to the mean of the whole batch.
         step_began, waited = time.perf_counter(), batches.waited
         task.before_batch(state)
         numbers = set_schedules(run.optimizer, options, state)
@@ -205,20 +215,22 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
                 run.scaler.scale(outputs["loss"] / options.accumulate).backward()
             parts.append({name: value.detach() for name, value in outputs.items()})
             batch = _next(batches, run)
+        # Once is enough, and only now are there gradients: a parameter outside the loss would never get one.
         if first_step:
-            with distributed.together():
+            with distributed.all_or_none():
                 check_all_trained(task)
             first_step = False
         numbers = {**_means(parts), **numbers}
         loss = numbers["loss"]
 
+        # Gradients leave the scale of fp16 before anything measures them: the recipe, the norm, the clipping.
         norm = math.nan
         if math.isfinite(loss):
             run.scaler.unscale_(run.optimizer)
             task.before_update(state)
             norm = float(clip(task.parameters(), options.clip_norm))
 
-        # A loss or gradient that is no number would spoil the weights for good: stop before they change, or leave the
+        # A NaN or infinite loss or gradient would spoil the weights for good: stop before they change, or leave the
         # step out. Gradients that overflow in fp16 are the scaler's: it leaves the step out and lowers its scale.
         if not math.isfinite(loss) or not (math.isfinite(norm) or run.scaler.is_enabled()):
             in_a_row += 1
@@ -234,7 +246,9 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
             continue
         in_a_row = 0
 
-        # Update the weights.
+        # Update the weights. The step counts before the average and the recipe follow: their schedules go by the number
+        # of updates that the weights have seen.
+        run.loss = loss
         numbers["gradient_norm"] = norm
         run.scaler.step(run.optimizer)
         run.scaler.update()
@@ -254,21 +268,26 @@ def _train(run: Run, log: MetricsLog | None, stop: StopFlag, progress: Progress)
 
     batches.close()
     progress.finish()
+    if learns_nothing(options, state):
+        progress.message(
+            f"warning: nothing was learnt: the learning rate was 0 in all {state.step} steps, where warm-up starts; "
+            "train longer, or --set training.warmup_epochs=0"
+        )
     if log:
         export_models(run)
         write_curves(run.folder.path, run.recipe.name, run.recipe.monitor)
-    distributed.from_first(None)  # nobody leaves the group while the first still writes
-    return _result(run, loss, skipped, time.monotonic() - began)
+    distributed.broadcast(None)  # nobody leaves the group while the first still writes
+    return _result(run, skipped, time.monotonic() - began)
 
 
-def choose_place(options: RunOptions, precision: str) -> tuple[DeviceChoice, PrecisionChoice]:
+def resolve_device(options: RunOptions, precision: str) -> tuple[DeviceChoice, PrecisionChoice]:
     """Device and precision of this process; with several processes on CUDA each has a GPU of its own.
 
     Raises:
         UsageError: one GPU named for several processes.
-        EnvironmentError_: a device that is not there, or fewer GPUs than processes.
+        SetupError: a device that is not there, or fewer GPUs than processes.
     """
-    here = distributed.place()
+    here = distributed.process_info()
     device = choose_device(options.device, options.gpu)
     if here.world_size > 1 and device.kind == "cuda":
         if ":" in options.device or options.gpu is not None:
@@ -279,10 +298,11 @@ def choose_place(options: RunOptions, precision: str) -> tuple[DeviceChoice, Pre
         # SLURM may show each of its processes one GPU only, which then is number 0 in all of them.
         number = 0 if here.starter == "slurm" and count == 1 else here.local_rank
         if number >= count:
-            raise EnvironmentError_(
-                f"process {here.rank} has no GPU of its own", cause=f"this machine has {count}",
+            raise SetupError(
+                f"process {here.rank} has no GPU of its own",
+                cause=f"this machine has {count}",
                 hint=f"--devices {count}, or --device cpu",
-            )  # fmt: skip
+            )
         device = choose_device(f"cuda:{number}")
         torch.cuda.set_device(number)
     if here.world_size > 1 and device.kind == "mps":
@@ -307,7 +327,7 @@ def describe(run: Run) -> dict[str, Any]:
         "device_reason": run.device_choice.reason,
         "precision": run.precision.name,
         "precision_reason": run.precision.reason,
-        "data": run.prepared.facts,
+        "data": {**run.prepared.facts, **run.prepared.derived},
     }
 
 
@@ -360,9 +380,19 @@ def _lost(run: Run, loss: float, norm: float, in_a_row: int) -> UsageError:
     )
 
 
-def _result(run: Run, loss: float | None, skipped: int, seconds: float) -> RunResult:
+def _result(run: Run, skipped: int, seconds: float) -> RunResult:
     model = run.folder.model if run.folder.model.is_dir() else None
     return RunResult(
-        run.folder.path, run.recipe.name, run.state.step, run.state.total_steps, run.state.epoch, loss, run.best,
-        run.ended, model, skipped, round(seconds, 3), describe(run),
-    )  # fmt: skip
+        run.folder.path,
+        run.recipe.name,
+        run.state.step,
+        run.state.total_steps,
+        run.state.epoch,
+        run.loss,
+        run.best,
+        run.ended,
+        model,
+        skipped,
+        round(seconds, 3),
+        describe(run),
+    )

@@ -13,13 +13,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from comictool.core.errors import ComicError, ExitCode
+from comictool.core.children import python_command, safe_environment
+from comictool.core.errors import ComicError, ExitCode, Stopped
 from comictool.core.files import write_text
 from comictool.core.jobs import stop_signals
 from comictool.core.workers import cores
+from comictool.training import distributed
 
 FOLDER = "COMICTOOL_LAUNCH_FOLDER"
 PROCESS = "COMICTOOL_LAUNCH_PROCESS"
@@ -32,6 +34,41 @@ class ProcessDied(ComicError):
     exit_code = ExitCode.BUG
 
 
+def in_processes(
+    work: Callable[[bool], int], count: int, arguments: Sequence[str], explain: Callable[[BaseException], int]
+) -> int:
+    """Do a command's work in this process, or have the command run in several; gives the exit code.
+
+    Args:
+        work: is told whether this is the first process, the only one that speaks; gives an exit code.
+        count: processes to start, unless this one was started as one of several.
+        arguments: the command line, for those processes.
+        explain: reports an error to the user and gives its exit code.
+    """
+    here = distributed.process_info()
+    if count > 1 and not here.starter:
+        return run_processes(count, arguments)
+    if not launched():
+        try:
+            return work(here.rank == 0)
+        except (distributed.OtherProcessFailed, Stopped) as error:
+            # Of several processes one speaks: the first, or the one that failed alone.
+            follows = isinstance(error, distributed.OtherProcessFailed) or here.rank > 0
+            if follows and not isinstance(error, distributed.PeerGone):
+                return int(error.exit_code)
+            raise
+    register(here.rank)
+    try:
+        code = work(here.rank == 0)
+    except distributed.OtherProcessFailed:
+        code = ExitCode.DONE  # nothing to add: the launcher reports a process that ended without a word
+    except BaseException as error:
+        silent = isinstance(error, Stopped) and here.rank > 0
+        code = int(error.exit_code) if silent and isinstance(error, Stopped) else explain(error)
+    report(code, here.rank)
+    return ExitCode.DONE  # the launcher knows the code; another one would make torchrun write a page about it
+
+
 def run_processes(count: int, arguments: Sequence[str]) -> int:
     """Run this program's command line in `count` processes on this machine; gives the exit code of the first.
 
@@ -41,12 +78,19 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
         ProcessDied: a process ended without an answer; what is saved is on disk.
     """
     with tempfile.TemporaryDirectory(prefix="comictool-launch-") as folder:
-        environment = {**os.environ, FOLDER: folder, PROCESS: str(os.getpid())}
+        environment = safe_environment({**os.environ, FOLDER: folder, PROCESS: str(os.getpid())})
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // count)))
         command = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}",
-            f"--log-dir={Path(folder) / 'logs'}", "-m", _program(), *arguments,
-        ]  # fmt: skip
+            *python_command(),
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={count}",
+            f"--log-dir={Path(folder) / 'logs'}",
+            "-m",
+            _program(),
+            *arguments,
+        ]
         with stop_signals() as stop:
             started = subprocess.Popen(command, env=environment, start_new_session=True)
             try:
@@ -65,13 +109,13 @@ def run_processes(count: int, arguments: Sequence[str]) -> int:
         codes = {file.name: int(file.read_text()) for file in Path(folder).glob("code-*")}
     if len(codes) == count:
         return codes["code-0"] or max(codes.values())
-    told = [code for code in codes.values() if code]
-    if told:
-        return max(told)
+    failed = [code for code in codes.values() if code]
+    if failed:
+        return max(failed)
     raise ProcessDied(
         f"one of the {count} processes of this run was killed",
         cause="most often there was not enough memory for all of them",
-        hint="the same command goes on from the last checkpoint; fewer --devices or a smaller batch need less memory",
+        hint="the same command resumes from the last checkpoint; fewer --devices or a smaller batch need less memory",
     )
 
 

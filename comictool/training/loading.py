@@ -10,6 +10,7 @@ import math
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +18,12 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from comictool.core.errors import ComicError, EnvironmentError_, InputError, UsageError
+from comictool.core.children import importing_safely
+from comictool.core.errors import ComicError, InputError, SetupError, UsageError
 from comictool.core.seeds import derive_seed
 from comictool.core.workers import cores
 from comictool.training.options import AUTO_WORKERS, TrainingOptions
-from comictool.training.recipe import Ticket, TrainingData
+from comictool.training.recipe import RecipeError, SampleKey, TrainingData
 
 PROBED_BATCHES = 4  # loaded in the training process before `auto` decides; the first, which opens files, is not counted
 WORTH_A_WORKER = 0.05  # share of a step spent loading from which worker processes are started
@@ -33,11 +35,13 @@ class Plan:
     """Which samples every step of a run sees.
 
     Attributes:
-        count: samples.
+        data: decides the order of an epoch.
+        count: samples that may be drawn, the first of the data.
         batch_size: of a step, over all processes and accumulated parts; smaller than asked when samples are fewer.
         parts: batch_size is computed in this many equal parts: processes x accumulate.
     """
 
+    data: TrainingData
     count: int
     batch_size: int
     parts: int
@@ -46,12 +50,12 @@ class Plan:
     seed: int
 
     @classmethod
-    def of(cls, options: TrainingOptions, samples: int, processes: int) -> Plan:
+    def of(cls, options: TrainingOptions, data: TrainingData, processes: int) -> Plan:
         """Plan a run.
 
         Raises:
             UsageError: the batch size does not divide by processes x accumulate.
-            InputError: too few samples for even one row in each part.
+            InputError: too few samples for even one row in each part, or an order shorter than a batch.
         """
         parts = processes * options.accumulate
         shown = f"{processes} process{'es' if processes > 1 else ''} x {options.accumulate} accumulated"
@@ -61,7 +65,7 @@ class Plan:
                 f"training.batch_size {options.batch_size} cannot be shared evenly by {shown}",
                 hint=f"--set training.batch_size={near}",
             )
-        count = min(samples, options.limit or samples)
+        count = min(len(data), options.limit or len(data))
         # Fewer samples than a batch: one smaller batch an epoch, still in equal parts.
         batch_size = min(options.batch_size, count // parts * parts)
         if batch_size == 0:
@@ -69,38 +73,70 @@ class Plan:
                 f"{count} samples to train on are too few for {shown} part{'s' if parts > 1 else ''}",
                 hint="more data, or fewer --devices" if parts > 1 else "see that the sources are the right ones",
             )
-        steps_per_epoch = count // batch_size  # the last, partial batch is left out; another epoch draws other samples
+        length = len(data.order(0, options.seed, batch_size, count))
+        steps_per_epoch = length // batch_size  # a partial last batch is left out; another epoch draws other samples
+        if steps_per_epoch == 0:
+            raise InputError(
+                f"an epoch has {length} samples in the recipe's order, less than a batch of {batch_size}",
+                hint=f"--set training.batch_size={max(parts, length // parts * parts)}, or more data",
+            )
         total_steps = options.max_steps or options.epochs * steps_per_epoch
-        return cls(count, batch_size, parts, steps_per_epoch, total_steps, options.seed)
+        return cls(data, count, batch_size, parts, steps_per_epoch, total_steps, options.seed)
 
     def order(self, epoch: int) -> list[int]:
-        """The samples of an epoch in their order: a permutation that depends on seed and epoch only."""
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
-        return torch.randperm(self.count, generator=generator).tolist()
+        """The samples of an epoch, batch after batch.
 
-    def tickets(self, first_step: int, rank: int, processes: int) -> Iterator[list[Ticket]]:
+        Raises:
+            RecipeError: the data gives samples that are not there, or fewer batches than in the first epoch.
+        """
+        order = [int(index) for index in self.data.order(epoch, self.seed, self.batch_size, self.count)]
+        if not 0 <= min(order, default=0) <= max(order, default=0) < self.count:
+            raise RecipeError(f"the order of epoch {epoch} names samples outside 0 .. {self.count - 1}")
+        if len(order) < self.steps_per_epoch * self.batch_size:
+            raise RecipeError(
+                f"the order of epoch {epoch} has {len(order)} samples, not {self.steps_per_epoch} batches of "
+                f"{self.batch_size} as the first one"
+            )
+        return order
+
+    def keys(self, first_step: int, rank: int, processes: int) -> Iterator[list[SampleKey]]:
         """The parts that one process computes from `first_step` to the end, in order: `parts / processes` a step.
 
         Each process takes a contiguous share of the batch, and its accumulated parts one after another.
         """
         size = self.batch_size // self.parts
         share = self.batch_size // processes
-        epoch, order = -1, [0]
+        epoch, order, repeats = -1, [0], [0]
         for step in range(first_step, self.total_steps):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
                 order = self.order(epoch)
+                repeats = _repeats(order)
             begin = step % self.steps_per_epoch * self.batch_size + rank * share
             for at in range(begin, begin + share, size):
-                yield [Ticket(i, derive_seed(self.seed, "sample", epoch, i)) for i in order[at : at + size]]
+                yield [self._key(epoch, order[place], repeats[place]) for place in range(at, at + size)]
+
+    def _key(self, epoch: int, index: int, repeat: int) -> SampleKey:
+        again = (repeat,) if repeat else ()
+        return SampleKey(index, derive_seed(self.seed, "sample", epoch, index, *again))
+
+
+def _repeats(order: Sequence[int]) -> list[int]:
+    """How often each sample occurred before in the order."""
+    seen: Counter[int] = Counter()
+    before = []
+    for index in order:
+        before.append(seen[index])
+        seen[index] += 1
+    return before
 
 
 class Batches:
     """An endless-looking iterator over one process's parts, from any step.
 
     Args:
-        data: gives rows for tickets.
-        tickets: `Plan.tickets`.
+        data: gives rows for keys.
+        keys: `Plan.keys`.
         workers: processes that load; 0 loads here; -1 begins here, measures, and starts as many as loading needs so
             that the model does not wait for it. Who loads does not change what is loaded.
         on_this_machine: processes of this run that share the cores.
@@ -110,14 +146,14 @@ class Batches:
     def __init__(
         self,
         data: TrainingData,
-        tickets: Iterator[list[Ticket]],
+        keys: Iterator[list[SampleKey]],
         *,
         workers: int,
         device: torch.device,
         on_this_machine: int = 1,
     ) -> None:
         self._data = data
-        self._tickets = tickets
+        self._keys = keys
         self._probing = workers == AUTO_WORKERS
         self._device = device
         self._most = max(0, cores() // on_this_machine - 1)
@@ -135,7 +171,7 @@ class Batches:
 
     def __next__(self) -> Any:
         began = time.perf_counter()
-        batch = self._from_workers() if self._loaded is not None else self._data.load(next(self._tickets))
+        batch = self._from_workers() if self._loaded is not None else self._data.load(next(self._keys))
         if isinstance(batch, _Failed):
             raise batch.error
         took = time.perf_counter() - began
@@ -150,10 +186,10 @@ class Batches:
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
-            raise EnvironmentError_(
+            raise SetupError(
                 "a process that loads data was killed",
                 cause="most often there was not enough memory",
-                hint=f"the same command goes on from the last checkpoint; --jobs {self.workers // 2} needs less",
+                hint=f"the same command resumes from the last checkpoint; --jobs {self.workers // 2} needs less",
             ) from error
 
     def close(self) -> None:
@@ -186,7 +222,7 @@ class Batches:
             _start_forkserver()
         loader = DataLoader(
             _Rows(self._data),
-            batch_sampler=_Given(self._tickets),
+            batch_sampler=_Given(self._keys),
             num_workers=self.workers,
             collate_fn=_as_it_is,
             prefetch_factor=AHEAD,
@@ -196,18 +232,19 @@ class Batches:
             # Its own generator: drawing the workers' base seed must not move the model's.
             generator=torch.Generator().manual_seed(0),
         )
-        self._loaded = iter(loader)
+        with importing_safely():
+            self._loaded = iter(loader)
 
 
 class _Rows(Dataset[Any]):
-    """Hands a whole list of tickets to `load` at once."""
+    """Hands a whole list of keys to `load` at once."""
 
     def __init__(self, data: TrainingData) -> None:
         self._data = data
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> Any:
+    def __getitems__(self, keys: Sequence[SampleKey]) -> Any:
         try:
-            return self._data.load(tickets)
+            return self._data.load(keys)
         except ComicError as error:
             return _Failed(error)
 
@@ -219,12 +256,12 @@ class _Failed:
     error: ComicError
 
 
-class _Given(Sampler[list[Ticket]]):
-    def __init__(self, tickets: Iterator[list[Ticket]]) -> None:
-        self._tickets = tickets
+class _Given(Sampler[list[SampleKey]]):
+    def __init__(self, keys: Iterator[list[SampleKey]]) -> None:
+        self._keys = keys
 
-    def __iter__(self) -> Iterator[list[Ticket]]:
-        return self._tickets
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        return self._keys
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -238,12 +275,13 @@ def _start_forkserver() -> None:
     """
     from multiprocessing import forkserver, resource_tracker
 
-    resource_tracker.ensure_running()  # first, since it unblocks the signals once it has started
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with importing_safely():
+        resource_tracker.ensure_running()  # first, since it unblocks the signals once it has started
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_worker(number: int) -> None:

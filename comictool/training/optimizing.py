@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from comictool.core.errors import ComicError, ExitCode
 from comictool.training.options import TrainingOptions
-from comictool.training.recipe import StepState, Task
+from comictool.training.recipe import RecipeError, StepState, Task
 from comictool.training.schedules import SCHEDULES, cosine
 
 MOMENTUM = 0.9  # of SGD, as in nearly every published recipe
-
-
-class RecipeError(ComicError):
-    """A recipe breaks its contract: not the user's fault."""
-
-    exit_code = ExitCode.BUG
 
 
 def make_optimizer(task: Task, options: TrainingOptions) -> torch.optim.Optimizer:
@@ -49,6 +43,11 @@ def learning_rate(options: TrainingOptions, state: StepState) -> float:
     return SCHEDULES[options.schedule](
         state.step, state.total_steps, options.learning_rate * scale, options.minimum_learning_rate, warmup
     )
+
+
+def learns_nothing(options: TrainingOptions, state: StepState) -> bool:
+    """Whether every step so far had the rate 0: a warm-up begins there, and a run of one step ends there."""
+    return state.step > 0 and not any(learning_rate(options, replace(state, step=s)) > 0 for s in range(state.step))
 
 
 def weight_decay(options: TrainingOptions, state: StepState) -> float:

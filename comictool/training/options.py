@@ -9,6 +9,16 @@ from comictool.core.errors import UsageError
 from comictool.core.seeds import check_seed
 
 AUTO_WORKERS = -1
+# Settings that every recipe has an option for.
+FLAGS = {
+    "--epochs": "training.epochs",
+    "--max-steps": "training.max_steps",
+    "--batch-size": "training.batch_size",
+    "--limit": "training.limit",
+    "--seed": "training.seed",
+    "--precision": "training.precision",
+    "-j, --jobs": "training.workers",
+}
 
 
 @dataclass(frozen=True)
@@ -33,13 +43,13 @@ class TrainingOptions:
         clip_norm: the most that the global norm of the gradient may be. 0: not clipped.
         ema: decay of an exponential moving average of the weights, which is then what is validated and exported.
             0: none.
-        precision: auto (bf16 where the hardware multiplies it), fp32, bf16 or fp16.
+        precision: arithmetic of the model; auto is bf16 where it is native.
         workers: processes that load data. 0: the training process itself; -1: chosen by the time that loading takes.
-        seed: of everything random.
+        seed: of all randomness; the same seed gives the same result.
         validate_every: epochs between validations (the end of the run always has one). 0: only at the end.
         checkpoint_every: steps between checkpoints besides those at the end of each epoch. 0: only those.
         patience: validations without improvement after which the run ends. 0: never.
-        non_finite: what a loss that is infinite or no number does: `stop` the run, or `skip` the step and count it.
+        non_finite: what a NaN or infinite loss does: `stop` the run, or `skip` the step and count it.
     """
 
     epochs: int = 100
@@ -74,9 +84,17 @@ class TrainingOptions:
         for name in ("epochs", "batch_size", "accumulate"):
             _at_least(name, getattr(self, name), 1)
         for name in (
-            "max_steps", "limit", "learning_rate_reference_batch", "minimum_learning_rate", "warmup_epochs",
-            "weight_decay", "clip_norm", "validate_every", "checkpoint_every", "patience",
-        ):  # fmt: skip
+            "max_steps",
+            "limit",
+            "learning_rate_reference_batch",
+            "minimum_learning_rate",
+            "warmup_epochs",
+            "weight_decay",
+            "clip_norm",
+            "validate_every",
+            "checkpoint_every",
+            "patience",
+        ):
             _at_least(name, getattr(self, name), 0)
         _at_least("workers", self.workers, AUTO_WORKERS)
         if self.learning_rate <= 0:

@@ -1,30 +1,40 @@
-"""What a recipe gives to the engine: its configuration, its data, and a task (a model with its loss)."""
+"""What a recipe gives to the engine: its data, and a task (a model with its loss). `declaration` has the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 
+from comictool.core.errors import ComicError, ExitCode
+from comictool.core.seeds import derive_seed
+
+
+class RecipeError(ComicError):
+    """A recipe breaks its contract: not the user's fault."""
+
+    exit_code = ExitCode.BUG
+
 
 @dataclass(frozen=True)
-class Ticket:
+class SampleKey:
     """One sample of one epoch.
 
     Attributes:
         index: of the sample, 0 .. len(data) - 1.
         seed: all that is random in the sample (crops, negatives, masks) comes from it and from nothing else, so that
-            the result depends neither on the number of workers nor on that of processes.
+            the result depends neither on the number of workers nor on that of processes. A sample that an epoch
+            repeats has another seed each time.
     """
 
     index: int
     seed: int
 
 
-class TrainingData(Protocol):
+class TrainingData:
     """Samples by index. It is sent to worker processes.
 
     So it pickles at any time, also after `load` was called: files are opened when first asked and left out of the
@@ -33,9 +43,30 @@ class TrainingData(Protocol):
 
     def __len__(self) -> int:
         """Number of samples."""
+        raise NotImplementedError
 
-    def load(self, tickets: Sequence[Ticket]) -> Any:
-        """A collated batch, one row a ticket: a dict of tensors on the CPU, nested where useful."""
+    def load(self, keys: Sequence[SampleKey]) -> Any:
+        """A collated batch, one row a key: a dict of tensors on the CPU, nested where useful."""
+        raise NotImplementedError
+
+    def order(self, epoch: int, seed: int, batch_size: int, count: int | None = None) -> Sequence[int]:
+        """The samples of an epoch, batch after batch; by default each sample once, shuffled.
+
+        A recipe whose batches must be composed (M samples of each class, one series, one panel) gives its own: any
+        samples, also repeated ones. It depends on nothing but the arguments, since a resumed run asks again, and every
+        process asks for itself.
+
+        Args:
+            epoch: from 0.
+            seed: of the run.
+            batch_size: samples of one optimizer step, over all processes and accumulated parts.
+            count: only samples below it may be given (`training.limit`); None: all.
+
+        Returns:
+            Indices, as many in every epoch. What is left over after the last whole batch is not trained on.
+        """
+        generator = torch.Generator().manual_seed(derive_seed(seed, "order", epoch))
+        return torch.randperm(len(self) if count is None else count, generator=generator).tolist()
 
 
 @dataclass
@@ -98,7 +129,7 @@ class Task(torch.nn.Module):
         """The weights have changed (teacher's moving average). `state.step` already counts this step."""
 
     def validate(self, state: StepState) -> dict[str, float]:
-        """Figures on held-out samples; empty when there are none. First process only, eval mode, no gradients.
+        """Metrics on held-out samples; empty when there are none. First process only, eval mode, no gradients.
 
         With training.ema the averaged weights are in place.
         """
@@ -116,34 +147,10 @@ class Prepared:
     Attributes:
         facts: counts and hashes that tell the data from other data; the same whenever a run is continued, so no
             times and no paths. They go into env.json.
+        derived: what follows from the facts and the settings, for env.json too. It may change with a run's length.
     """
 
     task: Task
     data: TrainingData
     facts: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one kind of model is trained.
-
-    Attributes:
-        name: as on the command line (`asterx`).
-        config: frozen dataclass of the whole configuration, with a field `training: TrainingOptions`.
-        presets: `paper`, `tiny`: values that differ from the defaults, nested like the dataclass.
-        prepare: from configuration, named sources and device to model and data; the same on every process.
-        monitor: the figure of `Task.validate` by which the best checkpoint is chosen (`top5`).
-        judged_by: from a configuration to its figure, where not every configuration has `monitor`.
-    """
-
-    name: str
-    config: type
-    presets: Mapping[str, Mapping[str, Any]]
-    prepare: Callable[[Any, Mapping[str, Path], torch.device], Prepared]
-    monitor: str
-    monitor_mode: Literal["max", "min"] = "max"
-    judged_by: Callable[[Any], str] | None = None
-
-    def judged(self, config: Any) -> Recipe:
-        """The recipe with the monitor that a configuration has."""
-        return self if self.judged_by is None else replace(self, monitor=self.judged_by(config))
+    derived: dict[str, Any] = field(default_factory=dict)

@@ -13,15 +13,17 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from comictool.core.device import DeviceChoice, PrecisionChoice
+from comictool.core.errors import UsageError
 from comictool.core.seeds import derive_seed, seed_everything
 from comictool.training import distributed
 from comictool.training.checkpoints import random_state, restore_random_state, save_checkpoint
 from comictool.training.config import Resolved, as_tables
+from comictool.training.declaration import Recipe
 from comictool.training.ema import WeightAverage
 from comictool.training.loading import Plan
 from comictool.training.optimizing import make_optimizer
 from comictool.training.options import TrainingOptions
-from comictool.training.recipe import Prepared, Recipe, StepState, Task
+from comictool.training.recipe import Prepared, StepState, Task
 from comictool.training.run_folder import RunFolder
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,11 +36,13 @@ class Run:
 
     Attributes:
         model: the task, or the task in DistributedDataParallel.
-        best: `value`, `step` and `figures` of the best validation so far.
+        best: `value`, `step` and `metrics` of the best validation so far.
         stale: validations since then.
         validated_at: the step of the latest validation.
         ended: why the run ended before its last step; empty while it did not.
+        loss: of the latest step that changed the weights.
         metrics_bytes: size of the metrics file when the checkpoint was written.
+        lengthened_from: the steps that the run was to have before; 0 when that has not changed.
     """
 
     recipe: Recipe
@@ -58,8 +62,10 @@ class Run:
     stale: int = 0
     validated_at: int = 0
     ended: str = ""
+    loss: float | None = None
     metrics_bytes: int = 0
     saved_at: int = -1
+    lengthened_from: int = 0
     save_seconds: float = 0.0
     last_save: float = field(default_factory=time.monotonic)
 
@@ -110,7 +116,7 @@ class Run:
     def worth_saving(self) -> bool:
         """Whether saving now would still cost only a small share of the time. The first process decides."""
         waited = time.monotonic() - self.last_save
-        return bool(distributed.from_first(waited >= SAVING_SHARE * self.save_seconds))
+        return bool(distributed.broadcast(waited >= SAVING_SHARE * self.save_seconds))
 
     def state_dict(self, random_states: list[dict[str, Any]], metrics_bytes: int) -> dict[str, Any]:
         """What a checkpoint holds: only tensors and plain values."""
@@ -119,6 +125,7 @@ class Run:
             "config": as_tables(self.resolved.config),
             "facts": _plain(self.prepared.facts),
             "samples": self.plan.count,
+            "total_steps": self.state.total_steps,
             "batch_size": self.state.batch_size,
             "step": self.state.step,
             "task": self.task.state_dict(),
@@ -130,6 +137,7 @@ class Run:
             "stale": self.stale,
             "validated_at": self.validated_at,
             "ended": self.ended,
+            "loss": self.loss,
             "metrics_bytes": metrics_bytes,
         }
 
@@ -138,7 +146,15 @@ class Run:
 
         Raises:
             ValueError, LookupError, TypeError, RuntimeError: it is not one of such a run; see `checkpoints.unpacking`.
+            UsageError: it was begun with more steps than this run is to have.
         """
+        total = saved.get("total_steps", self.state.total_steps)  # older checkpoints do not say
+        if self.state.total_steps < total:
+            raise UsageError(
+                f"the run was begun with {total} steps, now it is to have {self.state.total_steps}",
+                cause="its rates so far were those of the longer run",
+                hint="a run can be lengthened, not shortened: train into another -o, or --resume never to start over",
+            )
         if not 0 <= saved["step"] <= self.state.total_steps or saved["samples"] != self.plan.count:
             raise ValueError(
                 f"step {saved['step']} with {saved['samples']} samples, in a run of {self.state.total_steps} steps "
@@ -153,7 +169,13 @@ class Run:
         self.state.step = saved["step"]
         self.state.epoch = self.state.step // self.state.steps_per_epoch
         self.best, self.stale, self.validated_at = saved["best"], saved["stale"], saved["validated_at"]
-        self.ended, self.metrics_bytes, self.saved_at = saved["ended"], saved["metrics_bytes"], saved["step"]
+        longer, patience = self.state.total_steps > total, self.options.patience
+        self.lengthened_from = total if longer else 0
+        # More patience, or more steps than a run that ran out of it was to have: it goes on.
+        self.ended = saved["ended"] if patience and self.stale >= patience and not longer else ""
+        self.stale = 0 if saved["ended"] and not self.ended else self.stale
+        self.metrics_bytes, self.saved_at = saved["metrics_bytes"], saved["step"]
+        self.loss = saved["loss"]
         if self.state.rank < len(saved["random"]):  # else more processes than before: this one's seed is new
             restore_random_state(saved["random"][self.state.rank], self.device)
 
@@ -171,8 +193,8 @@ def build(
     here, processes = distributed.rank(), distributed.world_size()
     device = torch.device(device_choice.name)
     seed_everything(derive_seed(options.seed, "model"))
-    prepared = recipe.prepare(resolved.config, sources, device)
-    plan = Plan.of(options, len(prepared.data), processes)
+    prepared = recipe.build(resolved.config, sources, device)
+    plan = Plan.of(options, prepared.data, processes)
     prepared.task.to(device)
     state = StepState(0, plan.total_steps, plan.steps_per_epoch, 0, plan.batch_size, processes, here)
     optimizer = make_optimizer(prepared.task, options)
@@ -181,9 +203,20 @@ def build(
     # From here on processes draw different numbers (dropout), and the same ones whenever the run is repeated.
     seed_everything(derive_seed(options.seed, "process", here))
     return Run(
-        recipe, resolved, prepared, folder, device, device_choice, precision, plan, state, prepared.task, optimizer,
-        scaler, average,
-    )  # fmt: skip
+        recipe,
+        resolved,
+        prepared,
+        folder,
+        device,
+        device_choice,
+        precision,
+        plan,
+        state,
+        prepared.task,
+        optimizer,
+        scaler,
+        average,
+    )
 
 
 def join_processes(run: Run) -> None:

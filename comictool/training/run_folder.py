@@ -1,11 +1,11 @@
-"""The folder of a run: what it was started with, what it wrote, and whether a run may go on in it.
+"""The folder of a run: what it was started with, what it wrote, and whether a run may resume in it.
 
 RUN/
   config.toml      every setting with its origin
   command.txt      the command lines, one for each start
   env.json         machine, versions, data facts, sizes
   metrics.jsonl    one row a step and a validation
-  checkpoints/     last.pt (to go on from), best.pt (by the recipe's figure)
+  checkpoints/     last.pt (to resume from), best.pt (by the recipe's metric)
   model/           plugin directory of the best; model-last/ of the end, when that is another
   sheets/          curves.png, curves.html
 """
@@ -29,8 +29,11 @@ from comictool.core.ledger import lock_file
 from comictool.training.checkpoints import load_checkpoint
 from comictool.training.config import flatten_tables
 
-# Settings that may change when a run goes on: they do not touch what is computed.
+# Settings that may change when a run resumes: they do not touch what is computed.
 NEUTRAL = {"training.workers", "training.checkpoint_every", "training.non_finite"}
+# Settings that say how long a run goes. Where they give it more steps, it goes on: its schedules are functions of the
+# step and the total, and span the new total from there on.
+LENGTH = {"training.epochs", "training.max_steps", "training.patience"}
 
 
 class RunFolder:
@@ -48,10 +51,10 @@ class RunFolder:
         self.sheets = path / "sheets"
 
     def checkpoint(self, resume: str) -> dict[str, Any] | None:
-        """The state to go on from; None to begin.
+        """The state to resume from; None to start.
 
         Args:
-            resume: auto goes on when there is something, never begins anew, must refuses to begin.
+            resume: auto resumes when there is something, never starts over, must refuses to start.
 
         Raises:
             UsageError: the folder holds something else than a run.
@@ -80,7 +83,8 @@ class RunFolder:
         with open(self.path / ".lock", "ab") as lock:
             if not lock_file(lock):
                 raise InputError(
-                    f"another comictool is already training in {self.path}", hint="wait for it, or choose another -o"
+                    f"another comictool is already training in {self.path}",
+                    hint="wait for it, or stop it: with more --epochs the same command goes on from there",
                 )
             yield
 
@@ -92,7 +96,7 @@ class RunFolder:
         """
         if self.config.exists():
             raise InputError(
-                f"another comictool has just begun a run in {self.path}", hint="the same command again goes on with it"
+                f"another comictool has just begun a run in {self.path}", hint="the same command again resumes it"
             )
 
     def note_command(self, command: str, *, again: bool) -> None:
@@ -130,13 +134,13 @@ def check_same_settings(before: Mapping[str, Any], config: Mapping[str, Any], na
     if before["recipe"] != name:
         raise UsageError(f"the run is of the recipe {before['recipe']}, not {name}", hint="choose another -o")
     old, new = flatten_tables(before["config"]), flatten_tables(config)
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in NEUTRAL]
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in NEUTRAL | LENGTH]
     if keys:
         shown = ", ".join(f"{key} (was {old.get(key)!r}, now {new.get(key)!r})" for key in keys[:8])
         more = f" and {len(keys) - 8} more" if len(keys) > 8 else ""
         raise UsageError(
             f"the run was begun with other settings: {shown}{more}",
-            hint="give the same ones (-c RUN/config.toml does), another -o, or --resume never to begin anew",
+            hint="give the same ones (-c RUN/config.toml does), another -o, or --resume never to start over",
         )
 
 
@@ -153,7 +157,7 @@ def check_same_data(before: Mapping[str, Any], facts: Mapping[str, Any]) -> None
         shown = ", ".join(f"{key} (was {was.get(key)!r:.60}, now {now.get(key)!r:.60})" for key in changed[:5])
         raise InputError(
             f"the data is not what the run was begun with: {shown}",
-            hint="train into another -o, or --resume never to begin anew",
+            hint="train into another -o, or --resume never to start over",
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from comictool.asterx import extract as extracting
-from comictool.asterx.data import load_panels
+from comictool.asterx.data import panels_of
 from comictool.asterx.encoding import encode_panels, standard_matrix
 from comictool.asterx.extract import ExtractOptions, extract
 from comictool.asterx.model import EncoderShape, SequenceModel
@@ -18,8 +18,11 @@ from comictool.asterx.weights import SequencePlugin
 from comictool.asterx.windows import WindowShape
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
-from comictool.corpus.packs.features import FeaturePack
+from comictool.elric.context_rows import read_features
+from comictool.vectors.packs import FeaturePack
+from comictool.vectors.tables import read_pack, read_tables
 from tests.asterx.stories import WIDTH, of_lengths, story_panels, write_pack
+from tests.vectors.fakes import DIMENSION, ask, embed_corpus, fake, make_corpus
 
 LENGTHS = (1, 2, 6, 25)
 
@@ -107,7 +110,7 @@ def test_the_files_are_those_of_the_published_layout(tmp_path: Path) -> None:
         group = pack["train_sequence_features"]
         assert group["comic_0_0/feat_data"].shape == (20, 6, 16)
         assert group["comic_0_0/feat_data"].dtype == np.float32
-        assert group.attrs["identity"] == "asterx@1+0.0"
+        assert group.attrs["encoder_id"] == "asterx@1+0.0"
         every = group["comic_0_0/feat_data"][:]
     extract(tmp_path, plugin(), tmp_path / "plain", chosen=ExtractOptions(windows="one"))
     np.testing.assert_allclose(
@@ -170,7 +173,27 @@ def test_features_of_another_kind_are_refused(tmp_path: Path) -> None:
 def test_order_is_asked_in_both_directions(tmp_path: Path) -> None:
     panels, made = of_lengths(3, 16), plugin()
     file = write_pack(tmp_path, "val", panels)
-    encoded = encode_panels(made.model, standard_matrix(made.model, panels), load_panels(file))
+    encoded = encode_panels(made.model, standard_matrix(made.model, panels), read_pack(file))
     assert np.flatnonzero(encoded.orderable).tolist() == [3 + 7, 3 + 8]
     assert np.isnan(encoded.order[:3]).all()
     assert np.isfinite(encoded.order[encoded.orderable]).all()
+
+
+def test_features_of_a_store_become_a_column_of_it_that_is_read_and_searched(tmp_path: Path) -> None:
+    corpus, root = make_corpus(tmp_path / "corpus", {"a": 5, "b": 5}), tmp_path / "store"
+    embed_corpus(corpus, fake(), root, options=JobOptions(jobs=1))
+    torch.manual_seed(0)
+    model = SequenceModel(EncoderShape(DIMENSION, 16, 2, 2, 32), WindowShape()).eval()
+    made = SequencePlugin(model, "asterx@1", "ASTERX", reads="fake@1+none+own")
+    report = extract(root, made, root)
+    table, packed = read_tables(root, modality="sequence")["all"], read_tables(report.packs[0], modality="sequence")
+    assert (table.origin, table.facts["reads"]) == ("asterx@1", ["fake@1+none+own"])
+    assert table.identifiers == packed["all"].identifiers == panels_of(root, "all").identifiers
+    np.testing.assert_array_equal(table.vectors, packed["all"].vectors)
+    assert read_features(root, ["a"]).keys() == {name for name in table.identifiers if name.startswith("a/")}
+    assert len(ask(root, id="a/2/1", columns=(("sequence", 1.0),), k=99)) == len(table) - 1
+    head = (root / "zarr.json").read_bytes()
+    assert extract(root, made, root).job.done == 0
+    assert (root / "zarr.json").read_bytes() == head
+    extract(root, made, tmp_path / "elsewhere", chosen=ExtractOptions(legacy_shape=True))
+    assert read_features(tmp_path / "elsewhere", ["b"])["b/1_1"].shape == (16,)

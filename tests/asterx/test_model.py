@@ -25,9 +25,12 @@ def windows(count: int = 3, length: int = 5) -> dict[str, Tensor]:
     torch.manual_seed(1)
     real = torch.ones(count, length, dtype=torch.bool)
     return {
-        "first": torch.randn(count, length, 6), "first_real": real, "hide": torch.ones(count, dtype=torch.bool),
-        "second": torch.randn(count, length, 6), "second_real": real.clone(),
-    }  # fmt: skip
+        "first": torch.randn(count, length, 6),
+        "first_real": real,
+        "hide": torch.ones(count, dtype=torch.bool),
+        "second": torch.randn(count, length, 6),
+        "second_real": real.clone(),
+    }
 
 
 def test_the_published_size_has_the_published_number_of_parameters() -> None:

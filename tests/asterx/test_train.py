@@ -11,26 +11,64 @@ import numpy as np
 import pytest
 import torch
 
-from comictool.asterx.config import PRESETS, AsterxConfig
-from comictool.asterx.data import Panels, standardisation
+from comictool.asterx.config import PRESETS, RECIPE, AsterxConfig
+from comictool.asterx.data import standardisation
 from comictool.asterx.encoding import encode_panels, standard_matrix
-from comictool.asterx.train import RECIPE, AsterxTask, prepare
+from comictool.asterx.train import AsterxTask, prepare
 from comictool.asterx.weights import load_sequence_model
 from comictool.core.errors import InputError, UsageError
 from comictool.training.config import resolve
 from comictool.training.engine import RunOptions, train
-from comictool.training.recipe import StepState, Ticket
+from comictool.training.recipe import SampleKey, StepState
+from comictool.vectors.tables import Table
 from tests.asterx.stories import of_lengths, story_panels, write_pack
+from tests.asterx.test_weights import save_published
 
 CPU = torch.device("cpu")
+ON_CPU = RunOptions(device="cpu")
 SMALL = (
-    "encoder.width=32", "encoder.feedforward=64", "encoder.dropout=0.0", "training.workers=0",
-    "training.precision=fp32", "sampling.train_candidates=40", "training.epochs=12", "training.batch_size=32",
-)  # fmt: skip
+    "encoder.width=32",
+    "encoder.feedforward=64",
+    "encoder.dropout=0.0",
+    "training.workers=0",
+    "training.precision=fp32",
+    "sampling.train_candidates=40",
+    "training.epochs=12",
+    "training.batch_size=32",
+)
 
 
 def settings(*sets: str, preset: str = "tiny") -> AsterxConfig:
     return resolve(AsterxConfig, PRESETS, preset=preset, sets=(*SMALL, *sets)).config
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_run_begins_from_weights(tmp_path: Path, published: bool) -> None:
+    """F15: from a run of ours, and from a .pt in the published layout."""
+    source = features(tmp_path / "features")
+    sets = (*SMALL, "training.max_steps=3")
+    first = train(RECIPE, RECIPE.resolve(preset="tiny", sets=sets), {"features": source}, tmp_path / "a", ON_CPU)
+    weights = first.run
+    model = load_sequence_model(weights).model
+    if published:
+        weights = tmp_path / "published.pt"
+        save_published(weights, model)
+    sources = {"features": source, "weights": weights}
+    begun = prepare(settings(), sources, CPU)
+    panels = story_panels(6, seed=9)
+    found, expected = (
+        encode_panels(m.eval(), standard_matrix(m, panels, CPU), panels).sequence for m in (begun.task.model, model)
+    )
+    assert np.allclose(found, expected, atol=1e-4)
+    assert begun.facts["weights"] == load_sequence_model(weights, heads=4).encoder_id
+    # Its first losses are those of a trained model, and it can be resumed only with the same beginning.
+    again = train(RECIPE, RECIPE.resolve(preset="tiny", sets=sets), sources, tmp_path / "b", ON_CPU)
+    assert again.step == 3
+    with pytest.raises(InputError, match="weights"):
+        train(RECIPE, RECIPE.resolve(preset="tiny", sets=sets), {"features": source}, tmp_path / "b", ON_CPU)
+    with pytest.raises(InputError, match="another shape") as refusal:
+        prepare(settings("encoder.width=64", "encoder.layers=1"), sources, CPU)
+    assert refusal.value.hint == "--set encoder.width=32 --set encoder.layers=2"
 
 
 def features(folder: Path, shuffle: str = "") -> Path:
@@ -47,7 +85,7 @@ def features(folder: Path, shuffle: str = "") -> Path:
 
 
 def run(folder: Path, *sets: str) -> dict[str, float]:
-    """The figures of the last validation: the best one would be chosen by what it is measured with."""
+    """The metrics of the last validation: the best one would be chosen by what it is measured with."""
     resolved = resolve(AsterxConfig, PRESETS, preset="tiny", sets=(*SMALL, "training.patience=0", *sets))
     train(RECIPE, resolved, {"features": folder}, folder / "run", RunOptions(device="cpu"))
     task = prepare(resolved.config, {"features": folder}, CPU).task
@@ -58,9 +96,9 @@ def run(folder: Path, *sets: str) -> dict[str, float]:
 
 
 def test_order_and_hidden_panels_of_a_story_are_learnt(tmp_path: Path) -> None:
-    figures = run(features(tmp_path))
-    assert figures["order"] >= 0.9
-    assert figures["top1"] >= 5 / 222  # chance is one of the 222 panels
+    metrics = run(features(tmp_path))
+    assert metrics["order"] >= 0.9
+    assert metrics["top1"] >= 5 / 222  # chance is one of the 222 panels
     loaded = load_sequence_model(tmp_path / "run")
     assert loaded.reads == "made up"
 
@@ -70,12 +108,12 @@ def test_shuffled_within_comics_nothing_tells_the_order(tmp_path: Path) -> None:
 
 
 def test_shuffled_over_the_corpus_nothing_tells_the_panel(tmp_path: Path) -> None:
-    figures = run(features(tmp_path, "corpus"))
-    assert figures["top10"] < 3 * 10 / 222
+    metrics = run(features(tmp_path, "corpus"))
+    assert metrics["top10"] < 3 * 10 / 222
 
 
 def batch_of(prepared: Any, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-    batch: dict[str, torch.Tensor] = prepared.data.load([Ticket(row, 100 + row) for row in rows])
+    batch: dict[str, torch.Tensor] = prepared.data.load([SampleKey(row, 100 + row) for row in rows])
     return batch
 
 
@@ -118,8 +156,8 @@ def task_of(tmp_path: Path, *sets: str) -> tuple[AsterxTask, Any]:
 @pytest.mark.parametrize("candidates", [0, 8, 200])
 def test_both_losses_are_summed_whatever_way_candidates_are_scored(tmp_path: Path, candidates: int) -> None:
     task, prepared = task_of(tmp_path, f"sampling.train_candidates={candidates}")
-    figures = task(batch_of(prepared, range(16)))
-    assert figures["loss"].item() == pytest.approx((figures["order_loss"] + figures["retrieval_loss"]).item())
+    metrics = task(batch_of(prepared, range(16)))
+    assert metrics["loss"].item() == pytest.approx((metrics["order_loss"] + metrics["retrieval_loss"]).item())
 
 
 def test_gathered_scores_are_those_of_gathered_vectors(tmp_path: Path) -> None:
@@ -140,9 +178,9 @@ def test_either_objective_can_be_off_and_every_parameter_still_has_a_gradient(
     tmp_path: Path, off: str, kept: str
 ) -> None:
     task, prepared = task_of(tmp_path, f"objective.{off}=false")
-    figures = task(batch_of(prepared, range(20)))
-    assert figures["loss"].item() == pytest.approx(figures[kept].item())
-    figures["loss"].backward()
+    metrics = task(batch_of(prepared, range(20)))
+    assert metrics["loss"].item() == pytest.approx(metrics[kept].item())
+    metrics["loss"].backward()
     assert all(parameter.grad is not None for parameter in task.parameters())
 
 
@@ -152,14 +190,17 @@ def test_order_alone_is_judged_by_order(tmp_path: Path) -> None:
     )
     result = train(RECIPE, resolved, {"features": features(tmp_path)}, tmp_path / "run", RunOptions(device="cpu"))
     assert result.best is not None
-    assert list(result.best["figures"]) == ["order"]
+    assert list(result.best["metrics"]) == ["order"]
 
 
 def test_settings_that_teach_nothing_are_refused() -> None:
     for wrong in (
-        ("objective.order=false", "objective.retrieval=false"), ("sampling.key=panel", "sampling.negate=true"),
-        ("sampling.train_candidates=1",), ("objective.temperature=0",), ("window.single=1.0",),
-    ):  # fmt: skip
+        ("objective.order=false", "objective.retrieval=false"),
+        ("sampling.key=panel", "sampling.negate=true"),
+        ("sampling.train_candidates=1",),
+        ("objective.temperature=0",),
+        ("window.single=1.0",),
+    ):
         with pytest.raises(UsageError):
             settings(*wrong)
 
@@ -212,10 +253,10 @@ def test_standardising_keeps_who_is_near_to_whom() -> None:
 
 def test_features_of_two_kinds_are_refused(tmp_path: Path) -> None:
     write_pack(tmp_path, "train", story_panels())
-    write_pack(tmp_path, "val", replace(story_panels(seed=1), origin="another"))
+    write_pack(tmp_path, "val", replace(story_panels(seed=1), facts={"encoder_id": "another"}))
     with pytest.raises(InputError, match="not features of one kind"):
         prepare(settings(), {"features": tmp_path}, CPU)
-    with pytest.raises(InputError, match="train_features"):
+    with pytest.raises(InputError, match="nowhere does not exist"):
         prepare(settings(), {"features": tmp_path / "nowhere"}, CPU)
 
 
@@ -232,7 +273,7 @@ def test_one_panel_is_nothing_to_learn_from_and_no_success(tmp_path: Path) -> No
 
 def test_a_corpus_of_tiny_comics_trains(tmp_path: Path) -> None:
     vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
-    write_pack(tmp_path, "train", Panels(vectors, list("abc"), np.array([0, 1, 3, 9]), [str(n) for n in range(9)]))
+    write_pack(tmp_path, "train", Table(vectors, list("abc"), np.array([0, 1, 3, 9]), [str(n) for n in range(9)]))
     resolved = resolve(AsterxConfig, PRESETS, preset="tiny", sets=(*SMALL, "training.epochs=2"))
     result = train(RECIPE, resolved, {"features": tmp_path}, tmp_path / "run", RunOptions(device="cpu"))
     assert result.model is not None
@@ -247,7 +288,7 @@ def test_each_objective_logs_its_own_accuracy(tmp_path: Path) -> None:
         task.model.model_head_cls.weight.zero_()
         task.model.model_head_cls.bias.fill_(1.0)  # always: the next one
         task.model.model_head_tok.weight.zero_()
-        figures = task(batch)
+        metrics = task(batch)
     counted = batch["orderable"]
-    assert figures["order"].item() == pytest.approx(batch["is_next"][counted].float().mean().item())
-    assert figures["top1"].item() < 0.2
+    assert metrics["order"].item() == pytest.approx(batch["is_next"][counted].float().mean().item())
+    assert metrics["top1"].item() < 0.2

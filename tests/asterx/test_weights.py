@@ -5,17 +5,42 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from comictool.asterx.encoding import encode_panels, standard_matrix
 from comictool.asterx.model import EncoderShape, SequenceModel
-from comictool.asterx.weights import PARTS, export_model, load_sequence_model, save_published
+from comictool.asterx.weights import PARTS, export_model, load_sequence_model
 from comictool.asterx.windows import WindowShape
 from comictool.core.errors import InputError
+from comictool.plugins.check import check_plugin
+from comictool.plugins.load import EncoderSpec, load_model
 from tests.asterx.stories import WIDTH, story_panels
 
 SHAPE = EncoderShape(features=WIDTH, width=16, layers=2, heads=8, feedforward=32)
+
+
+def save_published(path: Path, model: SequenceModel) -> None:
+    """Write a checkpoint in the published layout.
+
+    That layout has no place for the standardisation of features, so it goes into the weights: the first layer takes
+    raw vectors, and the `tok` head answers with raw ones. Distances between them are those of standardised vectors
+    divided by the scale; order, ranks and tokens are the same.
+    """
+    mean, scale = model.feature_mean.double(), model.feature_scale.double()
+    parts: dict[str, dict[str, torch.Tensor]] = {
+        name: {key: value.detach().cpu().clone() for key, value in getattr(model, name).state_dict().items()}
+        for name in PARTS
+    }
+    mean, scale = mean.cpu(), scale.cpu()
+    body, tok = parts["model"], parts["model_head_tok"]
+    weight = body["linear_in.weight"].double() * scale
+    body["linear_in.bias"] = (body["linear_in.bias"].double() - weight @ mean).float()
+    body["linear_in.weight"] = weight.float()
+    tok["weight"] = (tok["weight"].double() / scale).float()
+    tok["bias"] = (tok["bias"].double() / scale + mean).float()
+    torch.save(parts, path)
 
 
 def some_model(window: WindowShape | None = None) -> SequenceModel:
@@ -35,7 +60,20 @@ def test_a_plugin_directory_gives_the_same_model_back(tmp_path: Path) -> None:
         assert (loaded.single, loaded.visible, loaded.similarity, loaded.reads) == (0.25, 0.1, "cosine", "classic@1")
         for name, value in model.state_dict().items():
             assert torch.equal(value, loaded.model.state_dict()[name]), name
-    assert loaded.identity.startswith("asterx@1+")
+    assert loaded.encoder_id.startswith("asterx@1+")
+
+
+def test_plugins_check_knows_a_sequence_model(tmp_path: Path) -> None:
+    """House review, fault 5: a good model was called broken, since only encoders were known."""
+    model = some_model()
+    export_model(tmp_path / "model", model, single=0, visible=0, similarity="cosine", origin="classic@1")
+    spec = EncoderSpec(str(tmp_path / "model"), device="cpu")
+    assert [(result.name, result.ok) for result in check_plugin(spec) if not result.ok] == []
+    panels = story_panels()
+    loaded = load_model(spec, "sequence")
+    start, end = panels.offsets[:2]
+    expected = encode_panels(model, standard_matrix(model, panels), panels).sequence[start:end]
+    assert np.allclose(loaded.encode(panels.vectors[start:end]), expected, atol=1e-5)
 
 
 def test_identities_tell_weights_and_windows_apart(tmp_path: Path) -> None:
@@ -44,7 +82,7 @@ def test_identities_tell_weights_and_windows_apart(tmp_path: Path) -> None:
         torch.manual_seed(seed)
         model = SequenceModel(SHAPE, window)
         export_model(tmp_path / str(number), model, single=0, visible=0, similarity="euclidean")
-        found.add(load_sequence_model(tmp_path / str(number)).identity)
+        found.add(load_sequence_model(tmp_path / str(number)).encoder_id)
     assert len(found) == 3
 
 
@@ -57,20 +95,7 @@ def test_a_checkpoint_of_the_published_layout_loads(tmp_path: Path) -> None:
     for name in PARTS:
         for key, value in getattr(loaded.model, name).state_dict().items():
             assert torch.equal(value, parts[name][key])
-    assert loaded.identity != load_sequence_model(tmp_path / "checkpoint.pt", heads=4).identity
-
-
-def test_what_we_write_in_that_layout_takes_raw_features(tmp_path: Path) -> None:
-    model, panels = some_model(), story_panels()
-    save_published(tmp_path / "checkpoint.pt", model)
-    checkpoint = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert set(checkpoint) == {"model", "model_head_tok", "model_head_cls"}
-    loaded = load_sequence_model(tmp_path / "checkpoint.pt").model
-    ours = encode_panels(model, standard_matrix(model, panels), panels)
-    theirs = encode_panels(loaded, standard_matrix(loaded, panels), panels)
-    torch.testing.assert_close(torch.tensor(theirs.sequence), torch.tensor(ours.sequence), atol=1e-4, rtol=1e-4)
-    raw = torch.tensor(ours.prediction) / model.feature_scale + model.feature_mean
-    torch.testing.assert_close(torch.tensor(theirs.prediction), raw, atol=1e-3, rtol=1e-3)
+    assert loaded.encoder_id != load_sequence_model(tmp_path / "checkpoint.pt", heads=4).encoder_id
 
 
 def test_objects_in_a_checkpoint_are_never_made(tmp_path: Path) -> None:
@@ -92,7 +117,7 @@ def test_other_files_are_refused_with_the_reason(tmp_path: Path) -> None:
     parts = {name: dict(getattr(model, name).state_dict()) for name in PARTS}
     del parts["model"]["sep_token"]
     torch.save(parts, tmp_path / "partial.pt")
-    with pytest.raises(InputError, match="not those of an ASTERX model") as refused:
+    with pytest.raises(InputError, match="do not fit the architecture") as refused:
         load_sequence_model(tmp_path / "partial.pt")
     assert "sep_token" in refused.value.cause
     parts["model"]["sep_token"] = torch.full((1, 1, 16), torch.nan)
@@ -128,8 +153,8 @@ def test_changed_weights_and_other_plugins_are_refused(tmp_path: Path) -> None:
         load_sequence_model(tmp_path / "model")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/plugin.toml").write_text(
-        'schema = 1\nid = "x"\nversion = "1"\ntitle = "x"\nkind = "encoder"\nlicence = "MIT"\n'
-        '[architecture]\nname = "classic"\n[output]\ndimension = 3\n'
+        'schema = 2\nid = "x"\nversion = "1"\ntitle = "x"\nkind = "encoder"\nlicence = "MIT"\n'
+        '[architecture]\nname = "classic"\n[output.vector]\ndimension = 3\n'
     )
     with pytest.raises(InputError, match="no ASTERX model"):
         load_sequence_model(tmp_path / "other")

@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from comictool.core.images import decode_array
-from comictool.plugins.classic import ClassicEncoder
+from comictool.measure.retrieval import retrieval
+from comictool.plugins.classic.encoder import ClassicEncoder
+from tests.bench.figures import figure, ratio
 from tests.bench.page_search import colour_histogram, grey_picture, wilson
 from tests.data import DATA
 
@@ -36,7 +38,7 @@ class Crops:
 
 @dataclass(frozen=True)
 class Figures:
-    """`right` is the answer of each query; the others are shares."""
+    """`right` says of each query whether its first answer is right; the others are shares."""
 
     right: np.ndarray
     rank1: float
@@ -56,20 +58,9 @@ def load_crops(folder: Path) -> Crops:
 
 def figures(similarity: np.ndarray, crops: Crops) -> Figures:
     """Rank-1, macro rank-1 and mAP; queries without the same identity on another page do not count."""
-    right, precision, asked = [], [], []
-    for query, row in enumerate(similarity):
-        candidates = np.flatnonzero(crops.pages != crops.pages[query])
-        order = candidates[np.argsort(-row[candidates], kind="stable")]
-        same = crops.identities[order] == crops.identities[query]
-        if not same.any():
-            continue
-        asked.append(query)
-        right.append(bool(same[0]))
-        found_at = np.flatnonzero(same) + 1
-        precision.append(np.mean(np.arange(1, len(found_at) + 1) / found_at))
-    answers, identities = np.array(right), crops.identities[asked]
-    macro = np.mean([answers[identities == identity].mean() for identity in np.unique(identities)])
-    return Figures(answers, float(answers.mean()), float(macro), float(np.mean(precision)))
+    own_page = crops.pages[:, None] == crops.pages[None, :]
+    found = retrieval(similarity, crops.identities, crops.identities, own_page)
+    return Figures(found.within(1), found.rank(1), found.macro_rank(1), found.mean_precision)
 
 
 def by_chance(crops: Crops) -> Figures:
@@ -120,14 +111,22 @@ def main() -> None:
     print(f"{'series':15} {'descriptor':27} {'n':>3} {'rank-1 [95 %]':>19} {'macro':>6} {'mAP':>6} {'crops/s':>8}")
     for series in SERIES:
         crops = load_crops(DATA / "characters" / series)
+        shown: dict[str, str] = {}
         for name, encoder in arms.items():
             start = time.process_time()
             rows = embed_each(encoder, crops)
             speed = f"{len(rows) / (time.process_time() - start):8.0f}"
-            print_row(series, name, figures(rows @ rows.T, crops), speed)
+            result = figures(rows @ rows.T, crops)
+            print_row(series, name, result, speed)
+            shown[name] = f"{ratio(result.macro)} / {ratio(result.mean_precision)}"
             if name == CHARACTER:
                 joined = with_neighbour(rows, crops)
                 print_row(series, "  + nearest of another page", figures(joined @ joined.T, crops), "")
+        figure(
+            f"character crops of {series}, nearest reference from another page, macro rank-1 / mAP",
+            shown[CHARACTER],
+            f"colours {shown['floor: colours 8x8x8']}",
+        )
         random = by_chance(crops)
         print(
             f"{series:15} {'chance':27} {len(random.right):3} {random.rank1:7.3f} {'':11} "

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from comictool.corpus.drawn.inks import STYLES
-from comictool.corpus.drawn.page import draw_page, page_type
+from comictool.drawn.inks import STYLES
+from comictool.drawn.page import draw_page, page_type
 from tests.bench.character_search import Crops
 
 WIDTH, HEIGHT = 700, 980

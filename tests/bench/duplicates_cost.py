@@ -15,13 +15,15 @@ import time
 import numpy as np
 
 from comictool.core.jobs import JobReport
-from comictool.corpus.duplicates.finding import THRESHOLD, report_on
-from comictool.corpus.duplicates.prints import Prints
+from comictool.duplicates.finding import THRESHOLD, report_on
+from comictool.duplicates.fingerprint_table import FingerprintTable
+from tests.bench.figures import WRITE, figure
 
+WRITTEN = [WRITE] if WRITE in sys.argv else []  # passed on to the processes
 SIZES = (25_000, 50_000, 100_000)
 
 
-def planted(count: int, seed: int = 3) -> tuple[Prints, int]:
+def planted(count: int, seed: int = 3) -> tuple[FingerprintTable, int]:
     """Fingerprints of random pages, every twentieth a lettered, scaled, noisy copy of another; and how many are."""
     rng = np.random.default_rng(seed)
     pictures = np.empty((count, 64, 64), np.uint8)
@@ -39,7 +41,7 @@ def planted(count: int, seed: int = 3) -> tuple[Prints, int]:
         pictures[originals + number] = picture.clip(0, 255)
     places = np.arange(count)
     names = [f"{n // 40}/{n % 40 + 1}" for n in places]
-    prints = Prints(
+    prints = FingerprintTable(
         comics=[str(n) for n in range(count // 40 + 1)],
         ids=names,
         comic_of=places // 40,
@@ -77,6 +79,7 @@ def measure_cost(count: int) -> None:
     seconds, cpu = time.perf_counter() - started, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     good = sum(len(group.pages) == 2 for group in report.groups)
+    figure(f"{count:,} page fingerprints grouped, one core", f"{seconds:.0f} s, {peak / 1000:.1f} GB")
     print(
         f"{count:8} pages {seconds:7.1f} s ({cpu:6.1f} s of one core) {peak:6.0f} MB, {peak - before:5.0f} above the"
         f" table; {good} pairs of {copies} planted, {len(report.groups) - good} other groups"
@@ -86,7 +89,7 @@ def measure_cost(count: int) -> None:
 def print_costs() -> None:
     """One line for each size, each in a process of its own."""
     for count in SIZES:
-        subprocess.run([sys.executable, "-m", "tests.bench.duplicates_cost", str(count)], check=True)
+        subprocess.run([sys.executable, "-m", "tests.bench.duplicates_cost", str(count), *WRITTEN], check=True)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """ELRIC measured on drawn characters.
 
-    python -m tests.bench.elric ablation [--folder FOLDER] [--seeds 3] [--write FILE]
+    python -m tests.bench.elric ablation [--folder FOLDER] [--seeds 3] [--write]
     python -m tests.bench.elric crops
 
 `ablation`: the preset tiny on one drawn corpus, measured on two others, none of which the preset was tuned on; every
 context mode with every seed, and two counter-measures against the shortcut that a context offers. Beside each run
-stands the network that it began from, with the very same initial weights. It can be stopped at any time and goes on
-where it was; the corpora, the runs and their figures stay in the folder.
+stands the network that it began from, with the very same initial weights. It can be stopped at any time and
+resumes; the corpora, the runs and their metrics stay in the folder.
 
 The context of a panel is the mean of the classic vectors (no weights) of the five panels around it, within its comic:
-what a window of ASTERX sees, without training. `masked` leaves the panel itself out. Figures: 5-NN accuracy and mAP of
+what a window of ASTERX sees, without training. `masked` leaves the panel itself out. Metrics: 5-NN accuracy and mAP of
 each character among those of its own comic on other pages (`comictool evaluate elric`).
 
 `crops`: pictures a second of the published ten-crop augmentation and of the preset tiny, on one core.
@@ -35,16 +35,19 @@ from comictool.core.errors import Stopped
 from comictool.core.files import write_json, write_text
 from comictool.core.images import decode_array
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.drawn import draw_corpus
-from comictool.corpus.packs.features import write_features
-from comictool.elric.crops import CropOptions, multi_crop
+from comictool.drawn.corpus import draw_corpus
 from comictool.elric.evaluate import embed_characters, gather
-from comictool.elric.figures import Pooled, knn_within_comics, retrieval_within_comics
-from comictool.elric.train import RECIPE
-from comictool.measure.figures import Figure, statistic
-from comictool.plugins.load import EncoderSpec, load_encoder, load_plugin
+from comictool.elric.identity import Pooled, knn_within_comics, retrieval_within_comics
+from comictool.elric.settings import RECIPE
+from comictool.measure.metrics import Metric, statistic
+from comictool.plugins.load import EncoderSpec, load_plugin
+from comictool.selfsup.crops import multi_crop
+from comictool.selfsup.options import CropOptions
 from comictool.training.config import resolve
 from comictool.training.engine import RunOptions, train
+from comictool.vectors.encoders import LazyEncoder
+from comictool.vectors.packs import write_features
+from tests.bench.figures import RESULTS, WRITE, arguments, between, figure, ratio
 
 STYLE = "flat"
 PARTS = {"train": (200, 71), "test": (120, 72), "fresh": (120, 82)}  # pages and seed; tuned on 21, 31, 41 and 51
@@ -106,8 +109,15 @@ def one_run(folder: Path, mode: str, seed: int, extra: list[str]) -> dict[str, A
     if result.is_file():
         known: dict[str, Any] = json.loads(result.read_text("utf-8"))
         return known
-    sets = [*MODES[mode], f"training.seed={seed}", "data.split=all", "data.validation=''", f"data.min_side={LEAST}",
-            "training.workers=0", *extra]  # fmt: skip
+    sets = [
+        *MODES[mode],
+        f"training.seed={seed}",
+        "data.split=all",
+        "data.validation=''",
+        f"data.min_side={LEAST}",
+        "training.workers=0",
+        *extra,
+    ]
     resolved = resolve(RECIPE.config, RECIPE.presets, preset="tiny", sets=sets)
     features = folder / ("masked" if "masked" in mode else "features")
     began = time.process_time()
@@ -117,36 +127,41 @@ def one_run(folder: Path, mode: str, seed: int, extra: list[str]) -> dict[str, A
     start = folder / "starts" / name
     if not start.is_dir():
         start.parent.mkdir(exist_ok=True)
-        RECIPE.prepare(resolved.config, sources, torch.device("cpu")).task.export(start)
+        RECIPE.build(resolved.config, sources, torch.device("cpu")).task.export(start)
     found = {
-        "mode": mode, "seed": seed, "loss": trained.loss, "seconds": seconds,
+        "mode": mode,
+        "seed": seed,
+        "loss": trained.loss,
+        "seconds": seconds,
         "trained": measured(folder, EncoderSpec(str(folder / "runs" / name / "model"), device="cpu", precision="fp32")),
         "untrained": measured(folder, EncoderSpec(str(start), device="cpu", precision="fp32")),
-    }  # fmt: skip
+    }
     write_json(result, found)
     return found
 
 
 def measured(folder: Path, spec: EncoderSpec) -> dict[str, dict[str, Any]]:
     """Answers on each corpus of held-out comics."""
-    encoder = load_encoder(spec)
+    encoder = LazyEncoder(spec)
     found = {}
     for part in HELD_OUT:
-        queries = gather(folder / part, "all", LEAST)
-        vectors = embed_characters(encoder, queries)
-        answers = knn_within_comics(vectors, queries.characters, NEIGHBOURS)
-        found[part] = {**asdict(answers), "map": retrieval_within_comics(vectors, queries.characters, "")[0].value}
+        vectors, characters = embed_characters(encoder, gather(folder / part, "all", LEAST))
+        answers = knn_within_comics(vectors, characters, NEIGHBOURS)
+        found[part] = {**asdict(answers), "map": retrieval_within_comics(vectors, characters, "")[0].value}
     return found
 
 
-def figure_of(name: str, parts: list[dict[str, Any]]) -> Figure:
+def figure_of(name: str, parts: list[dict[str, Any]]) -> Metric:
     """Mean accuracy over runs; the interval draws whole pages, the same pages for every run."""
     right = np.array([part["right"] for part in parts], np.float64).mean(axis=0)
     pooled = Pooled(chance=parts[0]["chance"])
     return statistic(
-        name, len(right), lambda rows: float(right[rows].mean()), float(np.mean(pooled.chance)),
+        name,
+        len(right),
+        lambda rows: float(right[rows].mean()),
+        float(np.mean(pooled.chance)),
         groups=parts[0]["groups"],
-    )  # fmt: skip
+    )
 
 
 def table(folder: Path, seeds: int) -> str:
@@ -200,44 +215,54 @@ def gain_of(results: list[dict[str, Any]], parts: Sequence[str]) -> str:
         gains.append(100 * (after - before))
         groups += [f"{part} {page}" for page in results[0]["trained"][part]["groups"]]
     gain = np.concatenate(gains)
-    figure = statistic("gain", len(gain), lambda rows: float(gain[rows].mean()), 0.0, groups=groups)
+    metric = statistic("gain", len(gain), lambda rows: float(gain[rows].mean()), 0.0, groups=groups)
     where = " and ".join(str(PARTS[part][1]) for part in parts)
-    interval = f"95 % by pages, for these runs: {figure.low:+.1f} to {figure.high:+.1f}"
-    return f"seed {where}: {figure.value:+.1f} points ({interval})"
+    interval = f"95 % by pages, for these runs: {metric.low:+.1f} to {metric.high:+.1f}"
+    return f"seed {where}: {metric.value:+.1f} points ({interval})"
 
 
 def _row(name: str, parts: list[dict[str, Any]], losses: list[float], seconds: list[float]) -> str:
     if not parts:
         return f"| {name} | 0 | | | | | | | |"
-    figure = figure_of(name, parts)
+    metric = figure_of(name, parts)
     each = ", ".join(f"{np.mean(part['right']):.3f}" for part in parts)
     mean_loss = f"{np.mean(losses):.3f}" if losses else ""
     spent = f"{np.mean(seconds):.0f}" if seconds else ""
     precision = np.mean([part["map"] for part in parts])
     return (
-        f"| {name} | {len(parts)} | {each} | {figure.value:.3f} | {figure.low:.3f} to {figure.high:.3f} | "
-        f"{figure.chance:.3f} | {precision:.3f} | {mean_loss} | {spent} |"
+        f"| {name} | {len(parts)} | {each} | {metric.value:.3f} | {metric.low:.3f} to {metric.high:.3f} | "
+        f"{metric.chance:.3f} | {precision:.3f} | {mean_loss} | {spent} |"
     )
 
 
-def ablation(arguments: argparse.Namespace) -> int:
+def ablation(options: argparse.Namespace) -> int:
     """Run what is missing, print the table."""
-    folder: Path = arguments.folder
+    folder: Path = options.folder
     corpora(folder)
-    modes = arguments.modes or list(MODES)
-    for seed in range(arguments.seeds):
+    modes = options.modes or list(MODES)
+    for seed in range(options.seeds):
         for mode in modes:
             try:
-                found = one_run(folder, mode, seed, arguments.set or [])
+                found = one_run(folder, mode, seed, options.set or [])
             except Stopped as stopped:
                 print(stopped.fact, file=sys.stderr)
                 return stopped.exit_code
             accuracy = np.mean(found["trained"][HELD_OUT[0]]["right"])
             print(f"{mode}, seed {seed}: {accuracy:.3f} after {found['seconds']:.0f} s", file=sys.stderr, flush=True)
-    text = table(folder, arguments.seeds)
+    text = table(folder, options.seeds)
     print(text)
-    if arguments.write:
-        write_text(arguments.write, text)
+    plain = [json.loads(file.read_text("utf-8")) for file in sorted((folder / "results").glob("none-*.json"))]
+    if plain:
+        parts = [figure_of("", [result["trained"][part] for result in plain]) for part in HELD_OUT]
+        before = [figure_of("", [result["untrained"][part] for result in plain]) for part in HELD_OUT]
+        figure(
+            f"ELRIC, preset `tiny` without context, {NEIGHBOURS}-NN within held-out drawn comics of two seeds",
+            ", ".join(f"{ratio(m.value)} {between(m.low, m.high)}" for m in parts),
+            f"untrained {', '.join(ratio(m.value) for m in before)}; "
+            f"chance {', '.join(ratio(m.chance) for m in parts)}",
+        )
+    if WRITE in sys.argv:
+        write_text(RESULTS / "elric_ablation.md", text)
     return 0
 
 
@@ -301,12 +326,11 @@ def main() -> int:
     one.add_argument("--folder", type=Path, default=Path("elric-ablation"))
     one.add_argument("--seeds", type=int, default=3)
     one.add_argument("--modes", nargs="*", choices=list(MODES), help="only these")
-    one.add_argument("--write", type=Path, help="also keep the table here")
     one.add_argument("--set", action="append", help="another setting for all runs")
     one.set_defaults(run=ablation)
     commands.add_parser("crops").set_defaults(run=crops)
-    arguments = parser.parse_args()
-    return int(arguments.run(arguments))
+    options = parser.parse_args(arguments())
+    return int(options.run(options))
 
 
 if __name__ == "__main__":

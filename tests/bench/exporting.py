@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,9 +23,10 @@ from PIL import Image
 from comictool.core.files import write_bytes
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.drawn import draw_corpus
-from comictool.corpus.exporting import export_panels
 from comictool.corpus.records import PageRecord, Panel
+from comictool.datasets.exporting.panels import export_panels
+from comictool.drawn.corpus import draw_corpus
+from tests.bench.figures import arguments, figure
 from tests.data import DATA
 
 ROUNDS = 4
@@ -108,7 +108,7 @@ def measure(run: Callable[[Path], None], target: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Print the table."""
-    pages = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    pages = int([*arguments(), "40"][0])
     with tempfile.TemporaryDirectory() as folder:
         corpus = prepare(Path(folder) / "corpus", pages)
         target = Path(folder) / "out"
@@ -159,8 +159,13 @@ def main() -> None:
     core = base / best["data export panels, 1 worker"][0]
     scale = alone / best["data export panels, 2 workers"][1]
     apart_scale = alone / best["two processes, a shard each"][1]
-    print(f"per core {core:.2f} (asked {PER_CORE}), two workers {scale:.2f} (asked {TWO_CORES})")
-    print(f"two processes side by side reach {apart_scale:.2f} here at this moment: what the machine has to give")
+    print(f"asked for {PER_CORE} per core, {TWO_CORES} with two workers")
+    floor = base / best["floor: decode once, bare loop"][0]
+    figure(
+        "export of panels, against reopening the page for each panel: one core; two workers against one",
+        f"{core:.2f} times; {scale:.2f}",
+        f"bare decode-once loop {floor:.2f}; two processes {apart_scale:.2f}",
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ work. Runs take turns; CPU seconds count, since a machine may be shared; wall se
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,11 +22,14 @@ from PIL import Image
 
 from comictool.core.images import decode_array
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.packs.features import FeaturePack
-from comictool.features.job import BackboneOptions, backbone_features
-from comictool.plugins.load import EncoderSpec
+from comictool.features.backbone import backbone_features
+from comictool.plugins.load import EncoderSpec, load_encoder
 from comictool.plugins.preparation import prepare_one
+from comictool.vectors.encoders import lazy_encoder
+from comictool.vectors.job import EmbedOptions
+from comictool.vectors.packs import FeaturePack
 from tests.bench.exporting import prepare
+from tests.bench.figures import arguments, figure
 
 ROUNDS = 3
 MODELS = ("resnet18", "vit_small_patch16_224")
@@ -72,23 +74,22 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
 
 def measure(name: str, corpus: Corpus, work: Path) -> None:
     """Print one model's rows."""
-    from comictool.features import encoding
-
     spec = EncoderSpec(f"timm:{name}?random")
-    encoder = encoding.loaded(spec)
-    plain = encoding.load_encoder(EncoderSpec(f"timm:{name}?random", precision="fp32", device="cpu"))
+    encoder = lazy_encoder(spec).loaded()
+    plain = load_encoder(EncoderSpec(f"timm:{name}?random", precision="fp32", device="cpu"))
     model = plain._model.to(memory_format=torch.contiguous_format)  # type: ignore[attr-defined]
-    assert encoder.manifest.input is not None
+    assert encoder.manifest.image is not None
     crops = [
         np.ascontiguousarray(decode_array(corpus.image_path(r))[p.box[1] : p.box[3], p.box[0] : p.box[2]])
-        for r in corpus.all_pages() for p in r.panels
-    ]  # fmt: skip
-    ready = [prepare_one(crop, encoder.manifest.input).permute(1, 2, 0).contiguous().numpy() for crop in crops]
+        for r in corpus.all_pages()
+        for p in r.panels
+    ]
+    ready = [prepare_one(crop, encoder.manifest.image).permute(1, 2, 0).contiguous().numpy() for crop in crops]
     ours: list[Path] = []
 
     def job() -> None:
         shutil.rmtree(work, ignore_errors=True)
-        ours[:] = backbone_features(corpus.root, spec, work, backbone=BackboneOptions()).packs
+        ours[:] = backbone_features(corpus.root, spec, work, EmbedOptions(("panel",), dtype="float32")).packs
 
     theirs: list[np.ndarray] = []
     runs: dict[str, Callable[[], object]] = {
@@ -101,22 +102,28 @@ def measure(name: str, corpus: Corpus, work: Path) -> None:
         for label, run in runs.items():
             found = timed(run)
             best[label] = min(best.get(label, found), found)
-    cosines = (FeaturePack(ours[0]).stacked().vectors * theirs[0]).sum(axis=1)
+    cosines = (FeaturePack(ours[0]).stacked() * theirs[0]).sum(axis=1)
     print(f"\n{name}: {len(crops)} panels, {encoder.device_note}")
     slow = best["the usual script"]
     for label, (cpu, wall) in best.items():
         ratios = f"CPU {slow[0] / cpu:5.2f} times the script's speed, wall {slow[1] / wall:5.2f}"
         print(f"  {label:<22} {len(crops) / cpu:7.1f} panels a CPU second {len(crops) / wall:7.1f} a second   {ratios}")
     print(f"  cosine of ours to the script's: least {cosines.min():.4f}, middle {np.median(cosines):.4f}")
+    ours_cpu, floor_cpu = (best[label][0] for label in ("features backbone", "floor: encoder alone"))
+    figure(
+        f"frozen features of panels, {name}, against the page reopened for each panel, fp32, a batch of one comic; CPU",
+        f"{slow[0] / ours_cpu:.1f} times",
+        f"the encoder alone {slow[0] / floor_cpu:.1f} times; least cosine to fp32 {cosines.min():.4f}",
+    )
 
 
 def main() -> None:
-    pages = int(sys.argv[1]) if len(sys.argv) > 1 else 24
+    pages = int([*arguments(), "24"][0])
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         corpus = prepare(Path(folder) / "corpus", pages)
         in_comics(corpus)
-        for name in sys.argv[2:] or MODELS:
+        for name in arguments()[1:] or MODELS:
             measure(name, corpus, Path(folder) / "features")
 
 

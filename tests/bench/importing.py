@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from comictool.archives.finding import find_comics
+from comictool.archives.opening import open_comic
 from comictool.core.jobs import JobOptions
-from comictool.corpus.archives import find_comics, open_comic
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing import import_comics
+from comictool.corpus.importing.job import import_comics
+from tests.bench.figures import figure
 from tests.data import DATA
 
 BOOKS, PAGES = 12, 24
@@ -80,10 +82,18 @@ def measure(shelf: Path, count: int, label: str) -> None:
         ("import again, nothing new", lambda target: import_comics([shelf], Corpus.open(again))),
     ]
     print(f"\n{label}: {count} pages")
+    speeds: dict[str, float] = {}
     for name, run in rows:
         with tempfile.TemporaryDirectory() as scratch:
             seconds = best(run, Path(scratch))
         print(f"  {name:38} {seconds:7.2f} s {count / seconds:9.0f} pages/s")
+        speeds[name] = count / seconds
+    decoding, one, _, again_speed = list(speeds.values())[1:]
+    figure(
+        f"import of {label}, one process / nothing new",
+        f"{one:,.0f} / {again_speed:,.0f} pages/s",
+        f"decoding alone {decoding:,.0f}",
+    )
     shutil.rmtree(again.parent)
 
 

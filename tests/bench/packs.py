@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +20,9 @@ from PIL import Image
 
 from comictool.core.images import decode
 from comictool.core.jobs import JobOptions
-from comictool.corpus.packs import Pack, pack_folder
+from comictool.datasets.packs.packing import pack_folder
+from comictool.datasets.packs.reading import Pack
+from tests.bench.figures import arguments, figure
 
 ROUNDS = 5
 SIDE = 224
@@ -56,7 +57,7 @@ def rate(read: Callable[[int], bytes], rows: list[int], *, decoded: bool) -> flo
 
 def main() -> None:
     """Print the table."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    count = int([*arguments(), "3000"][0])
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         files = crops(root / "train_images", count)
@@ -103,8 +104,10 @@ def main() -> None:
         raw, rgb = best[arm, False], best[arm, True]
         print(f"{arm:<46}{raw:>10.0f}{raw / base[False]:>7.2f}{rgb:>11.0f}{rgb / base[True]:>7.2f}")
     blob, own = best["blob layout, Pack", True], best["published layout, Pack", True]
-    print(
-        f"decoded, blob over published: {blob / base[True]:.2f} (plain h5py), {blob / own:.2f} (Pack); asked 1.5 to 2"
+    figure(
+        "reading packs and decoding: blob layout against the published one",
+        f"{blob / base[True]:.2f} times plain h5py, {blob / own:.2f} times `Pack`",
+        "asked for 1.5 to 2",
     )
 
 

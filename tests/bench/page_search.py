@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import json
 import math
-import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -26,8 +26,15 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from comictool.core.images import decode
-from comictool.plugins.classic import ClassicEncoder
-from comictool.search.views import FEW_VIEWS, VIEWS, page_scores, page_views
+from comictool.plugins.classic.encoder import ClassicEncoder
+from comictool.search.query import Query, query
+from comictool.vectors.collection import Described
+from comictool.vectors.columns import Column
+from comictool.vectors.pictures import whole_pixels
+from comictool.vectors.reading import cut
+from comictool.vectors.rows import MemoryRows
+from comictool.vectors.views import FEW_VIEWS, VIEWS
+from tests.bench.figures import arguments, between, figure, ratio
 from tests.data import DATA
 
 BOOKS = ("pepper_carrot", "alarming_tales_1957", "science_comics_1946", "page_blanche", "climate_frogs")
@@ -54,10 +61,11 @@ def colour_histogram(image: np.ndarray) -> np.ndarray:
 
 
 def grey_picture(image: np.ndarray) -> np.ndarray:
-    """Floor: the picture in 24x24 grey pixels, mean 0, unit length."""
+    """Floor: the picture in 24x24 grey pixels, mean 0, unit length; pictures of a single grey are alike."""
     grey = np.asarray(Image.fromarray(image).convert("L").resize((24, 24), Image.Resampling.BOX), np.float32).ravel()
     grey -= grey.mean()
-    return grey / max(float(np.linalg.norm(grey)), 1e-6)
+    length = float(np.linalg.norm(grey))
+    return grey / length if length > 1e-3 else np.full(len(grey), len(grey) ** -0.5, np.float32)
 
 
 def jpeg(picture: Image.Image, quality: int) -> Image.Image:
@@ -135,6 +143,13 @@ FORMS: dict[str, Form] = {
     "cut to 70 %, random": random_crop(0.7),
     "cut to 60 %, random": random_crop(0.6),
 }
+SHOWN = {
+    "JPEG q40": "JPEG q40",
+    "resized to 50 %": "half size",
+    "cut to 80 %, middle": "cut to 80 % of each side, middle",
+    "cut to 80 %, corner": "cut to 80 % of each side, corner",
+    "cut to 80 %, random": "cut to 80 % of each side, anywhere",
+}
 OWN_FILE_TELLS_NOTHING = ("as it is",)  # the query is a stored picture: only its other files are a question
 
 
@@ -152,6 +167,53 @@ def pages_of(data: Path) -> list[Page]:
 
 
 @dataclass
+class Given:
+    """An encoder that was asked before: whatever the picture, it gives this vector."""
+
+    vector: np.ndarray
+
+    @property
+    def dimension(self) -> int:
+        return len(self.vector)
+
+    @property
+    def encoder_id(self) -> str:
+        return "given"
+
+    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        return self.vector[None]
+
+
+@dataclass
+class PageColumn:
+    """The views of pages in memory, as `comictool.search.query.query` takes them; a row is its own page number."""
+
+    vectors: np.ndarray
+    root: Path = Path("pages")
+
+    def __post_init__(self) -> None:
+        pages, views, dimension = self.vectors.shape
+        self.rows = MemoryRows(self.vectors.reshape(pages * views, dimension))
+        self.present = np.ones(pages, bool)
+        self.column = Column("page", "image", "given", dimension, views=VIEWS[:views])
+        self.columns = {"page/image": self}
+
+    def __enter__(self) -> PageColumn:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def comics(self, level: str) -> list[tuple[str, int, int]]:
+        return [("pages", 0, len(self.present))]
+
+    def find(self, id: str) -> tuple[str, int, str]:
+        return "page", int(id), "pages"
+
+    def describe(self, level: str, rows: Sequence[int]) -> list[Described]:
+        return [Described(str(row), "pages", row) for row in rows]
+
+
+@dataclass
 class Vectors:
     """What one encoder made of the pages.
 
@@ -166,15 +228,23 @@ class Vectors:
     def right(self, pages: Sequence[Page], form: str, views: int, *, other_file: bool) -> np.ndarray:
         """Whether the first answer to the query of each page is the same page: `(P,)` bool."""
         labels = np.array([page.label for page in pages] + ["mirrored"] * len(self.mirrored))
-        stored = np.stack(self.stored + self.mirrored)[:, :views]
-        rows = stored.reshape(-1, stored.shape[-1])
+        place = PageColumn(np.stack(self.stored + self.mirrored)[:, :views])
         answers = np.zeros(len(pages), bool)
-        for number, query in enumerate(self.queries[form]):
-            scores = page_scores(query[None], rows, views)
-            if other_file:
-                scores[number] = -np.inf
-            answers[number] = labels[np.argmax(scores)] == labels[number]
+        with tempfile.TemporaryDirectory() as folder:
+            asked = Query(image=Path(folder) / "asked.png", k=2)
+            Image.new("RGB", (1, 1)).save(str(asked.image))
+            for number, vector in enumerate(self.queries[form]):
+                hits = query(place, asked, encoder=Given(vector))  # type: ignore[arg-type]
+                found = [hit.page for hit in hits if not (other_file and hit.page == number)]
+                answers[number] = labels[found[0]] == labels[number]
         return answers
+
+
+def page_views(image: np.ndarray) -> list[np.ndarray]:
+    """The windows of a page, cut one by one."""
+    height, width = image.shape[:2]
+    boxes = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in VIEWS]
+    return [cut(image, whole_pixels(box, (width, height))) for box in boxes]
 
 
 def measure(
@@ -194,10 +264,10 @@ def measure(
             result[name].mirrored.append(np.stack([encoder(view) for view in page_views(mirrored)]).astype(np.float16))
         for form, change in forms.items():
             seed = zlib.crc32(f"{page.path.parent.name}/{page.path.name}/{form}".encode())
-            query = np.asarray(change(picture, np.random.default_rng(seed)))
-            result["classic"].queries[form].append(classic.embed([query])[0])
+            changed = np.asarray(change(picture, np.random.default_rng(seed)))
+            result["classic"].queries[form].append(classic.embed([changed])[0])
             for name, encoder in encoders.items():
-                result[name].queries[form].append(encoder(query))
+                result[name].queries[form].append(encoder(changed))
     return result
 
 
@@ -243,6 +313,20 @@ def print_table(pages: Sequence[Page], vectors: dict[str, Vectors]) -> None:
                 f" {top('grey', 1)[chosen].mean():10.3f} {top('grey', len(VIEWS))[chosen].mean():10.3f}"
                 f" {top('colours', 1)[chosen].mean():8.3f} {chance(pages, chosen, other_file=other_file):7.3f}"
             )
+            if not other_file and form in SHOWN:
+                one = top("classic", 1)[chosen].mean()
+                figure(
+                    f"the same page found, {SHOWN[form]}",
+                    ratio(ours[chosen].mean()),
+                    f"colours {ratio(top('colours', 1)[chosen].mean())}, whole-page vectors only {ratio(one)}",
+                )
+            if other_file and form == "as it is":
+                figure(
+                    f"the same page found in another lettering, {chosen.sum()} queries",
+                    f"{ratio(ours[chosen].mean())} {between(low, high)}",
+                    f"colours {ratio(top('colours', 1)[chosen].mean())}, "
+                    f"chance {ratio(chance(pages, chosen, other_file=True))}",
+                )
 
 
 def print_costs(data: Path) -> None:
@@ -269,7 +353,7 @@ def main() -> None:
     if DATA is None:
         raise SystemExit("COMICTOOL_TEST_DATA does not name the folder of test comics")
     pages = pages_of(DATA)
-    ink = "--ink" in sys.argv[1:]
+    ink = "--ink" in arguments()
     vectors = measure(pages, FORMS, {"grey": grey_picture, "colours": colour_histogram}, ink=ink)
     labels = {page.label for page in pages}
     print(

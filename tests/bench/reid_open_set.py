@@ -9,7 +9,7 @@ enrolled (with candidates of their own page left out). Beside `--series` (folder
 With `background`, half of the characters that are not enrolled are given as `--background`, the rest are scored.
 
 `halves` counts the halves whose own rate is within twice the one asked for; intervals draw characters of the series
-with all their pages (95 %). `--fit` prints what `comictool.reid.strangers.reserve` was fitted to instead.
+with all their pages (95 %). `--fit` prints what `comictool.reid.impostors.safety_margin` was fitted to instead.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ import numpy as np
 
 from comictool.measure.intervals import bootstrap
 from comictool.measure.retrieval import retrieval
-from comictool.plugins.classic import ClassicEncoder
 from comictool.plugins.classic.canvas import make_canvas
-from comictool.plugins.classic.encoder import _weighted
+from comictool.plugins.classic.encoder import ClassicEncoder, _weighted
 from comictool.plugins.classic.profiles import PROFILES
 from comictool.reid.calibration import calibrate, decide
 from comictool.reid.evaluation import EXPAND, NEAR, choose_mode, page_mask, random_halves
+from comictool.reid.impostors import log_distances, pair_spread, safety_margin
 from comictool.reid.reranking import k_reciprocal
 from comictool.reid.scoring import same_group, score_characters
-from comictool.reid.strangers import log_distances, pair_spread, reserve
 from tests.bench.character_search import Crops, load_crops
 from tests.bench.drawn_crops import SEEN, UNSEEN, drawn_series
+from tests.bench.figures import arguments, between, figure, ratio
 from tests.data import DATA
 
 FARS = (0.01, 0.05, 0.1)
@@ -69,10 +69,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Half:
-    """What one half gave: accepted strangers (bool) with their names, and the share of the enrolled named right."""
+    """What one half gave: accepted impostors (bool) with their names, and the share of the enrolled named right."""
 
     accepted: np.ndarray
-    strangers: np.ndarray
+    impostors: np.ndarray
     right: float
 
     @property
@@ -95,10 +95,15 @@ def measure_half(series: Series, enrolled: np.ndarray, arm: Arm, far: float, rng
         return None
     own, labels, mask = vectors[enrolled], names[enrolled], page_mask(pages[enrolled])
     thresholds = calibrate(
-        own, labels, far=far, mode=arm.mode, per_character=arm.per_character, excluded=mask,
+        own,
+        labels,
+        far=far,
+        mode=arm.mode,
+        per_character=arm.per_character,
+        excluded=mask,
         background=None if background is None else vectors[background],
         background_groups=None if background is None else names[background],
-    )  # fmt: skip
+    )
     apart = same_group(list(pages[scored]), list(pages[enrolled]))
     verdicts = decide(score_characters(vectors[scored], own, labels, arm.mode, excluded=apart), thresholds)
     accepted = np.array([verdict.status != "unknown" for verdict in verdicts])
@@ -124,7 +129,7 @@ def interval(found: list[Half]) -> tuple[float, float]:
     """95 % of the mean rate, characters drawn with all their pictures and halves."""
     accepted = np.concatenate([half.accepted for half in found])
     weight = np.concatenate([np.full(len(half.accepted), 1 / len(half.accepted)) for half in found])
-    names = np.concatenate([half.strangers for half in found])
+    names = np.concatenate([half.impostors for half in found])
     characters, codes = np.unique(names, return_inverse=True)
     hit = np.bincount(codes, accepted * weight)
     total = np.bincount(codes, weight)
@@ -150,6 +155,12 @@ def print_open(groups: Mapping[str, Sequence[Series]], halves: int) -> None:
                     f"{group:16} {name:17} {far:5.2f} {rates.mean():8.3f} [{low:6.3f},{high:6.3f}] {rates.max():6.2f} "
                     f"{np.mean(rates <= 2 * far + 1e-9):7.2f} {right:11.3f}"
                 )
+                if arm == Arm():
+                    figure(
+                        f"open set, {group}, half of the characters enrolled: impostors named at FAR {far:g}",
+                        f"{ratio(rates.mean())} {between(low, high)}; named right {ratio(right)}",
+                        f"{ratio(np.mean(rates <= 2 * far + 1e-9))} of halves within twice the FAR",
+                    )
 
 
 def closed(every: Sequence[Series], rerank: bool) -> tuple[float, float]:
@@ -215,7 +226,7 @@ def print_closed(groups: Mapping[str, Sequence[Crops]]) -> None:
 
 
 def needed(series: Series, count: int, each: int, far: float, rng: np.random.Generator) -> np.ndarray | None:
-    """Where strangers stand, in spreads below the quantile of `count` characters with `each` pictures."""
+    """Where impostors stand, in spreads below the quantile of `count` characters with `each` pictures."""
     characters = np.unique(series.names)
     if count >= len(characters):
         return None
@@ -235,7 +246,7 @@ def needed(series: Series, count: int, each: int, far: float, rng: np.random.Gen
 
 
 def print_fit(draws: int = 6) -> None:
-    """The reserve that keeps the mean rate, the one that keeps nine of ten galleries within twice, and the formula."""
+    """The margin that keeps the mean rate, the one that keeps nine of ten galleries within twice, and the formula."""
     encoders = {name: ClassicEncoder(name) for name in ("character", "picture")}
     drawn = drawn_series(FIT_SEED, 48, SEEN)
     print(
@@ -261,15 +272,16 @@ def print_fit(draws: int = 6) -> None:
                     nine = np.quantile([np.quantile(row, 2 * far, method="lower") for row in kept], 0.1)
                     print(
                         f"{name:10} {far:5.2f} {count:10} {each:8} {-values[order][place]:9.2f} {-nine:8.2f} "
-                        f"{reserve(count, count * each, far * (count - 1) / count):8.2f}"
+                        f"{safety_margin(count, count * each, far * (count - 1) / count):8.2f}"
                     )
 
 
 def _joined(every: Sequence[Series]) -> Series:
     return Series(
-        np.concatenate([s.vectors for s in every]), np.concatenate([s.names for s in every]),
+        np.concatenate([s.vectors for s in every]),
+        np.concatenate([s.names for s in every]),
         np.concatenate([s.pages for s in every]),
-    )  # fmt: skip
+    )
 
 
 def main() -> None:
@@ -279,7 +291,7 @@ def main() -> None:
     parser.add_argument("--halves", type=int, default=60)
     parser.add_argument("--drawn", type=int, default=24, help="series of drawn characters")
     parser.add_argument("--fit", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments())
     if options.fit:
         print_fit()
         return

@@ -26,6 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.bench.figures import arguments, figure
+
 CHARACTERS = 500
 SIDE = 64  # pixels
 EVERY = 0.2  # seconds between looks at the processes
@@ -101,9 +103,12 @@ def run(arguments: Sequence[object], lines: Path, cache: Path, *, kill_after: in
     began = time.perf_counter()
     with open(lines, "wb") as out, open(lines.with_suffix(".err"), "wb") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "comictool", *map(str, arguments)], stdout=out, stderr=said, env=environment,
+            [sys.executable, "-m", "comictool", *map(str, arguments)],
+            stdout=out,
+            stderr=said,
+            env=environment,
             start_new_session=True,
-        )  # fmt: skip
+        )
         watched, ended = Watched(process.pid), threading.Event()
 
         def watch() -> None:
@@ -133,8 +138,10 @@ def compare(folder: Path, targets: int, references: int, plugin: Sequence[object
     draw(folder / "targets", targets, 2, by_character=False)
     time.sleep(2.5)  # files changed a moment ago are hashed again, which is not what is measured here
     gallery, cache = folder / "gallery", folder / "cache"
-    print(f"{'':28}{'seconds':>9}{'processor s':>13}{'of main':>9}{'ms a target':>12}{'largest MB':>13}{'all MB':>10}"
-          f"{'exit':>6}")  # fmt: skip
+    print(
+        f"{'':28}{'seconds':>9}{'processor s':>13}{'of main':>9}{'ms a target':>12}{'largest MB':>13}{'all MB':>10}"
+        f"{'exit':>6}"
+    )
 
     def step(name: str, arguments: Sequence[object], count: int = targets, *, kill_after: int = 0) -> Ran:
         done = run(arguments, folder / f"{name}.jsonl", cache, kill_after=kill_after)
@@ -142,13 +149,31 @@ def compare(folder: Path, targets: int, references: int, plugin: Sequence[object
         return done
 
     step("enroll", ["reid", "enroll", folder / "references", "-g", gallery, *plugin], references)
-    sort = ["reid", "classify", folder / "targets", "-g", gallery, "--threshold", "0.5", "--format", "jsonl", "-q",
-            *[part for part in plugin if part == "--trust-plugin"]]  # fmt: skip
+    sort = [
+        "reid",
+        "classify",
+        folder / "targets",
+        "-g",
+        gallery,
+        "--threshold",
+        "0.5",
+        "--format",
+        "jsonl",
+        "-q",
+        *[part for part in plugin if part == "--trust-plugin"],
+    ]
     cold = step("cold", [*sort, "-o", folder / "sorted"])
     warm = step("warm", [*sort, "-o", folder / "again"])
     decided = step("decide", [*sort, "--action", "none"])
     parts = {"embedding": cold.used - warm.used, "files and journal": warm.used - decided.used, "rest": decided.used}
     print(", ".join(f"{name} {part:.0f} s ({part / cold.used:.0%})" for name, part in parts.items()))
+    figure(
+        f"sorting {targets:,} pictures of 64 x 64 by {references:,} references: memory of all processes; CPU for "
+        "embedding / files / deciding",
+        f"{max(cold.watched.peak, warm.watched.peak) / 1e6:.0f} MB; "
+        + " / ".join(f"{part / cold.used:.0%}" for part in parts.values()),
+        f"asked for 2 GB; {1000 * cold.used / targets:.1f} ms of CPU a picture in all",
+    )
     step("killed at half", [*sort, "-o", folder / "killed"], kill_after=targets // 2)
     step("resumed", [*sort, "-o", folder / "killed", "--resume"])
     same = (folder / "resumed.jsonl").read_bytes() == (folder / "warm.jsonl").read_bytes()
@@ -164,7 +189,7 @@ def main() -> None:
     parser.add_argument("--references", type=int, default=10_000)
     parser.add_argument("--plugin", default="classic_character")
     parser.add_argument("--trust-plugin", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments())
     plugin = ["--plugin", options.plugin, *(["--trust-plugin"] if options.trust_plugin else [])]
     with tempfile.TemporaryDirectory() as name:
         compare(Path(name), options.targets, options.references, plugin)

@@ -27,6 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tests.bench.figures import arguments, figure
+
 CHARACTERS = 10
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
@@ -144,10 +146,23 @@ def median(costs: list[Cost]) -> Cost:
 def prepare(folder: Path, count: int) -> None:
     """Weights, the plugin of them, references, targets and a configuration."""
     # In a process of its own: the largest memory of a process counts that of the one that started it.
-    script("import sys; from pathlib import Path; from tests.reid.older_weights import write_mdl;"
-           "write_mdl(Path(sys.argv[1]))", folder / "old.mdl")  # fmt: skip
-    run(sys.executable, "-m", "comictool", "plugins", "convert", folder / "old.mdl", "--for", "res18_single",
-        "-o", folder / "res18")  # fmt: skip
+    script(
+        "import sys; from pathlib import Path; from tests.reid.older_weights import write_mdl;"
+        "write_mdl(Path(sys.argv[1]))",
+        folder / "old.mdl",
+    )
+    run(
+        sys.executable,
+        "-m",
+        "comictool",
+        "plugins",
+        "convert",
+        folder / "old.mdl",
+        "--for",
+        "res18_single",
+        "-o",
+        folder / "res18",
+    )
     names = [f"character{number}" for number in range(CHARACTERS)]
     for number, name in enumerate(names):
         draw(folder / "references" / name, count // CHARACTERS, 10 + number)
@@ -165,10 +180,25 @@ def compare(folder: Path, count: int, rounds: int) -> None:
 
     def ours(targets: str, cache: str, *options: str) -> Cost:
         return run(
-            sys.executable, "-m", "comictool", "reid", "classify", folder / targets, "--enroll-config",
-            folder / "refs.json", "--plugin", folder / "res18", "--device", "cpu", "--cache", folder / cache,
-            "--format", "jsonl", "-q", *options,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "comictool",
+            "reid",
+            "classify",
+            folder / targets,
+            "--enroll-config",
+            folder / "refs.json",
+            "--plugin",
+            folder / "res18",
+            "--device",
+            "cpu",
+            "--cache",
+            folder / cache,
+            "--format",
+            "jsonl",
+            "-q",
+            *options,
+        )
 
     def older() -> Cost:
         return script(OLDER, folder / "references", folder / "targets", folder / "old.mdl")
@@ -196,6 +226,13 @@ def compare(folder: Path, count: int, rounds: int) -> None:
     for label, costs in arms.items():
         cost = median(costs)
         _line(label, rival, cost.wall, cost.processor, f"{cost.peak:9}")
+    walls = [median(arms[name]).wall for name in ("cold", "references cached", "unchanged", "cold, --flip")]
+    figure(
+        f"sorting {count} pictures by {count} references with ResNet-18: cold / references cached / nothing new / "
+        "cold, `--flip`",
+        " / ".join(f"{wall:.2f}" for wall in walls) + " s",
+        f"the older way {rival.wall:.1f} s",
+    )
     for label, place in (("floor: decoding", 0), ("floor: forward pass", 2)):
         wall, used = (statistics.median(figures[place + n] for figures in floors) for n in (0, 1))
         _line(label, rival, wall, used)
@@ -211,7 +248,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments())
     with tempfile.TemporaryDirectory() as name:
         compare(Path(name), options.count, options.rounds)
 

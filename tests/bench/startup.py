@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+from tests.bench.figures import figure
+
 ROUNDS = 15
 BUDGET = 150  # milliseconds of CPU, for help, version and completion
 
@@ -56,6 +58,10 @@ def main() -> None:
         wall = statistics.median(w for _, w in runs)
         verdict = "" if "comictool" not in name and "Tab" not in name else ("  ok" if cpu < BUDGET else "  OVER")
         print(f"{name:<26}{cpu:>8.0f}{wall:>9.0f}{cpu / bare:>8.1f}{verdict}")
+    medians = {name: statistics.median(c for c, _ in runs) for name, runs in figures.items()}
+    own = [cpu for name, cpu in medians.items() if "comictool" in name]
+    rival = f"bare interpreter {bare:.0f} ms, `import typer` {medians['import typer']:.0f} ms"
+    figure("CPU of help, version, Tab", f"{min(own):.0f}-{max(own):.0f} ms", rival)
 
 
 if __name__ == "__main__":

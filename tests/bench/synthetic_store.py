@@ -3,48 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from comictool.search.metadata import PageEntry, PanelEntry
-from comictool.search.publish import Located, publish
-from comictool.search.store import StoreHead, StoreSettings, write_head
-from comictool.search.views import VIEWS
+from comictool.vectors.columns import PRESENT, Column
+from comictool.vectors.metadata import CropEntry, PageEntry
+from comictool.vectors.publish import Blocks, joined, publish
+from comictool.vectors.store import Head
+from comictool.vectors.views import VIEWS
 
 PANELS_A_PAGE = 6
 PAGES_A_COMIC = 32
 CLUSTERS = 1000
 
 
-class MadeUp:
-    """Clustered unit vectors, the same for the same page every time."""
-
-    def __init__(self, dimension: int, views: int) -> None:
-        self._centres = np.random.default_rng(0).standard_normal((CLUSTERS, dimension), dtype=np.float32)
-        self._views = views
-
-    def rows(self, level: str, page: int) -> np.ndarray:
-        rng = np.random.default_rng([1, page, level == "page"])
-        count = PANELS_A_PAGE if level == "panel" else self._views
-        rows = self._centres[rng.integers(0, CLUSTERS, count)]
-        rows = rows + 0.5 * rng.standard_normal(rows.shape, dtype=np.float32)
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
 def make_store(root: Path, panels: int, dimension: int, *, dtype: str = "float16", views: int = len(VIEWS)) -> None:
     """Write a store of so many panels, six to a page, 32 pages to a comic."""
-    settings = StoreSettings("made-up@1+none+own", dimension, dtype, views=VIEWS[:views], corpus=str(root / "corpus"))
     root.mkdir(parents=True, exist_ok=True)
-    write_head(root, StoreHead(settings))
-    source = MadeUp(dimension, views)
-    publish(root, StoreHead(settings), _pages(-(-panels // PANELS_A_PAGE)), lambda name: source)
+    pages = -(-panels // PANELS_A_PAGE)
+    columns = (
+        Column("page", "image", "made-up@1+none+own", dimension, dtype, VIEWS[:views]),
+        Column("panel", "image", "made-up@1+none+own", dimension, dtype),
+    )
+    blocks = {column.name: partial(_blocks, column, pages) for column in columns}
+    publish(root, Head(columns=columns).of_corpus(root / "corpus", root), entries=_pages(pages), blocks=blocks)
 
 
-def _pages(count: int) -> Iterator[Located]:
+def _blocks(column: Column, pages: int) -> Blocks:
+    """Clustered unit vectors, the same for the same page every time."""
+    centres = np.random.default_rng(0).standard_normal((CLUSTERS, column.dimension), dtype=np.float32)
+    items = 1 if column.level == "page" else PANELS_A_PAGE
+
+    def rows(page: int) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([1, page, column.level == "page"])
+        found = centres[rng.integers(0, CLUSTERS, items * len(column.views))]
+        found = found + 0.5 * rng.standard_normal(found.shape, dtype=np.float32)
+        return found / np.linalg.norm(found, axis=1, keepdims=True), np.full(items, PRESENT, np.uint8)
+
+    return joined(rows(page) for page in range(pages))
+
+
+def _pages(count: int) -> Iterator[PageEntry]:
     boxes = [(300 * (n % 2), 300 * (n // 2), 300 * (n % 2) + 280, 300 * (n // 2) + 280) for n in range(PANELS_A_PAGE)]
-    panels = tuple(PanelEntry(n, box) for n, box in enumerate(boxes, start=1))
     for row in range(count):
         comic, page = f"comic {row // PAGES_A_COMIC:05d}", row % PAGES_A_COMIC + 1
         image = f"page_images/{comic}/page-{page}.jpg"
-        yield Located(PageEntry(comic, page, str(row), image, 600, 900, panels=panels), "made up", row)
+        panels = tuple(CropEntry(f"{page}_{n}", n, box) for n, box in enumerate(boxes, start=1))
+        yield PageEntry(comic, page, str(row), image, 600, 900, panels=panels)

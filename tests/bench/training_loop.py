@@ -24,14 +24,14 @@ from typing import Any
 
 import torch
 
-from comictool.cli.training_options import find_recipe
 from comictool.core.device import choose_device, choose_precision
 from comictool.training.config import resolve
+from comictool.training.declaration import Recipe, find_recipe
 from comictool.training.loading import AHEAD, Batches, to_device
 from comictool.training.optimizing import clip, set_schedules
-from comictool.training.recipe import Recipe
 from comictool.training.run import Run, build
 from comictool.training.run_folder import RunFolder
+from tests.bench.figures import arguments, figure
 from tests.training import synthetic
 
 WARM, BLOCK, BLOCKS = 8, 10, 7  # steps: before anything counts, in a block; blocks of each kind
@@ -62,7 +62,7 @@ def ratio(recipe: Recipe, sources: Mapping[str, Path], sets: list[str], workers:
     with tempfile.TemporaryDirectory() as folder:
         run = build(recipe, resolved, sources, RunFolder(Path(folder)), device, choose_precision("auto", device))
         run.task.train()
-        batches = Batches(run.prepared.data, run.plan.tickets(0, 0, 1), workers=workers, device=run.device)
+        batches = Batches(run.prepared.data, run.plan.keys(0, 0, 1), workers=workers, device=run.device)
         for _ in range(WARM):
             update(run, to_device(next(batches), run.device))
         kept = [to_device(next(batches), run.device) for _ in range(2)]
@@ -81,15 +81,19 @@ def ratio(recipe: Recipe, sources: Mapping[str, Path], sets: list[str], workers:
             with_loading.append((time.perf_counter() - began) / BLOCK)
         batches.close()
         began = time.perf_counter()
-        for tickets in itertools.islice(run.plan.tickets(0, 0, 1), BLOCK):
-            run.prepared.data.load(tickets)
+        for keys in itertools.islice(run.plan.keys(0, 0, 1), BLOCK):
+            run.prepared.data.load(keys)
         load = (time.perf_counter() - began) / BLOCK
     quotients = sorted(one / other for one, other in zip(with_loading, pure, strict=True))
     return {
-        "workers": batches.workers, "loop ms": 1e3 * statistics.median(with_loading),
-        "model ms": 1e3 * statistics.median(pure), "load ms": 1e3 * load, "ratio": statistics.median(quotients),
-        "least": quotients[0], "most": quotients[-1],
-    }  # fmt: skip
+        "workers": batches.workers,
+        "loop ms": 1e3 * statistics.median(with_loading),
+        "model ms": 1e3 * statistics.median(pure),
+        "load ms": 1e3 * load,
+        "ratio": statistics.median(quotients),
+        "least": quotients[0],
+        "most": quotients[-1],
+    }
 
 
 def main() -> None:
@@ -98,7 +102,7 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?")
     parser.add_argument("source", nargs="?", type=Path)
     parser.add_argument("--set", action="append", default=[])
-    given = parser.parse_args()
+    given = parser.parse_args(arguments())
     recipe, sources, sets = synthetic.RECIPE, {}, given.set
     if given.recipe:
         recipe, sources = find_recipe(given.recipe), {SOURCES[given.recipe]: given.source}
@@ -106,7 +110,14 @@ def main() -> None:
         sets = ["samples=4096", "training.batch_size=512", "model.width=768", "model.depth=6", *sets]
     print(f"{recipe.name}, tiny, {torch.get_num_threads()} threads")
     for workers in (0, -1):
-        print("  " + ", ".join(f"{k} {v:.3g}" for k, v in ratio(recipe, sources, sets, workers).items()), flush=True)
+        found = ratio(recipe, sources, sets, workers)
+        print("  " + ", ".join(f"{k} {v:.3g}" for k, v in found.items()), flush=True)
+        if workers:
+            figure(
+                f"a training step of {recipe.name} with loading, `tiny`, {torch.get_num_threads()} threads",
+                f"{found['ratio']:.2f} times the model alone",
+                "asked for 1.10",
+            )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+# `python -c KILLED_AT MOMENT ARGUMENTS...`: the program, which SIGKILLs itself when it has done so much to the disk.
+KILLED_AT = """
+import sys
+from comictool.__main__ import main
+from tests.bench import kill_me
+kill_me.at([9], [int(sys.argv.pop(1))])
+main()
+"""
 
 
 @pytest.fixture
@@ -38,8 +46,13 @@ def comictool(tmp_path: Path) -> Run:
         clean |= {"COMICTOOL_CONFIG_DIR": str(tmp_path / "config"), "PYTHONPATH": str(Path(__file__).parents[2])}
         done = subprocess.run(
             [sys.executable, "-m", "comictool", *map(str, arguments)],
-            capture_output=True, text=True, cwd=cwd or tmp_path, env=clean | environment, timeout=240, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            cwd=cwd or tmp_path,
+            env=clean | environment,
+            timeout=240,
+            check=False,
+        )
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -4,31 +4,22 @@ import importlib
 import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from comictool import __version__
-from comictool.cli import complete
+from comictool.cli import complete, reference
 from comictool.cli.app import build
-from comictool.cli.table import COMMANDS, Command, Group
+from comictool.cli.reference import every_command
+from comictool.cli.table import COMMANDS, Command
 from tests.cli.conftest import Run
 
 HEAVY = ["torch", "numpy", "pandas", "PIL", "h5py", "zarr", "sklearn", "pydantic", "rich", "scipy"]
-
-
-def every_command(table: Mapping[str, Command | Group] = COMMANDS, before: str = "") -> list[tuple[str, Command]]:
-    out: list[tuple[str, Command]] = []
-    for name, entry in table.items():
-        if isinstance(entry, Group):
-            out += every_command(entry.commands, f"{before}{name} ")
-        else:
-            out.append((before + name, entry))
-    return out
 
 
 def loaded_after(arguments: list[str], **environment: str) -> set[str]:
@@ -45,8 +36,11 @@ def loaded_after(arguments: list[str], **environment: str) -> set[str]:
     )
     run = subprocess.run(
         [sys.executable, "-c", code, json.dumps(arguments)],
-        capture_output=True, text=True, env={**os.environ, **environment}, check=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=True,
+    )
     return set(json.loads(run.stderr.splitlines()[-1]))
 
 
@@ -100,11 +94,10 @@ def test_the_summary_in_the_table_is_the_first_line_of_the_docstring(name: str, 
 
 
 @pytest.mark.parametrize("name", [name for name, _ in every_command()])
-def test_every_command_has_help_and_is_in_the_readme(comictool: Run, name: str) -> None:
+def test_every_command_has_help(comictool: Run, name: str) -> None:
     ran = comictool(*name.split(), "--help")
     assert ran.code == 0
     assert "--format" in ran.out
-    assert f"comictool {name}" in (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 
 def test_version_is_the_version_and_nothing_else(comictool: Run) -> None:
@@ -140,6 +133,21 @@ def test_the_completion_files_are_current(shell: str) -> None:
     assert file.read_text("utf-8") == complete.script(shell) + "\n"
 
 
+def test_the_page_of_commands_is_current() -> None:
+    """Run `python -m comictool.cli.reference docs` after a change of a command or its help."""
+    file = Path(__file__).parents[2] / "docs" / reference.FILE
+    assert file.read_text("utf-8") == reference.page()
+
+
+def test_the_readme_is_a_door() -> None:
+    """At most 6 kB, and every page that it names is there."""
+    root = Path(__file__).parents[2]
+    text = (root / "README.md").read_text("utf-8")
+    assert len(text.encode()) <= 6144
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (root / target).is_file(), target
+
+
 ASK_ZSH = """
 import os, pty, select, sys, time
 child, terminal = pty.fork()
@@ -172,8 +180,13 @@ def test_zsh_answers_the_first_tab(tmp_path: Path, place: str) -> None:
     program = tmp_path / "comictool"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m comictool "$@"\n')
     program.chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TERM": "dumb", "ZDOTDIR": str(tmp_path),
-                                "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": str(tmp_path)}  # fmt: skip
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "TERM": "dumb",
+        "ZDOTDIR": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "HOME": str(tmp_path),
+    }
     done = subprocess.run(
         [sys.executable, "-c", ASK_ZSH, setting],
         env=environment,
@@ -191,8 +204,11 @@ def test_fish_offers_commands_and_values(tmp_path: Path) -> None:
     program = tmp_path / "comictool"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m comictool "$@"\n')
     program.chmod(0o755)
-    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path),
-                                "PYTHONPATH": str(Path(__file__).parents[2])}  # fmt: skip
+    environment = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     asked = f"source {script}; complete -C 'comictool d'; complete -C 'comictool embed c --resume '"
     done = subprocess.run(
         ["fish", "--no-config", "-c", asked], env=environment, capture_output=True, text=True, check=True, timeout=120
@@ -207,3 +223,20 @@ def test_an_unknown_shell_is_a_usage_error(comictool: Run) -> None:
 
 def test_commands_are_only_those_of_the_table() -> None:
     assert build().list_commands(None) == list(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("search", "comictool query"),
+        ("update", "comictool index"),
+        ("sort", "comictool reid classify"),
+        ("qurey", "comictool query"),
+        ("pannels", "comictool data panels"),
+        ("zzz", None),
+    ],
+)
+def test_what_a_wrong_command_was_meant_to_be(comictool: Run, wrong: str, meant: str | None) -> None:
+    """6.9: `search` led to `train elric`, `update` to `data`."""
+    lines = comictool(wrong).err.splitlines()
+    assert [line for line in lines if "did you mean" in line] == ([f"  did you mean: {meant}"] if meant else [])

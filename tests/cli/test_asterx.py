@@ -1,4 +1,4 @@
-"""ASTERX as a user runs it: train, contextual vectors, figures; mistakes are sentences."""
+"""ASTERX as a user runs it: train, contextual vectors, metrics; mistakes are sentences."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ def test_from_panel_features_to_context_and_figures(tmp_path: Path, comictool: R
         "train", "asterx", tmp_path, "-o", "run", *QUICK, "--before", "1", "--train-candidates", "20", "--json"
     )
     assert ran.code == 0, ran.err
-    assert ran.json()["best"]["figures"].keys() == {"top1", "top5", "top10", "order"}
+    assert ran.json()["best"]["metrics"].keys() == {"top1", "top5", "top10", "order"}
     assert "before = 1 " in (tmp_path / "run/config.toml").read_text()
 
     ran = comictool("features", "asterx", tmp_path, "--model", "run", "-o", "out", "--device", "cpu", "--json")
     assert ran.code == 0, ran.err
     told = ran.json()
-    assert [Path(pack).name for pack in told["packs"]] == [
-        "train_sequence_features.hdf5", "val_sequence_features.hdf5",
-    ]  # fmt: skip
+    assert [Path(pack).name for pack in told["packs"]] == ["train_sequence_features.hdf5", "val_sequence_features.hdf5"]
     assert told["windows"] == "two"
     with h5py.File(tmp_path / "out/val_sequence_features.hdf5") as pack:
         assert pack["val_sequence_features/comic_1_0/feat_data"].shape == (20, 16)
@@ -46,14 +44,14 @@ def test_from_panel_features_to_context_and_figures(tmp_path: Path, comictool: R
         "--candidates",
         "50",
         "-o",
-        "figures.json",
+        "metrics.json",
         "--json",
     )
     assert ran.code == 0, ran.err
-    names = [figure["figure"] for figure in ran.json()["figures"]]
+    names = [metric["metric"] for metric in ran.json()["metrics"]]
     assert "order accuracy, model" in names
     assert "top-1 of 50 candidates, mean of context" in names
-    assert json.loads((tmp_path / "figures.json").read_text())["panels"] == len(story_panels(8))
+    assert json.loads((tmp_path / "metrics.json").read_text())["panels"] == len(story_panels(8))
     table = comictool("evaluate", "asterx", tmp_path, "--no-model", "--split", "val", "--candidates", "50")
     assert table.code == 0
     assert "panel before" in table.out

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import KILLED_AT, Run
 
 
 @pytest.fixture(scope="module")
@@ -123,15 +123,52 @@ def test_verify_accepts_a_corpus_after_a_kill_and_a_second_run(comictool: Run, c
     if step[0] == "hdf5":
         for before in (["export", "panels"], ["split"]):
             assert comictool("data", *before, corpus).code == 0
-    for seconds in (0.15, 0.3, 0.45, 0.6):  # somewhere in start-up, in the work, or after it
-        process = subprocess.Popen(
-            [sys.executable, "-m", "comictool", "data", *step, str(corpus), "-q"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )  # fmt: skip
-        time.sleep(seconds)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    _kill_often(corpus, step)
     assert comictool("data", *step, corpus, "-q").code in (0, 1)
     verified = comictool("data", "verify", corpus, "--decode", "--json")
     assert (verified.code, verified.json()) == (0, [])
+
+
+def test_panels_killed_often_are_those_of_a_run_that_was_not(comictool: Run, corpus: Path, tmp_path: Path) -> None:
+    calm = tmp_path / "calm"
+    shutil.copytree(corpus, calm)
+    for root in (corpus, calm):
+        for file in (root / "annotations" / "pages").glob("*.jsonl"):
+            file.write_text(_without_panels(file.read_text()))
+    assert comictool("data", "panels", calm, "-q").code == 0
+    _kill_often(corpus, ["panels"])
+    assert comictool("data", "panels", corpus, "-q").code == 0
+    for file in (calm / "annotations" / "pages").glob("*.jsonl"):
+        assert (corpus / "annotations" / "pages" / file.name).read_bytes() == file.read_bytes()
+    assert not list((corpus / ".jobs" / "parts" / "panels").iterdir())
+
+
+def _without_panels(lines: str) -> str:
+    records = [json.loads(line) for line in lines.splitlines()]
+    return "".join(json.dumps({**record, "panels": [], "runs": []}) + "\n" for record in records)
+
+
+def _kill_often(corpus: Path, step: list[str]) -> None:
+    killed = 0
+    for moment in (0, 2, 4, 6, 9, 12):  # of what a run does to the disk; a later one may end before
+        ran = subprocess.run(
+            [sys.executable, "-c", KILLED_AT, str(moment), "data", *step, str(corpus), "-q"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            check=False,
+        )
+        killed += ran.returncode == -signal.SIGKILL
+    assert killed >= 3
+
+
+def test_what_was_never_split_is_told_to_be(comictool: Run, drawn: Path, tmp_path: Path) -> None:
+    """F8: a corpus of another format was packed as a plain folder: no pictures, exit 0, a pack beside the corpus."""
+    assert comictool("data", "convert", drawn, "mast", "--to", "mast-csv").code in (0, 1)
+    (tmp_path / "empty").mkdir()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for place, hint in (("mast", "comictool data split mast"), ("empty", "comictool data split CORPUS")):
+        ran = comictool("data", "hdf5", place)
+        assert (ran.code, ran.out) == (3, "")
+        assert hint in ran.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -9,14 +9,37 @@ from pathlib import Path
 
 import pytest
 
-from comictool.corpus.splitting import SplitOptions, split_dataset
+from comictool.datasets.splitting.split import SplitOptions, split_dataset
 from tests.elric.drawn import make_corpus
 
 SMALL = [
-    "--preset", "tiny", "--device", "cpu", "--precision", "fp32", "--epochs", "1", "--batch-size", "8", "-j", "0",
-    "--set", "model.width=12", "--set", "model.depth=1", "--set", "model.heads=3", "--set", "model.patch_size=8",
-    "--set", "model.hidden=16", "--set", "crops.global_size=16", "--set", "crops.local_size=8",
-]  # fmt: skip
+    "--preset",
+    "tiny",
+    "--device",
+    "cpu",
+    "--precision",
+    "fp32",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "8",
+    "-j",
+    "0",
+    "--set",
+    "model.width=12",
+    "--set",
+    "model.depth=1",
+    "--set",
+    "model.heads=3",
+    "--set",
+    "model.patch_size=8",
+    "--set",
+    "model.hidden=16",
+    "--set",
+    "crops.global_size=16",
+    "--set",
+    "crops.local_size=8",
+]
 
 
 def comictool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,9 +57,9 @@ def test_from_pages_to_character_vectors_and_a_search(tmp_path: Path) -> None:
     found = comictool("evaluate", "elric", str(corpus), "--plugin", str(run / "model"), "--device", "cpu", "--json")
     assert found.returncode == 0, found.stderr
     document = json.loads(found.stdout)
-    names = {figure["figure"].partition(":")[0] for figure in document["figures"] if "within" in figure["figure"]}
+    names = {metric["metric"].partition(":")[0] for metric in document["metrics"] if "within" in metric["metric"]}
     assert names == {str(run / "model"), f"{run / 'model'}, untrained", "classic_character"}
-    assert all(figure["chance"] is not None for figure in document["figures"])
+    assert all(metric["chance"] is not None for metric in document["metrics"])
     store = tmp_path / "store"
     embedded = comictool("embed", str(corpus), "-o", str(store), "--plugin", str(run / "model"), "--device", "cpu")
     assert embedded.returncode == 0, embedded.stderr

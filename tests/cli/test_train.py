@@ -11,7 +11,8 @@ from tests.cli.conftest import Run
 @pytest.mark.parametrize("recipe", ["asterx", "elric"])
 def test_every_preset_of_every_recipe_resolves(comictool: Run, recipe: str) -> None:
     shown = comictool("config", "show", recipe, "--preset", "tiny", "--set", "training.epochs=3", "--json").json()
-    assert shown["training.epochs"] == {"value": 3, "origin": "--set"}
+    assert shown["training.epochs"] == {"value": 3, "origin": "--set", "meaning": "Passes over the data."}
+    assert all(entry["meaning"] for entry in shown.values())
     assert any(entry["origin"] == "preset tiny" for entry in shown.values())
     assert any(entry["origin"] == "default" for entry in shown.values())
 

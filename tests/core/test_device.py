@@ -19,7 +19,7 @@ from comictool.core.device import (
     import_torch,
     import_torchvision,
 )
-from comictool.core.errors import EnvironmentError_, ExitCode, UsageError
+from comictool.core.errors import ExitCode, SetupError, UsageError
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_cpu_by_either_spelling_needs_no_torch() -> None:
 def test_without_a_gpu() -> None:
     assert choose_device("auto") == DeviceChoice("cpu", "no GPU that torch can use")
     for arguments in (("cuda",), ("cuda:1",), ("auto", 0), ("mps",)):
-        with pytest.raises(EnvironmentError_) as refusal:
+        with pytest.raises(SetupError) as refusal:
             choose_device(*arguments)
         assert refusal.value.exit_code == ExitCode.ENVIRONMENT
         assert refusal.value.cause
@@ -65,7 +65,7 @@ def test_with_gpus() -> None:
     assert choose_device("auto", 1).name == "cuda:1"
     assert choose_device("cuda", 1).name == "cuda:1"
     assert choose_device("cuda:1", 1).name == "cuda:1"
-    with pytest.raises(EnvironmentError_, match="there is no cuda:2"):
+    with pytest.raises(SetupError, match="there is no cuda:2"):
         choose_device("cuda:2")
 
 
@@ -83,9 +83,16 @@ def test_two_spellings_that_disagree(device: str, gpu: int) -> None:
 
 @pytest.mark.parametrize(
     ("device", "hint"),
-    [("gpu", "one of"), ("gpu0", "write it as cuda:0"), ("1", "write it as cuda:1"), ("cuda-1", "write it as cuda:1"),
-     ("cuda:x", "one of"), ("", "one of"), ("cuda:9999", "one of")],
-)  # fmt: skip
+    [
+        ("gpu", "one of"),
+        ("gpu0", "write it as cuda:0"),
+        ("1", "write it as cuda:1"),
+        ("cuda-1", "write it as cuda:1"),
+        ("cuda:x", "one of"),
+        ("", "one of"),
+        ("cuda:9999", "one of"),
+    ],
+)
 def test_what_is_no_device(device: str, hint: str) -> None:
     with pytest.raises(UsageError) as refusal:
         choose_device(device)
@@ -110,9 +117,9 @@ def test_automatic_precision_follows_the_hardware(monkeypatch: pytest.MonkeyPatc
 def test_precisions_that_a_device_cannot_do() -> None:
     assert choose_precision("auto", CUDA).name == "fp32"
     assert choose_precision("float16", CUDA).name == "fp16"
-    with pytest.raises(EnvironmentError_, match="no bf16"):
+    with pytest.raises(SetupError, match="no bf16"):
         choose_precision("bf16", CUDA)
-    with pytest.raises(EnvironmentError_, match="not for CPUs"):
+    with pytest.raises(SetupError, match="not for CPUs"):
         choose_precision("fp16", CPU)
     with pytest.raises(UsageError) as refusal:
         choose_precision("bf-16", CPU)
@@ -149,7 +156,7 @@ def test_a_torchvision_for_another_torch_is_a_sentence(
 
     monkeypatch.setattr(importlib, "import_module", fail)
     for load in (import_torchvision, import_timm):
-        with pytest.raises(EnvironmentError_) as refusal:
+        with pytest.raises(SetupError) as refusal:
             load()
         assert fact in refusal.value.fact
         assert hint in refusal.value.hint
@@ -158,7 +165,7 @@ def test_a_torchvision_for_another_torch_is_a_sentence(
 
 def test_what_is_missing_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(EnvironmentError_) as refusal:
+    with pytest.raises(SetupError) as refusal:
         import_torch()
     assert refusal.value.hint.startswith("pip install torch")
     assert module.PRECISIONS[0] == "auto"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from comictool.core.files import atomic_file, is_inside, write_json, write_text
+from comictool.core.errors import InputError
+from comictool.core.files import atomic_file, is_inside, read_json, replaced_folder, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -61,3 +62,48 @@ def test_names_that_are_no_utf8_survive_json(tmp_path: Path) -> None:
     name = os.fsdecode(b"bad\xff\xfe.cbz")
     write_json(tmp_path / "facts.json", {"source": name})
     assert json.loads((tmp_path / "facts.json").read_text("utf-8")) == {"source": name}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"{", "not JSON"), (b"\xff", "not UTF-8"), (b"[" * 100_000, "nested too deeply"), (b"1" * 10_000, "not JSON")],
+)
+def test_every_damaged_json_file_is_one_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_json(tmp_path / "a.json", hint="make it again")
+    assert words in f"{caught.value.fact}: {caught.value.cause}"
+    assert caught.value.hint == "make it again"
+
+
+def test_a_json_file_is_bounded_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1, 2, 3]")
+    with pytest.raises(InputError, match="more than the 8 bytes"):
+        read_json(tmp_path / "a.json", most_bytes=8)
+    assert read_json(tmp_path / "a.json") == [1, 2, 3]
+    assert read_json(tmp_path / "b.json", default=None) is None
+    with pytest.raises(InputError, match="does not exist"):
+        read_json(tmp_path / "b.json")
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    with replaced_folder(target) as new:
+        (new / "a").write_text("1")
+
+    def fail_half_way() -> None:
+        with replaced_folder(target) as new:
+            (new / "a").write_text("2")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fail_half_way()
+    assert (target / "a").read_text() == "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    # a kill between the two renames
+    target.rename(tmp_path / ".model.old.partial")
+    with replaced_folder(target) as new:
+        assert (target / "a").read_text() == "1"
+        (new / "a").write_text("3")
+    assert (target / "a").read_text() == "3"
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]

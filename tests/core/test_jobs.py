@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from comictool.core.errors import ExitCode, InputError, Stopped, UsageError
-from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
+from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.ledger import Ledger
 
 
@@ -62,9 +62,15 @@ def run(folder: Path, work: Callable[[Any], Any] = square, count: int = 6, **opt
     settings = options.pop("settings", {})
     fingerprint = options.pop("fingerprint", "")
     report = run_job(
-        "test job", items(count, fingerprint), work, sink,
-        ledger_folder=folder, settings=settings, options=JobOptions(jobs=2, **options), workers=kind,
-    )  # fmt: skip
+        "test job",
+        items(count, fingerprint),
+        work,
+        sink,
+        ledger_folder=folder,
+        settings=settings,
+        options=JobOptions(jobs=2, **options),
+        workers=kind,
+    )
     return report, sink
 
 
@@ -109,14 +115,18 @@ def test_nothing_readable_is_an_input_error_code(tmp_path: Path) -> None:
 
 def test_problems_inside_finished_items_are_remembered(tmp_path: Path) -> None:
     def commit(item: Item, result: Any) -> Done:
-        return Done({}, ["page 2 is damaged"] if result == 1 else [])
+        found = [Problem(item.key, "it is worn"), Problem("i1/2", "the page is damaged: cut off")]
+        return Done({}, found if result == 1 else [])
 
     def once() -> JobReport:
         return run_job("p", items(3), square, commit, ledger_folder=tmp_path, settings={}, workers="inline")
 
-    assert [p.fresh for p in once().problems] == [True]
+    assert [p.fresh for p in once().problems] == [True, True]
     again = once()
-    assert [(p.key, p.message, p.fresh) for p in again.problems] == [("i1", "page 2 is damaged", False)]
+    assert [(p.key, p.message, p.fresh) for p in again.problems] == [
+        ("i1", "it is worn", False),
+        ("i1/2", "the page is damaged: cut off", False),
+    ]
     assert again.exit_code == ExitCode.FINDINGS
 
 
@@ -258,9 +268,15 @@ def test_names_that_are_no_utf8_are_finished_too(tmp_path: Path) -> None:
     key = os.fsdecode(b"bad\xff.cbz")
     for expected in (1, 0):
         report = run_job(
-            "count", [Item(key, key, 1)], lambda value: value, lambda item, result: Done({}, [key]),
-            ledger_folder=tmp_path, settings={"name": key}, options=JobOptions(jobs=1), workers="inline",
-        )  # fmt: skip
+            "count",
+            [Item(key, key, 1)],
+            lambda value: value,
+            lambda item, result: Done({}, [Problem(item.key, key)]),
+            ledger_folder=tmp_path,
+            settings={"name": key},
+            options=JobOptions(jobs=1),
+            workers="inline",
+        )
         assert report.done == expected
         assert [problem.message for problem in report.problems] == [key]
 
@@ -275,9 +291,15 @@ def test_must_refuses_an_empty_ledger(tmp_path: Path) -> None:
         pass  # another step of the command has opened it, and nothing is finished
     with pytest.raises(InputError, match="nothing to resume"):
         run_job(
-            "count", [Item("a", "1", 1)], lambda value: value, lambda item, result: Done(),
-            ledger_folder=tmp_path, settings={}, options=JobOptions(jobs=1, resume="must"), workers="inline",
-        )  # fmt: skip
+            "count",
+            [Item("a", "1", 1)],
+            lambda value: value,
+            lambda item, result: Done(),
+            ledger_folder=tmp_path,
+            settings={},
+            options=JobOptions(jobs=1, resume="must"),
+            workers="inline",
+        )
 
 
 def test_workers_end_with_the_job_that_failed(tmp_path: Path) -> None:
@@ -288,16 +310,29 @@ def test_workers_end_with_the_job_that_failed(tmp_path: Path) -> None:
     # The traceback that is kept here holds the job's frame, as that of an error does until the program ends.
     with pytest.raises(OSError, match="no space") as failed:
         run_job(
-            "count", [Item(str(n), "1", n) for n in range(9)], abs, full,
-            ledger_folder=tmp_path, settings={}, options=JobOptions(jobs=2), workers="threads",
-        )  # fmt: skip
+            "count",
+            [Item(str(n), "1", n) for n in range(9)],
+            abs,
+            full,
+            ledger_folder=tmp_path,
+            settings={},
+            options=JobOptions(jobs=2),
+            workers="threads",
+        )
     assert failed.value.errno == errno.ENOSPC
     assert threading.active_count() == before
 
 
 def test_items_that_are_shared_out_already_are_all_done(tmp_path: Path) -> None:
     report = run_job(
-        "s", items(4), square, Sink(), ledger_folder=tmp_path, settings={},
-        options=JobOptions(shard=(2, 3), limit=1), workers="inline", shared_out=True,
-    )  # fmt: skip
+        "s",
+        items(4),
+        square,
+        Sink(),
+        ledger_folder=tmp_path,
+        settings={},
+        options=JobOptions(shard=(2, 3), limit=1),
+        workers="inline",
+        shared_out=True,
+    )
     assert report.done == 4

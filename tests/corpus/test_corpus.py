@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from comictool.core.errors import InputError
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import PageRecord, Panel, Text, clamp_box, from_json, to_json
+from comictool.corpus.views import NAMES_FILE, read_names
+from comictool.datasets.splitting.folders import read_manifest
 
 
 def page(number: int, **fields: object) -> PageRecord:
@@ -35,9 +38,18 @@ def test_unknown_fields_of_a_newer_tool_are_kept() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"width": 0}, {"width": "9"}, {"page": True}, {"panels": 3}, {"panels": [{"id": 1, "box": [5, 0, 1, 9]}]},
-     {"panels": [{"id": 1, "box": [0, 0, 1]}]}, {"direction": "up"}, {"texts": [{"id": 1}]}, {"comic": None}],
-)  # fmt: skip
+    [
+        {"width": 0},
+        {"width": "9"},
+        {"page": True},
+        {"panels": 3},
+        {"panels": [{"id": 1, "box": [5, 0, 1, 9]}]},
+        {"panels": [{"id": 1, "box": [0, 0, 1]}]},
+        {"direction": "up"},
+        {"texts": [{"id": 1}]},
+        {"comic": None},
+    ],
+)
 def test_damaged_records_are_refused_with_the_place(change: dict[str, object]) -> None:
     with pytest.raises(InputError, match="here"):
         from_json({**to_json(page(1)), **change}, "here")
@@ -66,7 +78,7 @@ def test_a_newer_or_damaged_corpus_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="newer"):
         Corpus.open(corpus.root)
     (corpus.root / "corpus.toml").write_text("version = ")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not valid TOML"):
         Corpus.open(corpus.root)
 
 
@@ -98,3 +110,30 @@ def test_a_number_of_thousands_of_digits_is_an_input_error(tmp_path: Path) -> No
     (corpus.root / "annotations" / "pages" / "a.jsonl").write_text('{"page":' + "9" * 5000 + "}\n")
     with pytest.raises(InputError, match="line 1 is not JSON"):
         corpus.pages("a")
+
+
+HOSTILE = [b"\xff\xfe", b"[" * 50_000, b'{"page": ' + b"9" * 5_000 + b"}", b'{"comic": "a"}', b"null", b"{"]
+
+
+@pytest.mark.parametrize("content", HOSTILE)
+def test_every_hostile_file_of_a_corpus_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    corpus = Corpus.create(tmp_path / "c")
+    for name in ("annotations/pages/a.jsonl", "annotations/comics/a.json", NAMES_FILE, "splits.json"):
+        (corpus.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (corpus.root / name).write_bytes(content)
+    with pytest.raises(InputError):
+        corpus.pages("a")
+    for read in (lambda: read_names(corpus.root), lambda: read_manifest(corpus.root)):
+        with pytest.raises(InputError):
+            read()
+    if not content.startswith(b'{"comic'):  # any object holds the facts of a comic
+        with pytest.raises(InputError):
+            corpus.comic_facts("a")
+    (corpus.root / "corpus.toml").write_bytes(content)
+    with pytest.raises(InputError):
+        Corpus.open(corpus.root)
+
+
+def test_a_picture_of_a_record_has_no_zero_byte_in_its_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="outside"):
+        Corpus.create(tmp_path / "c").image_path(replace(page(1), image="a\0b.jpg"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comictool.corpus.order import order_boxes
+from comictool.corpus.order import ORDERS, order_boxes
 
 Box = tuple[int, int, int, int]
 GRID: list[Box] = [
@@ -95,12 +95,51 @@ _BOX = st.tuples(st.integers(0, 90), st.integers(0, 90), st.integers(1, 60), st.
 )
 
 
-@given(st.lists(_BOX, max_size=12), st.sampled_from(["ltr", "rtl", "ttb"]))
-def test_every_box_is_read_once(boxes: list[Box], direction: str) -> None:
-    assert sorted(order_boxes(boxes, direction)) == list(range(len(boxes)))
+@given(st.lists(_BOX, max_size=12), st.sampled_from(["ltr", "rtl", "ttb"]), st.sampled_from(ORDERS))
+def test_every_box_is_read_once(boxes: list[Box], direction: str, order: str) -> None:
+    assert sorted(order_boxes(boxes, direction, order)) == list(range(len(boxes)))
 
 
 @given(st.lists(_BOX, max_size=8))
 def test_right_to_left_is_the_mirror_of_left_to_right(boxes: list[Box]) -> None:
     mirrored = [(200 - x1, y0, 200 - x0, y1) for x0, y0, x1, y1 in boxes]
     assert order_boxes(mirrored, "rtl") == order_boxes(boxes, "ltr")
+
+
+def test_four_panel_strips_are_read_down_the_columns() -> None:
+    """Fault 4E.24: 4-koma, right column first; a grid whose columns are no further apart than its rows is not one."""
+    right = [(380, 56 + 241 * i, 640, 282 + 241 * i) for i in range(4)]
+    left = [(60, y0, 320, y1) for _, y0, _, y1 in right]
+    rows = [box for pair in zip(right, left, strict=True) for box in pair]
+    assert [rows[i] for i in order_boxes(rows, "rtl")] == right + left
+    close = [(x0 + 50 * (x0 == 60), y0, x1 + 50 * (x0 == 60), y1) for x0, y0, x1, y1 in rows]
+    assert [close[i] for i in order_boxes(close, "rtl")] == close
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_four_panel_strips_are_seen_though_balloons_move_their_boxes(seed: int) -> None:
+    """Fault 4E.24: boxes found on 4-koma pages reach over their panels, and into each other, at some sides."""
+    rng = random.Random(seed)
+    panels = [(x, 47 + 329 * i, x + 433, 368 + 329 * i) for x in (520, 47) for i in range(4)]
+    strips = [(x0 - _rim(rng), y0 - _rim(rng), x1 + _rim(rng), y1 + _rim(rng)) for x0, y0, x1, y1 in panels]
+    assert reading(strips, "rtl") == list(range(8))
+    grid = [(x0 + 32 * (x1 < 500), y0, x1 + 32 * (x1 < 500), y1) for x0, y0, x1, y1 in strips]  # gutters alike
+    assert reading(grid, "rtl") == [0, 4, 1, 5, 2, 6, 3, 7]
+
+
+def _rim(rng: random.Random) -> int:
+    return rng.choice((0, 0, 0, 8))
+
+
+def test_columns_when_asked() -> None:
+    """Fault 4E.24: a title across parts the page; what stands below it is read down the columns."""
+    title: Box = (0, 0, 100, 10)
+    left: list[Box] = [(0, y, 45, y + 20) for y in (15, 40, 65)]
+    right: list[Box] = [(55, y, 100, y + 20) for y in (15, 40, 65)]
+    foot: Box = (0, 90, 100, 99)
+    for direction, page in (("ltr", [title, *left, *right, foot]), ("rtl", [title, *right, *left, foot])):
+        assert order_boxes(page, direction, "columns") == list(range(8))
+        assert order_boxes(page, direction, "rows") == [0, 1, 4, 2, 5, 3, 6, 7]
+        assert order_boxes(page, direction) == order_boxes(page, direction, "rows")
+    with pytest.raises(ValueError, match="spiral"):
+        order_boxes([title], "ltr", "spiral")

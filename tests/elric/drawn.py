@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.packs import pack_folder
-from comictool.corpus.packs.features import write_features
 from comictool.corpus.records import Character, PageRecord, Panel
+from comictool.datasets.packs.packing import pack_folder
+from comictool.vectors.packs import write_features
 
 
 def figure(seed: int, width: int = 24, height: int = 36, mode: str = "RGB") -> Image.Image:
@@ -36,10 +36,14 @@ def make_corpus(root: Path, comics: int = 3, pages: int = 3, *, size: tuple[int,
                     box = (*place, place[0] + size[0], place[1] + size[1])
                     characters.append(
                         Character(
-                            len(characters) + 1, box, panel=panel, identity=str(identity),
-                            valence=(-0.9, 0.9)[panel - 1], arousal=0.0,
+                            len(characters) + 1,
+                            box,
+                            panel=panel,
+                            identity=str(identity),
+                            valence=(-0.9, 0.9)[panel - 1],
+                            arousal=0.0,
                         )
-                    )  # fmt: skip
+                    )
             name = f"page_images/comic_{comic}/page-{page}.png"
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             picture.save(root / name)

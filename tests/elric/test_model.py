@@ -10,25 +10,28 @@ import torch
 from safetensors.torch import load_file
 
 from comictool.elric.context import ContextProjection, drop_context, per_crop
-from comictool.elric.head import DinoHead, Prototypes
-from comictool.elric.model import ElricNetwork, crop_major, follow
-from comictool.elric.settings import ContextOptions, CropOptions, ElricConfig, LossOptions, ModelOptions, by_size
-from comictool.elric.task import ElricTask, normalised
+from comictool.elric.model import ElricNetwork
+from comictool.elric.settings import ContextOptions, ElricConfig, ModelOptions, sizes_of
+from comictool.elric.task import ElricTask
 from comictool.plugins.dino_vit import DinoViT, ViTShape
+from comictool.selfsup.crops import crop_major, normalised
+from comictool.selfsup.head import DinoHead, Prototypes
+from comictool.selfsup.options import CropOptions, DinoOptions
+from comictool.selfsup.task import update_teacher
 from comictool.training.recipe import StepState
 
 SAMPLES = 3
 
 
 def make_config(
-    context: ContextOptions | None = None, *, loss: LossOptions | None = None, width: int = 12, heads: int = 3
+    context: ContextOptions | None = None, *, loss: DinoOptions | None = None, width: int = 12, heads: int = 3
 ) -> ElricConfig:
     """A very small network on crops of 16 and 8 pixels."""
     return ElricConfig(
         model=ModelOptions(
             width=width, depth=1, heads=heads, patch_size=8, drop_path=0.0, prototypes=16, hidden=20, bottleneck=8
         ),
-        loss=loss or LossOptions(teacher_temperature=0.04, momentum=0.9),
+        loss=loss or DinoOptions(teacher_temperature=0.04, momentum=0.9),
         context=context or ContextOptions(),
         crops=CropOptions(global_size=16, local_size=8, local_count=3),
     )
@@ -37,7 +40,7 @@ def make_config(
 def make_task(config: ElricConfig, context_width: int = 0) -> ElricTask:
     """The task with seeded weights."""
     torch.manual_seed(7)
-    return ElricTask(config, by_size(100, config), context_width=context_width)
+    return ElricTask(config, sizes_of(100, config), context_width=context_width)
 
 
 def make_batch(context_width: int = 0) -> dict[str, torch.Tensor]:
@@ -49,7 +52,7 @@ def make_batch(context_width: int = 0) -> dict[str, torch.Tensor]:
     }
     if context_width:
         batch["context"] = 5 * torch.randn(SAMPLES, context_width, generator=generator)
-        batch["lots"] = torch.tensor([0.1, 0.5, 0.9])
+        batch["draws"] = torch.tensor([0.1, 0.5, 0.9])
     return batch
 
 
@@ -136,7 +139,7 @@ def test_rows_are_repeated_crop_by_crop() -> None:
 
 
 def test_the_centre_and_the_temperature_of_the_teacher_take_part_in_a_run() -> None:
-    config = replace(make_config(), loss=LossOptions(teacher_temperature_first=0.02, teacher_warmup_epochs=1.0))
+    config = replace(make_config(), loss=DinoOptions(teacher_temperature_first=0.02, teacher_warmup_epochs=1.0))
     task, batch = make_task(config), make_batch()
     task.sizes = replace(task.sizes, teacher_temperature=0.2, teacher_warmup_epochs=1.0)
     losses = []
@@ -210,10 +213,10 @@ def test_a_gate_begins_as_plain_dino_and_opens() -> None:
 
 
 def test_dropout_takes_whole_contexts_by_the_lots_of_the_samples() -> None:
-    context, lots = torch.ones(3, 4), torch.tensor([0.1, 0.5, 0.9])
-    assert drop_context(context, lots, 0.5).sum(1).tolist() == [0, 4, 4]
-    assert drop_context(context, lots, 0.0) is context
-    assert not drop_context(context, lots, 1.0).any()
+    context, draws = torch.ones(3, 4), torch.tensor([0.1, 0.5, 0.9])
+    assert drop_context(context, draws, 0.5).sum(1).tolist() == [0, 4, 4]
+    assert drop_context(context, draws, 0.0) is context
+    assert not drop_context(context, draws, 1.0).any()
 
 
 @pytest.mark.parametrize("of", ["both", "student"])
@@ -242,7 +245,7 @@ def test_normalised_contexts_do_not_depend_on_their_scale_and_zeros_stay_zeros()
 
 def test_the_teacher_follows_every_parameter() -> None:
     task = make_task(
-        make_config(ContextOptions("asterx"), loss=LossOptions(teacher_temperature=0.04, momentum=0.9)), 32
+        make_config(ContextOptions("asterx"), loss=DinoOptions(teacher_temperature=0.04, momentum=0.9)), 32
     )
     with torch.no_grad():
         for parameter in task.student.parameters():
@@ -251,7 +254,7 @@ def test_the_teacher_follows_every_parameter() -> None:
     task.after_update(state(1))
     for old, new in zip(before, task.teacher.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.1)
-    follow(task.teacher, task.student, 1.0)
+    update_teacher(task.teacher, task.student, 1.0)
     task.after_update(state(101))  # the last step: momentum 1
     for old, new in zip(before, task.teacher.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.1)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from comictool.core.errors import InputError, UsageError
-from comictool.corpus.splitting import SplitOptions, split_dataset
-from comictool.elric.settings import ElricConfig, by_size
-from comictool.elric.train import RECIPE, prepare
+from comictool.datasets.splitting.split import SplitOptions, split_dataset
+from comictool.elric.settings import RECIPE, ElricConfig, sizes_of
+from comictool.elric.train import prepare
 from comictool.plugins.load import load_plugin
 from comictool.training import engine
 from comictool.training.config import resolve
@@ -23,10 +23,22 @@ from tests.elric.drawn import make_corpus, make_features
 from tests.elric.test_weights import original
 
 SETS = [
-    "model.width=12", "model.depth=1", "model.heads=3", "model.patch_size=8", "model.hidden=16", "model.bottleneck=8",
-    "crops.global_size=16", "crops.local_size=8", "crops.local_count=2", "training.batch_size=8", "training.epochs=2",
-    "training.workers=0", "training.warmup_epochs=0", "training.precision=fp32", "training.validate_every=1",
-]  # fmt: skip
+    "model.width=12",
+    "model.depth=1",
+    "model.heads=3",
+    "model.patch_size=8",
+    "model.hidden=16",
+    "model.bottleneck=8",
+    "crops.global_size=16",
+    "crops.local_size=8",
+    "crops.local_count=2",
+    "training.batch_size=8",
+    "training.epochs=2",
+    "training.workers=0",
+    "training.warmup_epochs=0",
+    "training.precision=fp32",
+    "training.validate_every=1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +67,7 @@ def test_every_mode_trains_and_its_model_embeds(corpus: Path, tmp_path: Path, mo
     result = run(corpus, tmp_path / "run", f"context.mode={mode}")
     assert result.step == result.total_steps > 0
     assert result.best is not None
-    assert 0 <= result.best["figures"]["knn"] <= 1
+    assert 0 <= result.best["metrics"]["knn"] <= 1
     encoder = load_plugin(str(tmp_path / "run" / "model"), device="cpu")
     assert encoder.embed([np.zeros((30, 20, 3), np.uint8)]).shape == (1, 12)
     facts = json.loads((tmp_path / "run" / "env.json").read_text())
@@ -128,8 +140,8 @@ def test_what_cannot_be_is_told(corpus: Path, tmp_path: Path) -> None:
     cpu = torch.device("cpu")
     with pytest.raises(UsageError, match="needs the vectors"):
         prepare(resolved("context.mode=asterx").config, {"data": corpus}, cpu)
-    with pytest.raises(UsageError, match="nothing to train on"):
-        prepare(resolved().config, {}, cpu)
+    with pytest.raises(UsageError, match="elric needs 'data'"):
+        RECIPE.build(resolved().config, {}, cpu)
     with pytest.raises(UsageError, match="whole patches"):
         resolved("crops.local_size=20")
     with pytest.raises(UsageError, match=r"context\.mode"):
@@ -142,11 +154,17 @@ def test_what_cannot_be_is_told(corpus: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("images", "prototypes", "temperature", "momentum"),
-    [(500, 1024, 0.02, 0.99), (19_999, 1024, 0.02, 0.99), (20_000, 2048, 0.02, 0.99), (99_999, 4096, 0.02408, 0.99049),
-     (510_000, 65_536, 0.045, 0.993), (2_000_000, 65_536, 0.07, 0.996)],
-)  # fmt: skip
+    [
+        (500, 1024, 0.02, 0.99),
+        (19_999, 1024, 0.02, 0.99),
+        (20_000, 2048, 0.02, 0.99),
+        (99_999, 4096, 0.02408, 0.99049),
+        (510_000, 65_536, 0.045, 0.993),
+        (2_000_000, 65_536, 0.07, 0.996),
+    ],
+)
 def test_size_decides_what_is_left_open(images: int, prototypes: int, temperature: float, momentum: float) -> None:
-    found = by_size(images, ElricConfig())
+    found = sizes_of(images, ElricConfig())
     assert found.prototypes == prototypes
     assert found.teacher_temperature == pytest.approx(temperature, abs=2e-4)
     assert found.momentum == pytest.approx(momentum, abs=2e-4)
@@ -154,7 +172,7 @@ def test_size_decides_what_is_left_open(images: int, prototypes: int, temperatur
 
 def test_the_preset_paper_has_the_published_settings() -> None:
     config = resolve(RECIPE.config, RECIPE.presets, preset="paper").config
-    sizes = by_size(3000, config)
+    sizes = sizes_of(3000, config)
     assert (sizes.prototypes, sizes.teacher_temperature, sizes.momentum) == (65_536, 0.04, 0.996)
     assert (config.model.size, config.model.patch_size, config.model.drop_path) == ("small", 16, 0.1)
     crops = config.crops

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from comictool.core.errors import InputError
-from comictool.elric.weights import load_original, original_backbone, read_original
+from comictool.elric.task import ElricTask
+from comictool.elric.weights import load_original
 from comictool.plugins.completing import complete_plugin
 from comictool.plugins.convert import convert_checkpoint
 from comictool.plugins.dino_vit import DinoViT, ViTShape
 from comictool.plugins.export import export_plugin
 from comictool.plugins.load import load_plugin
-from comictool.plugins.manifest import InputSpec, Manifest, OutputSpec
+from comictool.plugins.manifest import VECTOR, Inputs, InputSpec, Manifest, OutputSpec
 from tests.elric.test_model import make_config, make_task
+from tests.plugins.makers import pictures
 
 SHAPE = ViTShape(64, 1, 1, 8, 16)
 
@@ -40,8 +44,16 @@ def original(seed: int = 0, *, width: int = 64) -> dict[str, Any]:
         parts[name] = {f"{wrapper}backbone.{key}": value for key, value in backbone.state_dict().items()}
         parts[name] |= {f"{wrapper}head.{key}": value for key, value in head.items()}
     moments = {0: {"exp_avg": torch.zeros(3), "step": 7}}
-    return {**parts, "optimizer": {"state": moments, "param_groups": [{"lr": 0.1}]}, "epoch": 3,
-            "dino_loss": {"center": torch.randn(1, 16)}}  # fmt: skip
+    return {
+        **parts,
+        "optimizer": {"state": moments, "param_groups": [{"lr": 0.1}]},
+        "epoch": 3,
+        "dino_loss": {"center": torch.randn(1, 16)},
+    }
+
+
+def task() -> ElricTask:
+    return make_task(make_config(width=64, heads=1))
 
 
 class Hostile:
@@ -52,28 +64,6 @@ class Hostile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, (f"touch {self.proof}",)
-
-
-def test_student_and_teacher_load_with_and_without_wrappers(tmp_path: Path) -> None:
-    content = original()
-    torch.save(content, tmp_path / "checkpoint.pth")
-    found = read_original(tmp_path / "checkpoint.pth")
-    assert found.teacher is not None
-    assert found.student is not None
-    assert found.teacher.shape == SHAPE
-    assert found.center is not None
-    images = torch.randn(2, 3, 24, 24)
-    for name, wrapper in (("student", "module."), ("teacher", "")):
-        expected = DinoViT(SHAPE).eval()
-        expected.load_state_dict(
-            {
-                key.removeprefix(f"{wrapper}backbone."): value
-                for key, value in content[name].items()
-                if key.startswith(f"{wrapper}backbone.")
-            }
-        )
-        with torch.no_grad():
-            torch.testing.assert_close(original_backbone(found, name)(images), expected(images))
 
 
 @pytest.mark.parametrize(
@@ -87,41 +77,41 @@ def test_student_and_teacher_load_with_and_without_wrappers(tmp_path: Path) -> N
         ("cls_token", torch.full((1, 1, 64), torch.nan)),
     ],
 )
-def test_damaged_sizes_are_refused_before_they_take_memory(tmp_path: Path, name: str, tensor: torch.Tensor) -> None:
+def test_damaged_weights_are_refused_before_they_take_memory(tmp_path: Path, name: str, tensor: torch.Tensor) -> None:
     torch.save(DinoViT(SHAPE).state_dict() | {name: tensor}, tmp_path / "dino.pth")
     with pytest.raises(InputError):
-        original_backbone(read_original(tmp_path / "dino.pth"))
+        load_original(task(), tmp_path / "dino.pth")
+    with pytest.raises(InputError):
+        complete_plugin(tmp_path / "dino.pth", "dino_vits16", tmp_path / "made")
 
 
 def test_a_backbone_alone_loads(tmp_path: Path) -> None:
     torch.save(DinoViT(SHAPE).state_dict(), tmp_path / "dino.pth")
-    assert read_original(tmp_path / "dino.pth").teacher is not None
+    assert load_original(task(), tmp_path / "dino.pth") == "backbones"
     torch.save({"something": torch.ones(1)}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="no network in the layout"):
-        read_original(tmp_path / "other.pth")
+    with pytest.raises(InputError, match="do not fit"):
+        load_original(task(), tmp_path / "other.pth")
 
 
 def test_the_pickled_options_are_named_and_stripped_by_a_command(tmp_path: Path) -> None:
     torch.save({**original(), "args": argparse.Namespace(arch="vit_small")}, tmp_path / "checkpoint.pth")
     with pytest.raises(InputError, match=r"argparse\.Namespace") as caught:
-        read_original(tmp_path / "checkpoint.pth")
+        load_original(task(), tmp_path / "checkpoint.pth")
     assert "comictool plugins convert" in caught.value.hint
     done = convert_checkpoint(tmp_path / "checkpoint.pth")
     assert done.left_behind == ("argparse.Namespace",)
-    found = read_original(done.output)
-    assert found.student is not None
-    assert found.teacher is not None
-    assert found.center is not None
-    assert torch.equal(found.teacher.head["last_layer.weight_v"], original()["teacher"]["head.last_layer.weight_v"])
+    begun = task()
+    assert load_original(begun, done.output) == "backbones, heads, centre"
+    assert torch.equal(begun.teacher.head.last_layer.weight_v, original()["teacher"]["head.last_layer.weight_v"])
 
 
 def test_a_hostile_checkpoint_does_not_run(tmp_path: Path) -> None:
     proof = tmp_path / "it-ran"
     torch.save({**original(), "args": Hostile(proof)}, tmp_path / "checkpoint.pth")
     with pytest.raises(InputError, match="system"):
-        read_original(tmp_path / "checkpoint.pth")
+        load_original(task(), tmp_path / "checkpoint.pth")
     done = convert_checkpoint(tmp_path / "checkpoint.pth")
-    assert read_original(done.output).teacher is not None
+    assert load_original(task(), done.output) == "backbones, heads, centre"
     assert not proof.exists()
     torch.load(tmp_path / "checkpoint.pth", weights_only=False)  # the file is what it claims to be
     assert proof.exists()
@@ -130,12 +120,12 @@ def test_a_hostile_checkpoint_does_not_run(tmp_path: Path) -> None:
 def test_a_run_begins_from_a_checkpoint(tmp_path: Path) -> None:
     content = original(5)
     torch.save(content, tmp_path / "checkpoint.pth")
-    task = make_task(make_config(width=64, heads=1))
-    taken = load_original(task, tmp_path / "checkpoint.pth")
+    begun = task()
+    taken = load_original(begun, tmp_path / "checkpoint.pth")
     assert taken == "backbones, heads, centre"
-    assert torch.equal(task.teacher.backbone.cls_token, content["teacher"]["backbone.cls_token"])
-    assert torch.equal(task.student.head.last_layer.weight_v, content["student"]["module.head.last_layer.weight_v"])
-    assert torch.equal(task.loss.center, content["dino_loss"]["center"])
+    assert torch.equal(begun.teacher.backbone.cls_token, content["teacher"]["backbone.cls_token"])
+    assert torch.equal(begun.student.head.last_layer.weight_v, content["student"]["module.head.last_layer.weight_v"])
+    assert torch.equal(begun.loss.center, content["dino_loss"]["center"])
 
 
 def test_a_backbone_of_another_size_is_refused_with_both_shapes(tmp_path: Path) -> None:
@@ -148,12 +138,45 @@ def test_a_backbone_of_another_size_is_refused_with_both_shapes(tmp_path: Path) 
 def test_plugins_convert_makes_a_plugin_of_the_teacher(tmp_path: Path) -> None:
     torch.save({**original(), "args": argparse.Namespace()}, tmp_path / "checkpoint.pth")
     manifest = Manifest(
-        id="small", version="1", title="small", kind="encoder", licence="MIT", architecture="dino_vit",
+        id="small",
+        version="1",
+        title="small",
+        kind="encoder",
+        licence="MIT",
+        architecture="dino_vit",
         arguments={"width": 64, "depth": 1, "heads": 1, "patch_size": 8, "image_size": 16},
-        input=InputSpec(size=(16, 16)), output=OutputSpec(64, normalised=False),
-    )  # fmt: skip
+        input=Inputs(InputSpec(size=(16, 16))),
+        output={VECTOR: OutputSpec(64, normalised=False)},
+    )
     export_plugin(tmp_path / "like", manifest, DinoViT(SHAPE).state_dict())
     complete_plugin(tmp_path / "checkpoint.pth", str(tmp_path / "like"), tmp_path / "made", key="teacher")
     assert load_plugin(str(tmp_path / "made"), device="cpu").dimension == 64
-    with pytest.raises(InputError, match="2 different sets of weights"):
-        complete_plugin(tmp_path / "checkpoint.pth", str(tmp_path / "like"), tmp_path / "both")
+    complete_plugin(tmp_path / "checkpoint.pth", str(tmp_path / "like"), tmp_path / "both")
+    vectors = [load_plugin(str(tmp_path / name), device="cpu").embed(pictures()) for name in ("made", "both")]
+    assert np.array_equal(*vectors)  # the teacher is what DINO evaluates
+
+
+def test_a_head_with_batch_norm_loads_and_is_that_of_dino(tmp_path: Path) -> None:
+    """F10: DINO's `--use_bn_in_head true`, written out here as its `DINOHead` is."""
+    torch.manual_seed(4)
+    checkpoint = original()
+    mlp = torch.nn.Sequential(
+        *(torch.nn.Linear(64, 20), torch.nn.BatchNorm1d(20), torch.nn.GELU()),
+        *(torch.nn.Linear(20, 20), torch.nn.BatchNorm1d(20), torch.nn.GELU()),
+        torch.nn.Linear(20, 8),
+    )
+    mlp(torch.randn(50, 64))  # the statistics have run
+    for name, wrapper in (("student", "module."), ("teacher", "")):
+        kept = {key: value for key, value in checkpoint[name].items() if "head.mlp" not in key}
+        checkpoint[name] = kept | {f"{wrapper}head.mlp.{key}": value for key, value in mlp.state_dict().items()}
+    torch.save(checkpoint, tmp_path / "bn.pth")
+    plain = load_original(task(), tmp_path / "bn.pth")
+    assert plain == "backbones, no heads (of another shape; model.batch_norm=true)"
+    config = make_config(width=64, heads=1)
+    made = make_task(replace(config, model=replace(config.model, batch_norm=True)))
+    assert load_original(made, tmp_path / "bn.pth") == "backbones, heads, centre"
+    rows = torch.randn(7, 64)
+    directions = torch.nn.functional.normalize(checkpoint["teacher"]["head.last_layer.weight_v"])
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(mlp.eval()(rows)) @ directions.T
+        assert torch.allclose(made.teacher.head.eval()(rows), expected, atol=1e-6)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,17 +16,36 @@ from comictool.core.errors import InputError, UsageError
 from comictool.core.images import decode_array
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.exporting import CharacterOptions, CropOptions, export_characters, export_panels
-from comictool.corpus.packs import pack_folder
-from comictool.corpus.packs.feature_parts import FeatureParts, by_comic
-from comictool.corpus.packs.features import FeaturePack
 from comictool.corpus.records import Character, PageRecord, Panel
-from comictool.features.job import BackboneOptions, backbone_features, grouped
-from comictool.features.sources import Picture, open_source
+from comictool.datasets.exporting.characters import CharacterOptions, export_characters
+from comictool.datasets.exporting.crops import CropOptions
+from comictool.datasets.exporting.panels import export_panels
+from comictool.datasets.packs.packing import pack_folder
+from comictool.features.backbone import BackboneReport
+from comictool.features.backbone import backbone_features as run
 from comictool.plugins.load import EncoderSpec, load_encoder
+from comictool.search.query import Query, query
+from comictool.vectors.job import EmbedOptions
+from comictool.vectors.packs import FeaturePack, by_comic
+from comictool.vectors.parts import Parts
+from comictool.vectors.plan import _Grouping
+from comictool.vectors.store import Store
 
 CLASSIC = EncoderSpec("classic")
 ONE = JobOptions(jobs=1)
+
+
+def backbone_features(
+    source: Path,
+    spec: EncoderSpec,
+    output: Path,
+    *,
+    level: str = "panel",
+    options: JobOptions = ONE,
+    dtype: str = "float32",
+    **chosen: Any,
+) -> BackboneReport:
+    return run(source, spec, output, EmbedOptions((level,), dtype=dtype, **chosen), options=options)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +100,7 @@ def vectors(pack: FeaturePack) -> dict[tuple[str, str], np.ndarray]:
 
 def test_every_panel_has_its_own_vector_under_its_own_name(corpus: Corpus, tmp_path: Path) -> None:
     report = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
-    assert (report.job.problems, report.job.totals["vectors"]) == ([], 23)
+    assert (report.job.problems, report.job.totals["panels"]) == ([], 23)
     (file,) = report.packs
     assert file.name == "all_features.hdf5"
     pack = FeaturePack(file)
@@ -93,8 +114,10 @@ def test_every_panel_has_its_own_vector_under_its_own_name(corpus: Corpus, tmp_p
         assert all(float(row @ expected[other]) < float(row @ expected[key]) for other in others)
     assert pack.attributes["normalised"] is True
     assert pack.attributes["level"] == "panel"
-    assert pack.attributes["identity"] == load_encoder(CLASSIC).identity
-    assert json.loads((tmp_path / "f" / "features.json").read_text())["plugin"] == "classic"
+    assert pack.attributes["encoder_id"] == load_encoder(CLASSIC).encoder_id
+    with Store.open(tmp_path / "f") as store:
+        assert store.counts["panel"] == 23
+        assert store.columns["panel/image"].present.all()
 
 
 def test_names_are_those_of_data_hdf5(corpus: Corpus, tmp_path: Path) -> None:
@@ -104,18 +127,22 @@ def test_names_are_those_of_data_hdf5(corpus: Corpus, tmp_path: Path) -> None:
     export_characters(corpus, characters=CharacterOptions(crops=png, unidentified=True))
     cutting = CharacterOptions(unidentified=True)
     for level, folder in (("panel", "panel_images"), ("character", "character_images")):
-        own = BackboneOptions(level=level, cutting=cutting)
         pack_folder(corpus.root / folder)
         packs = []
         for number, source in enumerate((corpus.root, corpus.root / folder, corpus.root / f"{folder}.hdf5")):
-            report = backbone_features(source, CLASSIC, tmp_path / f"{level}-{number}", backbone=own, options=ONE)
+            report = backbone_features(source, CLASSIC, tmp_path / f"{level}-{number}", level=level, cutting=cutting)
             assert report.job.problems == []
+            shutil.rmtree(tmp_path / f"{level}-{number}" / ".work")
+            with pytest.MonkeyPatch.context() as without:  # a second run keeps every vector
+                without.setattr("comictool.vectors.stream.EmbeddingStream._compute_here", None)
+                again = backbone_features(source, CLASSIC, tmp_path / f"{level}-{number}", level=level, cutting=cutting)
+            assert (again.job.totals, again.job.problems) == (report.job.totals, [])
             packs.append(FeaturePack(report.packs[0]))
         first, *others = packs
         assert len(first) == (23 if level == "panel" else 21)
         for other in others:
             assert [(c, first.names(c)) for c in first.comics()] == [(c, other.names(c)) for c in other.comics()]
-            cosines = (first.stacked().vectors * other.stacked().vectors).sum(axis=1)
+            cosines = (first.stacked() * other.stacked()).sum(axis=1)
             assert cosines.min() > 0.999
     assert "1_1_Ann" in first.names("alpha")
 
@@ -131,15 +158,13 @@ def test_a_file_for_each_split(corpus: Corpus, tmp_path: Path) -> None:
     assert FeaturePack(report.packs[1]).comics() == ["beta"]
     # one split, then the other, in the same folder: neither disturbs the other
     for split, done in (("val", 0), ("train", 0)):
-        again = backbone_features(
-            corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(split=split), options=ONE
-        )
+        again = backbone_features(corpus.root, CLASSIC, tmp_path / "f", split=split, options=ONE)
         assert again.job.done == done
         assert [file.name for file in again.packs] == [f"{split}_features.hdf5"]
-    whole = backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(split="all"), options=ONE)
+    whole = backbone_features(corpus.root, CLASSIC, tmp_path / "f", split="all", options=ONE)
     assert len(FeaturePack(whole.packs[0])) == 23
     with pytest.raises(InputError, match="no panels in test"):
-        backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(split="test"))
+        backbone_features(corpus.root, CLASSIC, tmp_path / "f", split="test")
     manifest |= {"by": "page", "splits": {"train": ["alpha/1", "beta/2"], "val": ["alpha/2"], "test": []}}
     (corpus.root / "splits.json").write_text(json.dumps(manifest))
     train, val = backbone_features(corpus.root, CLASSIC, tmp_path / "g", options=ONE).packs
@@ -164,7 +189,6 @@ def test_lost_vectors_and_packs_are_made_again(corpus: Corpus, tmp_path: Path) -
     first = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
     content = first.packs[0].read_bytes()
     for lose in (
-        lambda: shutil.rmtree(tmp_path / "f" / ".work" / "parts"),
         lambda: first.packs[0].unlink(),
         lambda: (tmp_path / "f" / "all_features_indexing.json").unlink(),
         lambda: first.packs[0].write_bytes(b"damaged"),
@@ -174,6 +198,12 @@ def test_lost_vectors_and_packs_are_made_again(corpus: Corpus, tmp_path: Path) -
         again = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
         assert again.packs[0].read_bytes() == content
         assert len(FeaturePack(again.packs[0])) == 23
+    shutil.rmtree(tmp_path / "f" / "contents-000001")
+    with pytest.raises(InputError, match="damaged") as refused:
+        backbone_features(corpus.root, CLASSIC, tmp_path / "f")
+    assert "--resume never" in refused.value.hint
+    again = backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=JobOptions(jobs=1, resume="never"))
+    assert len(FeaturePack(again.packs[0])) == 23
 
 
 def test_unreadable_pages_are_named_with_what_they_cost(corpus: Corpus, tmp_path: Path) -> None:
@@ -192,13 +222,14 @@ def test_unreadable_pages_are_named_with_what_they_cost(corpus: Corpus, tmp_path
     assert any("not JSON" in line for line in problems)
     pack = FeaturePack(report.packs[0])
     assert {comic: pack.names(comic) for comic in pack.comics()} == {
-        "alpha": ["1_1", "1_2"], "beta": ["1_1", "1_2", "3_1", "3_2"],
-    }  # fmt: skip
+        "alpha": ["1_1", "1_2"],
+        "beta": ["1_1", "1_2", "3_1", "3_2"],
+    }
     assert report.job.exit_code == 1
 
 
 def test_shards_together_are_one_run(corpus: Corpus, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("comictool.features.job.ITEM_ROWS", 4)
+    monkeypatch.setattr("comictool.vectors.plan.ITEM_ROWS", 4)
     whole = backbone_features(corpus.root, CLASSIC, tmp_path / "whole", options=ONE)
     assert whole.job.total > 3
     for shard in ((1, 3), (3, 3), (2, 3)):
@@ -213,72 +244,61 @@ def test_shards_together_are_one_run(corpus: Corpus, tmp_path: Path, monkeypatch
 def test_a_folder_holds_one_kind_of_features(corpus: Corpus, tmp_path: Path) -> None:
     backbone_features(corpus.root, CLASSIC, tmp_path / "f", options=ONE)
     with pytest.raises(InputError, match="level panel, not character"):
-        backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=BackboneOptions(level="character"))
-    with pytest.raises(InputError, match="identity classic@"):
+        backbone_features(corpus.root, CLASSIC, tmp_path / "f", level="character")
+    with pytest.raises(InputError, match="holds vectors of classic@"):
         backbone_features(corpus.root, EncoderSpec("classic_character"), tmp_path / "f")
-    (tmp_path / "f" / "features.json").unlink()
-    with pytest.raises(InputError, match="not written by this command"):
+    FeaturePack(tmp_path / "f" / "all_features.hdf5")
+    with h5py.File(tmp_path / "f" / "all_features.hdf5", "a") as pack:
+        del pack["all_features"].attrs["tool"]
+    with pytest.raises(InputError, match="not written by this"):
         backbone_features(corpus.root, CLASSIC, tmp_path / "f")
     with pytest.raises(UsageError, match="no raw output"):
-        backbone_features(corpus.root, CLASSIC, tmp_path / "g", backbone=BackboneOptions(raw=True))
-    for wrong in ({"layout": "csv"}, {"storage": "int8"}):
+        backbone_features(corpus.root, CLASSIC, tmp_path / "g", raw=True)
+    for wrong in ({"level": "panels"}, {"dtype": "int8"}, {"split": "valid"}):
         with pytest.raises(UsageError):
-            BackboneOptions(**wrong)
-    with pytest.raises(UsageError, match="panels"):
-        open_source(corpus.root, level="panels")
-    with pytest.raises(UsageError, match="valid"):
-        open_source(corpus.root, split="valid")
+            backbone_features(corpus.root, CLASSIC, tmp_path / "g", **wrong)
     with pytest.raises(InputError, match="never split"):
-        open_source(corpus.root, split="val")
+        backbone_features(corpus.root, CLASSIC, tmp_path / "g", split="val")
     with pytest.raises(InputError, match="does not exist"):
-        open_source(tmp_path / "nowhere")
+        backbone_features(tmp_path / "nowhere", CLASSIC, tmp_path / "g")
 
 
-def test_zarr_holds_the_same(corpus: Corpus, tmp_path: Path) -> None:
-    import zarr
-
-    both = BackboneOptions(layout="both", storage="float16")
-    report = backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=both, options=ONE)
-    pack, group = FeaturePack(report.packs[0]), zarr.open_group(report.packs[1], mode="r")
-    stacked = pack.stacked("float16")
-    assert group["vectors"].dtype == np.float16
-    np.testing.assert_array_equal(group["vectors"][:], stacked.vectors)
-    assert group["comics"][:].tolist() == stacked.comics
-    assert group["offsets"][:].tolist() == stacked.offsets.tolist()
-    owners = [stacked.comics[c] for c in stacked.comic_of_row()]
-    assert group["ids"][:].tolist() == [f"{c}/{n}" for c, n in zip(owners, stacked.names, strict=True)]
-    assert group.attrs["normalised"] is True
-    assert group.attrs["identity"] == pack.attributes["identity"]
-    shutil.rmtree(report.packs[1] / "ids")
-    (report.packs[1] / "zarr.json").unlink()
-    again = backbone_features(corpus.root, CLASSIC, tmp_path / "f", backbone=both, options=ONE)
-    assert again.job.done == 0
-    assert zarr.open_group(again.packs[1], mode="r")["ids"].shape == (23,)
-    assert sorted(p.name for p in (tmp_path / "f").iterdir() if p.name != ".work") == [
-        "all_features.hdf5", "all_features.zarr", "all_features_indexing.json", "features.json",
-    ]  # fmt: skip
+def test_a_moved_folder_shows_its_pictures(corpus: Corpus, tmp_path: Path) -> None:
+    """Corpus and features go to another place together; also when only exported crops are left of the pages."""
+    for number, source in enumerate(("", "panel_images")):
+        home = tmp_path / f"home-{number}"
+        shutil.copytree(corpus.root, home / "corpus")
+        export_panels(Corpus.open(home / "corpus"))
+        backbone_features(home / "corpus" / source, CLASSIC, home / "f")
+        home.rename(tmp_path / f"moved-{number}")
+        (hit,) = query(tmp_path / f"moved-{number}" / "f", Query(id="beta/2/10", k=1))
+        assert hit.image is not None
+        assert hit.image.is_file()
+        assert hit.image.is_relative_to(tmp_path / f"moved-{number}")
 
 
-def test_items_cross_comics_and_keep_pictures_whole() -> None:
-    def picture(comic: str, page: int, rows: int) -> Picture:
-        return Picture(comic, f"{comic}/{page}", tuple(f"{page}_{n}" for n in range(rows)), "m")
+def test_items_cross_comics_and_keep_pages_whole() -> None:
+    def sizes(comics: list[tuple[str, int, int]]) -> list[list[str]]:
+        """The pages of each item, of comics with so many pages of so many rows."""
+        grouping, items = _Grouping(), list[list[str]]()
+        for comic, pages, rows in comics:
+            for page in range(pages):
+                if grouping.begins(comic, rows, 1):
+                    items.append([])
+                items[-1].append(f"{comic}/{page}")
+        return items
 
-    short = [picture(f"c{n}", 1, 6) for n in range(60)]
-    sizes = [sum(p.rows for p in group) for group in grouped(short)]
-    assert sum(sizes) == 360
-    assert max(sizes) <= 256
-    assert min(sizes[:-1]) >= 128  # batches are filled across comics
-    huge = [picture("a", 1, 400), picture("a", 2, 1)]
-    assert [[p.rows for p in group] for group in grouped(huge)] == [[400], [1]]
-    long = [picture("a", n, 5) for n in range(40)] + [picture("b", n, 5) for n in range(40)]
-    more = [picture("a", n, 5) for n in range(41)] + [picture("b", n, 5) for n in range(40)]
-    tails = [[p.label for group in list(grouped(x)) for p in group if p.comic == "b"] for x in (long, more)]
-    assert tails[0] == tails[1]
-    assert list(grouped(long))[-1] == list(grouped(more))[-1]  # a change in one comic moves nothing in the next
+    short = [len(item) * 6 for item in sizes([(f"c{n}", 1, 6) for n in range(60)])]
+    assert sum(short) == 360
+    assert max(short) <= 256
+    assert min(short[:-1]) >= 128  # batches are filled across comics
+    assert [len(item) for item in sizes([("a", 1, 400), ("b", 1, 1)])] == [1, 1]
+    long, more = sizes([("a", 40, 5), ("b", 40, 5)]), sizes([("a", 41, 5), ("b", 40, 5)])
+    assert [item for item in long if item[0] == "b/0"] == [item for item in more if item[0] == "b/0"]
 
 
 def test_parts_belong_to_their_input(tmp_path: Path) -> None:
-    parts = FeatureParts(tmp_path / "parts")
+    parts = Parts(tmp_path / "parts")
     rows = np.arange(12, dtype=np.float32).reshape(3, 4)
     parts.write("k/ü", "one", [("a", ["1_1"], rows[:1]), ("b", ["1_1", "1_2"], rows[1:])])
     assert parts.read("k/ü", "two") is None
@@ -306,8 +326,7 @@ def test_raw_vectors_have_the_direction_of_unit_ones(corpus: Corpus, tmp_path: P
     encoder = load_encoder(spec)
     found = {}
     for raw in (True, False):
-        chosen = BackboneOptions(raw=raw, batch_size=5)
-        report = backbone_features(corpus.root, spec, tmp_path / str(raw), backbone=chosen, options=ONE)
+        report = backbone_features(corpus.root, spec, tmp_path / str(raw), raw=raw, batch_size=5)
         pack = FeaturePack(report.packs[0])
         assert pack.attributes["normalised"] is not raw
         found[raw] = vectors(pack)

@@ -13,25 +13,28 @@ from PIL import Image
 
 from comictool.core.errors import InputError
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.packs.features import FeaturePack, index_file
 from comictool.corpus.records import PageRecord, Panel
+from comictool.datasets.packs.layout import index_file
+from comictool.vectors.packs import FeaturePack
 
 # Each kills the process itself the moment it is reached for the N-th time.
 MOMENTS = {
-    "after a part, before its ledger line": ("comictool.corpus.packs.feature_parts:FeatureParts.write", 3, "after"),
-    "before a part": ("comictool.corpus.packs.feature_parts:FeatureParts.write", 4, "before"),
-    "the new pack is there, its index is not": ("comictool.corpus.packs.features:write_json", 1, "before"),
-    "the pack is written, the zarr group is not": ("comictool.features.assembly:write_zarr", 1, "before"),
-    "before the zarr group gets its name": ("comictool.features.zarr_pack:Path.rename", 1, "before"),
+    "after a part, before its ledger line": ("comictool.vectors.parts:Parts.write", 3, "after"),
+    "before a part": ("comictool.vectors.parts:Parts.write", 4, "before"),
+    "before the store is published": ("comictool.vectors.publish:write_head", 1, "before"),
+    "the store is published, the pack is not": ("comictool.vectors.published:write_features", 1, "before"),
+    "the new pack is there, its index is not": ("comictool.vectors.packs:write_json", 1, "before"),
 }
 RUN = """
 import importlib, os, signal, sys
 from pathlib import Path
-import comictool.features.job as job
+import comictool.features.backbone as job
+import comictool.vectors.plan as plan
+from comictool.vectors.job import EmbedOptions
 from comictool.core.jobs import JobOptions
 from comictool.plugins.load import EncoderSpec
 
-job.ITEM_ROWS = 4
+plan.ITEM_ROWS = 4
 corpus, output, place, count, when = sys.argv[1:]
 if place:
     module, _, name = place.partition(":")
@@ -50,7 +53,7 @@ if place:
         return result
     setattr(holder, name, deadly)
 report = job.backbone_features(Path(corpus), EncoderSpec("classic"), Path(output),
-    backbone=job.BackboneOptions(layout="both"), options=JobOptions(jobs=1))
+    EmbedOptions(("panel",), dtype="float32"), options=JobOptions(jobs=1))
 print(report.job.skipped, report.job.done)
 """
 
@@ -80,7 +83,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(output: Path) -> dict[str, bytes]:
-    own = (p for p in output.rglob("*") if p.is_file() and ".work" not in p.parts and p.name != "features.json")
+    own = (*output.glob("*.hdf5"), *output.glob("*_indexing.json"))
     return {p.relative_to(output).as_posix(): p.read_bytes() for p in own}
 
 
@@ -105,6 +108,6 @@ def test_a_kill_costs_at_most_what_was_in_work(
     elif pack.exists():
         assert len(FeaturePack(pack)) == 36
     resumed = run(corpus, tmp_path / "f")
-    finished = count - 1 if "FeatureParts" in place else 12
+    finished = count - 1 if "Parts" in place else 12
     assert resumed.stdout.split() == [str(finished), str(12 - finished)], resumed.stderr
     assert files(tmp_path / "f") == undisturbed

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from comictool.core.errors import InputError, UsageError
-from comictool.corpus.packs.features import FeaturePack, write_features
 from comictool.features.probing import _identity, points_of, probe_pack
+from comictool.vectors.packs import write_features
+from comictool.vectors.tables import read_pack
 
 GROUP = "val_features"
 
@@ -35,28 +36,34 @@ def test_noise_scores_chance_and_signal_does_not(tmp_path: Path) -> None:
     for signal, beats in ((0.0, False), (3.0, True)):
         path = tmp_path / f"{signal}_features.hdf5"
         write_features(path, GROUP, characters(rng, signal), {})
-        figures, facts = probe_pack(path, ks=[5, 20])
+        metrics, facts = probe_pack(path, ks=[5, 20])
         assert facts["points"] == facts["answered"] == 180
         assert facts["classes"] == 8
-        assert [figure.name for figure in figures] == [
-            "identity, 5-NN accuracy", "identity, 5-NN macro accuracy", "identity, 20-NN accuracy",
-            "identity, 20-NN macro accuracy", "identity, linear accuracy", "identity, linear macro accuracy",
-            "identity, retrieval mAP", "identity, retrieval rank-1", "identity, retrieval rank-5",
+        assert [metric.name for metric in metrics] == [
+            "identity, 5-NN accuracy",
+            "identity, 5-NN macro accuracy",
+            "identity, 20-NN accuracy",
+            "identity, 20-NN macro accuracy",
+            "identity, linear accuracy",
+            "identity, linear macro accuracy",
+            "identity, retrieval mAP",
+            "identity, retrieval rank-1",
+            "identity, retrieval rank-5",
             "identity, retrieval rank-10",
-        ]  # fmt: skip
-        assert {figure.beats_chance for figure in figures} == {beats}
+        ]
+        assert {metric.beats_chance for metric in metrics} == {beats}
 
 
 def test_points_carry_label_and_group(tmp_path: Path) -> None:
     path = tmp_path / "x.hdf5"
     vectors = np.arange(6).reshape(3, 2)
     write_features(path, GROUP, {"a": (["1_1_Ann_Lee", "1_2", "2_1_Bo"], vectors)}, {})
-    points = points_of(FeaturePack(path), _identity, "panel")
+    points = points_of(read_pack(path), _identity, "panel")
     assert points.labels.tolist() == ["a/Ann_Lee", "a/Bo"]
     assert points.groups.tolist() == ["a/1/1", "a/2/1"]
     np.testing.assert_array_equal(points.vectors, vectors[[0, 2]])
-    assert points_of(FeaturePack(path), _identity, "page").groups.tolist() == ["a/1", "a/2"]
-    assert points_of(FeaturePack(path), _identity, "comic").groups.tolist() == ["a", "a"]
+    assert points_of(read_pack(path), _identity, "page").groups.tolist() == ["a/1", "a/2"]
+    assert points_of(read_pack(path), _identity, "comic").groups.tolist() == ["a", "a"]
 
 
 def test_classes_of_comics_are_asked_across_comics(tmp_path: Path) -> None:
@@ -69,22 +76,22 @@ def test_classes_of_comics_are_asked_across_comics(tmp_path: Path) -> None:
     classes = {f"c{n}": n % 2 for n in range(8) if n != 7}
     file.write_text(json.dumps({"comic_to_cls": classes, "cls_to_label": {"Asia": 0, "Europe": 1}}))
     train, val = tmp_path / "train_features.hdf5", tmp_path / "val_features.hdf5"
-    figures, facts = probe_pack(train, val, labels=str(file), ks=[5])
-    assert (facts["apart"], facts["points"], facts["answered"]) == ("comic", 40, 16)
-    assert figures[0].name == "class, 5-NN accuracy"
-    assert figures[0].value > 0.9
+    metrics, facts = probe_pack(train, val, labels=str(file), ks=[5])
+    assert (facts["group_by"], facts["points"], facts["answered"]) == ("comic", 40, 16)
+    assert metrics[0].name == "class, 5-NN accuracy"
+    assert metrics[0].value > 0.9
     alone, _ = probe_pack(train, labels="comic", ks=[5], linear=False, most=10)
     assert alone[0].count == 10
     with pytest.raises(InputError, match="no query"):
         probe_pack(train, val, labels="comic")
     with pytest.raises(InputError, match="no comic occurs in two comics"):
-        probe_pack(train, labels="comic", apart="comic")
+        probe_pack(train, labels="comic", group_by="comic")
     with pytest.raises(InputError, match="has a label identity"):
         probe_pack(train)
     with pytest.raises(InputError, match="does not exist"):
         probe_pack(train, labels="identiy")
     with pytest.raises(UsageError, match="book"):
-        probe_pack(train, apart="book")
+        probe_pack(train, group_by="book")
     file.write_text("[]")
     with pytest.raises(InputError, match="classification"):
         probe_pack(train, labels=str(file))

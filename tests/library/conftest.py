@@ -8,7 +8,8 @@ import pytest
 
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.drawn import draw_corpus, pack_cbz
+from comictool.drawn.cbz import pack_cbz
+from comictool.drawn.corpus import draw_corpus
 
 
 @pytest.fixture(scope="session")

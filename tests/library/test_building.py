@@ -10,10 +10,9 @@ from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
 from comictool.library.building import LibraryReport, build_library, example_queries
 from comictool.plugins.load import EncoderSpec
-from comictool.search.encoders import SpecChoice
-from comictool.search.query import query_store
+from tests.vectors.fakes import ask
 
-CLASSIC = SpecChoice(EncoderSpec("classic"))
+CLASSIC = EncoderSpec("classic")
 
 
 def build(paths: list[Path], root: Path, **options: object) -> LibraryReport:
@@ -26,7 +25,7 @@ def test_a_folder_of_comics_becomes_searchable_and_stays_so(comics: Path, tmp_pa
     assert report.exit_code == ExitCode.DONE
     assert report.summary(root)["pages"] == 9
     page = next(Corpus.open(root).all_pages())
-    hits = query_store(root, image=Corpus.open(root).image_path(page))
+    hits = ask(root, image=Corpus.open(root).image_path(page))
     assert hits[0].id == page.id
     again = build([comics], root)
     assert all(step.done == 0 for step in again.steps)
@@ -72,9 +71,9 @@ def test_the_example_queries_are_of_things_in_the_library(comics: Path, tmp_path
     for arguments in example_queries(root):
         assert arguments[:2] == ["query", str(root)]
         if "--id" in arguments:
-            assert query_store(root, id=arguments[arguments.index("--id") + 1])
+            assert ask(root, id=arguments[arguments.index("--id") + 1])
         else:
-            assert query_store(root, image=Path(arguments[arguments.index("--image") + 1]))
+            assert ask(root, image=Path(arguments[arguments.index("--image") + 1]))
 
 
 @pytest.mark.parametrize("inside", [False, True])

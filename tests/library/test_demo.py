@@ -28,6 +28,6 @@ def test_a_wrong_answer_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def wrong(*arguments: object, **named: object) -> list[Hit]:
         return []
 
-    monkeypatch.setattr(demo, "query_store", wrong)
+    monkeypatch.setattr(demo, "query", wrong)
     with pytest.raises(DemoFailed, match="found nothing"):
         run_demo(tmp_path / "demo", seed=7, jobs=1)

@@ -37,9 +37,9 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path: Path, monke
 
 
 def test_extractors_are_named_or_the_way_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from comictool.corpus import archives
+    from comictool.archives import external
 
-    monkeypatch.setattr(archives, "extractors", lambda: {"unar": "/usr/bin/unar", "bsdtar": None, "py7zr": None})
+    monkeypatch.setattr(external, "extractors", lambda: {"unar": "/usr/bin/unar", "bsdtar": None, "py7zr": None})
     rar, seven = health._extractors()
     assert (rar.status, rar.detail) == ("ok", "unar (/usr/bin/unar)")
     assert (seven.status, seven.fix) == ("optional", "pip install 'comictool[7z]'")

@@ -1,7 +1,8 @@
-"""Figures against scikit-learn, pytorch-metric-learning and explicit loops."""
+"""Metrics against scikit-learn, pytorch-metric-learning and explicit loops."""
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 
 from comictool.core.errors import InputError
 from comictool.measure.agreement import clustering_agreement, confusion
+from comictool.measure.chance import random_precision, random_rank
 from comictool.measure.intervals import bootstrap, wilson
-from comictool.measure.retrieval import macro, retrieval
+from comictool.measure.retrieval import macro, retrieval, tie_starts
 from comictool.measure.verification import detection_at, equal_error_rate, error_rates, false_positives_at
 
 
@@ -22,12 +24,12 @@ def rng() -> np.random.Generator:
 def test_retrieval_is_what_a_loop_counts(rng) -> None:
     labels = rng.integers(0, 5, 40).astype(str)
     pages = rng.integers(0, 12, 40)
-    scores = rng.normal(size=(40, 40)).round(1)  # rounded: with ties
+    scores = rng.normal(size=(40, 40))
     excluded = pages[:, None] == pages[None, :]
     found = retrieval(scores, labels, labels, excluded)
     place, precision, at_r, asked = [], [], [], []
     for query in range(40):
-        order = sorted((i for i in range(40) if not excluded[query, i]), key=lambda i: (-scores[query, i], i))
+        order = sorted((i for i in range(40) if not excluded[query, i]), key=lambda i: -scores[query, i])
         right = [labels[i] == labels[query] for i in order]
         if not any(right):
             continue
@@ -37,12 +39,68 @@ def test_retrieval_is_what_a_loop_counts(rng) -> None:
         precision.append(sum(hits) / len(hits))
         at_r.append(sum(hits[: sum(right[: sum(right)])]) / sum(right))
     assert found.answered.tolist() == asked
-    assert found.place.tolist() == place
+    assert [found.within(k).sum() for k in range(1, 41)] == [sum(p <= k for p in place) for k in range(1, 41)]
     assert found.precision == pytest.approx(precision)
     assert found.at_r == pytest.approx(at_r)
     assert found.rank(5) == pytest.approx(np.mean(np.array(place) <= 5))
     by_character = [np.mean([p <= 1 for p, q in zip(place, asked, strict=True) if labels[q] == c]) for c in set(labels)]
     assert found.macro_rank(1) == pytest.approx(np.mean(by_character))
+
+
+def test_ties_are_no_skill() -> None:
+    # 4F.25: in gallery order, equal vectors got mAP .209 where chance is .126: characters lie side by side.
+    labels = np.repeat([f"c{n}" for n in range(12)], 25)
+    found = retrieval(np.zeros((300, 300)), labels, labels, np.eye(300, dtype=bool))
+    n, r = np.array([299]), np.array([24])
+    assert found.mean_precision == pytest.approx(random_precision(n, r)[0], abs=1e-12)
+    assert found.mean_at_r == pytest.approx(random_precision(n, r, r)[0], abs=1e-12)
+    for k in (1, 5, 10, 299):
+        assert found.rank(k) == pytest.approx(random_rank(n, r, k)[0], abs=1e-12)
+        assert found.macro_rank(k) == pytest.approx(found.rank(k))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 4])
+def test_ties_get_the_mean_over_their_orders(rng, levels) -> None:
+    """4F.25: every order of the ties is tried, and counted by the loop of definitions without ties."""
+    labels = np.array([0, 0, 1, 0, 1, 1, 0]).astype(str)
+    scores = rng.integers(0, levels, (7, 7)).astype(np.float32) / 3
+    found = retrieval(scores, labels, labels, np.eye(7, dtype=bool))
+    for row, query in enumerate(found.answered):
+        figures = []
+        for shuffled in itertools.permutations([i for i in range(7) if i != query]):
+            order = sorted(shuffled, key=lambda i: -scores[query, i])  # stable: ties stay as they were shuffled
+            right = [labels[i] == labels[query] for i in order]
+            hits = [sum(right[: n + 1]) / (n + 1) if right[n] else 0.0 for n in range(6)]
+            of = sum(right)
+            figures.append([sum(hits) / of, sum(hits[:of]) / of, *(any(right[:k]) for k in range(1, 7))])
+        expected = np.mean(figures, axis=0)
+        ours = [found.precision[row], found.at_r[row], *(found.within(k)[row] for k in range(1, 7))]
+        assert ours == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("dimension", [8, 50, 384, 2048])
+def test_equal_vectors_tie_however_their_products_round(rng, dimension) -> None:
+    """4F.25: a product of equal rows may differ in its last digit with the place of a row."""
+    row = rng.normal(size=dimension).astype(np.float32)
+    rows = np.tile(row / np.linalg.norm(row), (203, 1))
+    labels = (np.arange(203) // 20).astype(str)
+    alike = rows @ rows.T
+    alike *= 1 + np.finfo(np.float32).eps * (np.arange(203) // 20 % 3 - 1)  # the worst: by neighbours
+    found = retrieval(alike, labels, labels, np.eye(203, dtype=bool))
+    assert (found.tied == 202).all()
+    assert (found.before == 0).all()
+
+
+def test_ties_are_as_wide_as_rounding() -> None:
+    """A chain of neighbours that nearly tie is no tie as a whole."""
+    eps = float(np.finfo(np.float32).eps)
+    chain = (1 - 3 * eps * np.arange(12)).astype(np.float32)
+    starts = tie_starts(chain)
+    assert len(starts) == 6
+    for start, end in zip(starts, [*starts[1:], 12], strict=True):
+        assert chain[start] - chain[end - 1] <= 4 * eps
+    assert tie_starts(np.array([3, 3, 2, 1, 1])).tolist() == [0, 2, 3]
+    assert tie_starts(np.array([2.0, 1.0, -np.inf, -np.inf])).tolist() == [0, 1, 2]
 
 
 def test_average_precision_is_that_of_scikit_learn(rng) -> None:

@@ -9,10 +9,9 @@ import pytest
 
 from comictool.core.errors import InputError
 from comictool.measure.chance import chance_of, random_precision, random_rank
-from comictool.measure.figures import Figure, as_document, share, statistic
+from comictool.measure.metrics import Metric, as_document, share, statistic
 from comictool.measure.points import Points, held_out, leave_groups_out
 from comictool.measure.probes import knn, linear_probe, linear_probe_folds, neighbours, retrieval_probe
-from comictool.measure.regression import ridge, ridge_probe
 
 
 @pytest.fixture
@@ -101,19 +100,19 @@ def test_noise_scores_chance_and_the_leak_of_the_original_is_refused(rng) -> Non
         linear_probe(Points(noise, labels), Points(noise, labels))
     panels = (np.arange(480) // 2).astype(str)
     points = Points(noise, labels, panels)
-    figures = [figure for answers in knn(points, points, (1, 5, 20)).values() for figure in answers.figures("k-NN")]
-    figures += linear_probe_folds(points, costs=[0.01, 1.0]).figures("linear")
-    figures += retrieval_probe(points, points, name="noise")
-    for figure in figures:
-        assert not figure.beats_chance, figure
-        assert figure.low <= figure.chance <= figure.high or figure.value < figure.chance, figure
+    metrics = [metric for answers in knn(points, points, (1, 5, 20)).values() for metric in answers.metrics("k-NN")]
+    metrics += linear_probe_folds(points, costs=[0.01, 1.0]).metrics("linear")
+    metrics += retrieval_probe(points, points, name="noise")
+    for metric in metrics:
+        assert not metric.beats_chance, metric
+        assert metric.low <= metric.chance <= metric.high or metric.value < metric.chance, metric
 
 
 def test_noise_scores_chance_when_classes_are_uneven(rng) -> None:
     labels = np.where(rng.random(600) < 0.8, "common", "rare")
     points = Points(rng.normal(size=(600, 8)), labels, np.arange(600).astype(str))
     (answers,) = knn(points, points, [1]).values()
-    accuracy, macro = answers.figures("k-NN")
+    accuracy, macro = answers.metrics("k-NN")
     assert accuracy.value > 0.6  # which looks like something, and is not
     assert accuracy.chance == pytest.approx(np.mean(labels == "common"))
     assert not accuracy.beats_chance
@@ -126,8 +125,8 @@ def test_signal_beats_chance_beside_noise(rng) -> None:
     other = Points(queries.vectors, queries.labels, np.char.add("q", queries.groups))
     for answers in (*knn(bank, other, [5]).values(), linear_probe(bank, other)):
         assert answers.accuracy > 0.9
-        assert all(figure.beats_chance for figure in answers.figures("x", top=(1,)))
-    assert all(figure.beats_chance for figure in retrieval_probe(bank, other, name="x", ranks=(1,)))
+        assert all(metric.beats_chance for metric in answers.metrics("x", top=(1,)))
+    assert all(metric.beats_chance for metric in retrieval_probe(bank, other, name="x", ranks=(1,)))
 
 
 def test_points_of_the_same_group_never_vote() -> None:
@@ -139,10 +138,10 @@ def test_points_of_the_same_group_never_vote() -> None:
     alone = Points(vectors, [str(i // 2) for i in range(8)], points.groups)
     (answers,) = knn(alone, alone, [3]).values()
     assert len(answers.asked) == 0  # no class occurs in two groups: nothing can be answered, nothing counts
-    figure = answers.figures("x")[0]
-    assert figure.count == 0
-    assert math.isnan(figure.value)
-    assert not figure.beats_chance
+    metric = answers.metrics("x")[0]
+    assert metric.count == 0
+    assert math.isnan(metric.value)
+    assert not metric.beats_chance
 
 
 def test_queries_of_unknown_classes_do_not_count(rng) -> None:
@@ -235,10 +234,13 @@ def test_random_ranking_is_what_shuffling_gives(rng) -> None:
         for k in (1, 3):
             hits = rankings[:, :k].any(axis=1)
             assert random_rank([n], [r], k)[0] == pytest.approx(hits.mean(), abs=0.01)
+        places = np.array([np.flatnonzero(rng.permutation(n) < r) + 1 for _ in range(4000)])
+        within = np.where(places <= r, np.arange(1, r + 1) / places, 0).sum(axis=1) / r
+        assert random_precision([n], [r], [r])[0] == pytest.approx(within.mean(), abs=0.02)
     assert random_precision([], []).shape == (0,)
 
 
-# --- chance and figures ---------------------------------------------------------------------------------------------
+# --- chance and metrics ---------------------------------------------------------------------------------------------
 
 
 def test_chance_levels_are_what_drawing_gives(rng) -> None:
@@ -265,9 +267,9 @@ def test_top_k_stands_beside_the_k_most_frequent_classes(rng) -> None:
     labels = rng.choice(list("abcd"), 400, p=[0.5, 0.3, 0.1, 0.1])
     points = Points(rng.normal(size=(400, 8)), labels, np.arange(400).astype(str))
     (answers,) = knn(points, points, [200]).values()
-    figure = next(f for f in answers.figures("x", top=(2,)) if "top-2" in f.name)
-    assert figure.chance == pytest.approx(np.mean(np.isin(labels, ["a", "b"])))
-    assert not figure.beats_chance
+    metric = next(f for f in answers.metrics("x", top=(2,)) if "top-2" in f.name)
+    assert metric.chance == pytest.approx(np.mean(np.isin(labels, ["a", "b"])))
+    assert not metric.beats_chance
 
 
 def test_a_single_group_is_no_certainty() -> None:
@@ -291,63 +293,29 @@ def test_shares_of_groups_have_wider_intervals() -> None:
 def test_figures_as_plain_values() -> None:
     empty = share("x", np.empty(0, bool), math.nan)
     assert empty.as_record() == {
-        "figure": "x", "value": None, "low": 0.0, "high": 1.0, "chance": None, "count": 0, "beats_chance": False,
+        "metric": "x",
+        "value": None,
+        "low": 0.0,
+        "high": 1.0,
+        "chance": None,
+        "count": 0,
+        "beats_chance": False,
         "higher_is_better": True,
-    }  # fmt: skip
-    error = Figure("MAE", 0.2, 0.1, 0.3, 0.5, 10, higher_is_better=False)
+    }
+    error = Metric("MAE", 0.2, 0.1, 0.3, 0.5, 10, higher_is_better=False)
     assert error.beats_chance
-    assert not Figure("MAE", 0.6, 0.5, 0.7, 0.5, 10, higher_is_better=False).beats_chance
-    assert as_document([error], {"bank": 3})["figures"][0]["value"] == 0.2
+    assert not Metric("MAE", 0.6, 0.5, 0.7, 0.5, 10, higher_is_better=False).beats_chance
+    assert as_document([error], {"bank": 3})["metrics"][0]["value"] == 0.2
     drawn = statistic("mean", 50, lambda rows: float(rows.mean()), 0.0)
     assert drawn.low < drawn.value < drawn.high
 
 
-# --- regression -----------------------------------------------------------------------------------------------------
-
-
-def test_ridge_is_that_of_scikit_learn(rng) -> None:
-    from sklearn.linear_model import Ridge
-    from sklearn.preprocessing import StandardScaler
-
-    x, queries = rng.normal(size=(60, 9)) * 3 + 2, rng.normal(size=(20, 9))
-    x[:, 4] = queries[:, 4] = 7.0  # a column that says nothing
-    y = rng.normal(size=60)
-    scaler = StandardScaler().fit(x)
-    for penalty, predicted in zip((0.1, 50.0), ridge(x, y, queries, [0.1, 50.0]), strict=True):
-        other = Ridge(penalty).fit(scaler.transform(x), y)
-        np.testing.assert_allclose(predicted, other.predict(scaler.transform(queries)), atol=1e-9)
-
-
-def test_valence_is_found_where_it_is_and_not_in_noise(rng) -> None:
-    direction = rng.normal(size=16)
-    x = rng.normal(size=(400, 16))
-    values = x @ direction + rng.normal(size=400)
-    groups = (np.arange(400) // 4).astype(str)
-    bank, queries = Points(x[:300], groups[:300], groups[:300]), Points(x[300:], groups[300:], groups[300:])
-    r, mae = ridge_probe(bank, values[:300], queries, values[300:]).figures("valence")
-    assert r.value > 0.9
-    assert r.beats_chance
-    assert mae.beats_chance
-    assert mae.chance == pytest.approx(np.abs(values[300:] - np.median(values[:300])).mean())
-    noise = rng.normal(size=400)
-    for figure in ridge_probe(bank, noise[:300], queries, noise[300:]).figures("noise"):
-        assert not figure.beats_chance
-
-
-def test_grades_in_order(rng) -> None:
-    from scipy.stats import spearmanr
-
-    x = rng.normal(size=(400, 6))
-    grades = np.clip(np.round(x[:, 0] * 1.5 + 3), 1, 5)
-    bank, queries = Points(x[:300], grades[:300]), Points(x[300:], grades[300:])
-    predictions = ridge_probe(bank, grades[:300], queries, grades[300:])
-    accuracy, macro, order = predictions.grade_figures("arousal")
-    rounded = np.clip(np.round(predictions.predicted), 1, 5)
-    assert accuracy.value == pytest.approx(np.mean(rounded == grades[300:]))
-    assert accuracy.beats_chance
-    assert macro.beats_chance
-    assert order.value == pytest.approx(spearmanr(predictions.predicted, grades[300:]).statistic)
-    with pytest.raises(InputError, match="not finite"):
-        ridge_probe(bank, np.full(300, np.nan), queries, grades[300:])
-    with pytest.raises(InputError, match="same points"):
-        ridge_probe(bank, grades[:300], bank, grades[:300])
+def test_equal_vectors_score_chance() -> None:
+    """4F.25: mAP and rank-k of equal vectors, where classes recur on neighbouring pages."""
+    labels, pages = np.arange(120) // 12, np.arange(120) // 4
+    points = Points(np.ones((120, 8), np.float32), labels.astype(str), pages.astype(str))
+    for metric in retrieval_probe(points, points, name="identity", ranks=(1, 5, 50)):
+        assert metric.value == pytest.approx(metric.chance, abs=1e-9), metric.name
+        assert metric.low <= metric.chance <= metric.high
+    for answers in knn(points, points, (1, 5, 20)).values():
+        assert not any(metric.beats_chance for metric in answers.metrics("identity", top=(3,)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from comictool.plugins.manifest import InputSpec, Manifest, OutputSpec, ThresholdSpec, write_manifest
+from comictool.plugins.manifest import VECTOR, Inputs, InputSpec, Manifest, OutputSpec, ThresholdSpec, write_manifest
 
 TINY_DIMENSION = 96  # of timm's test_resnet
 
@@ -22,9 +22,9 @@ def manifest(**changes: Any) -> Manifest:
         kind="encoder",
         licence="MIT",
         architecture="timm:test_resnet",
-        input=InputSpec(size=(64, 64)),
-        output=OutputSpec(TINY_DIMENSION),
-        threshold=ThresholdSpec(0.5, "made up for tests", 0.01),
+        input=Inputs(InputSpec(size=(64, 64))),
+        output={VECTOR: OutputSpec(TINY_DIMENSION)},
+        threshold={"cosine": ThresholdSpec(0.5, "made up for tests", 0.01)},
     )
     return replace(base, **changes)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from comictool.plugins import check
-from comictool.plugins.check import check_encoder, check_plugin, odd_pictures, trial_pictures
+from comictool.plugins.answers import trial_pictures
+from comictool.plugins.check import check_encoder, check_plugin, odd_pictures
 from comictool.plugins.load import EncoderSpec
 from tests.plugins.makers import manifest
 
@@ -36,12 +37,12 @@ def test_one_that_does_not_load_says_why() -> None:
 class Faulty:
     """An encoder with one fault: block means, changed by a function of the vectors and the pictures."""
 
-    manifest = manifest(output=None)
+    manifest = manifest(output={})
     dimension = 48
     identity = "faulty"
     preferred_batch = 4
     device_note = ""
-    heavy = False
+    needs_torch = False
 
     def __init__(self, fault: Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]) -> None:
         self.fault = fault

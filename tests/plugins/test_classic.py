@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw
 from scipy.fft import dct
 
 from comictool.core.errors import UsageError
-from comictool.plugins.classic import ClassicEncoder, colour, describe, gradient, structure
+from comictool.plugins.classic import colour, gradient, structure
 from comictool.plugins.classic.canvas import SIDE, Canvas, make_canvas, stretch, to_lab
-from comictool.plugins.classic.encoder import mirror
+from comictool.plugins.classic.encoder import ClassicEncoder, describe, mirror
 from comictool.plugins.classic.pooling import cell_weights, centred_unit, cosines, unit
 from comictool.plugins.classic.profiles import MEASUREMENTS, PROFILES
 from tests.bench.character_search import embed_each, figures, load_crops

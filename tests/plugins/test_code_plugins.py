@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 from comictool.core.errors import InputError, UsageError
 from comictool.plugins.export import export_plugin
 from comictool.plugins.load import load_plugin
-from comictool.plugins.manifest import OutputSpec
+from comictool.plugins.manifest import VECTOR, OutputSpec
 from comictool.plugins.trust import trust_plugin
 from tests.plugins.makers import code_plugin, legacy_plugin, manifest, pictures, tiny_state
 
@@ -34,7 +33,7 @@ def build_encoder(manifest, directory, device):
     assert manifest.id == "tiny" and (directory / "helper.py").is_file()
     return Mean(device)
 """
-FOUR = OutputSpec(4)
+FOUR = {VECTOR: OutputSpec(4)}
 
 
 def mean_plugin(directory: Path, offset: float) -> Path:
@@ -72,7 +71,7 @@ def test_two_plugins_with_equal_module_names_coexist(tmp_path: Path) -> None:
     near = load_plugin(str(mean_plugin(tmp_path / "near", 0.0)), trust=True, device="cpu")
     assert near.embed(pictures())[0, 3] == 0
     assert far.embed(pictures())[0, 3] > 0.2
-    assert near.identity != far.identity
+    assert near.encoder_id != far.encoder_id
     new = {name for name in set(sys.modules) - before if "comictool_plugin" in name}
     assert {name.split(".", 1)[1] for name in new if "." in name} == {"model", "helper"}
     assert not {"model", "helper"} & set(sys.modules)
@@ -96,7 +95,7 @@ def test_a_module_gives_the_model_and_the_rest_is_done_for_it(tmp_path: Path) ->
     (tmp_path / "p" / "model.py").write_text(code)
     coded = load_plugin(str(tmp_path / "p"), trust=True, device="cpu")
     assert np.array_equal(coded.embed(pictures()), declared.embed(pictures()))
-    assert coded.identity != declared.identity
+    assert coded.encoder_id != declared.encoder_id
 
 
 BROKEN = {
@@ -270,4 +269,13 @@ def test_manifest_dimension_of_code_is_checked(tmp_path: Path) -> None:
     encoder = load_plugin(str(plugin), trust=True, device="cpu")
     with pytest.raises(InputError, match="4 numbers, its manifest says 3"):
         encoder.embed(pictures())
-    assert replace(FOUR, dimension=3) == encoder.manifest.output
+    assert encoder.manifest.vector == OutputSpec(3)
+
+
+def test_an_older_plugin_that_wants_to_download_gets_a_way_without(tmp_path: Path) -> None:
+    """Older plugins build torchvision's network with `pretrained=True`, then overwrite its weights with their own."""
+    code = "import urllib.error\nclass MainModule:\n    def __init__(self, device):\n"
+    plugin = legacy_plugin(tmp_path / "p", code + "        raise urllib.error.URLError('no network')\n")
+    with pytest.raises(InputError, match="URLError") as refusal:
+        load_plugin(str(plugin), trust=True, device="cpu")
+    assert "comictool plugins convert FILE --for res18_single" in refusal.value.hint

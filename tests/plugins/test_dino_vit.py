@@ -14,7 +14,7 @@ from comictool.plugins.architectures import call_builder, find_architecture
 from comictool.plugins.dino_vit import DinoViT, ViTShape, vit_shape
 from comictool.plugins.export import export_plugin
 from comictool.plugins.load import load_plugin
-from comictool.plugins.manifest import InputSpec, Manifest, OutputSpec
+from comictool.plugins.manifest import VECTOR, Inputs, InputSpec, Manifest, OutputSpec
 
 SMALL = ViTShape(width=24, depth=2, heads=3, patch_size=8, image_size=56)
 
@@ -165,15 +165,21 @@ def test_an_exported_transformer_loads_as_a_plugin(tmp_path: Path) -> None:
     torch.manual_seed(3)
     model = DinoViT(SMALL).eval()
     manifest = Manifest(
-        id="small", version="1", title="small", kind="encoder", licence="MIT", architecture="dino_vit",
+        id="small",
+        version="1",
+        title="small",
+        kind="encoder",
+        licence="MIT",
+        architecture="dino_vit",
         arguments={"width": 24, "depth": 2, "heads": 3, "patch_size": 8, "image_size": 56},
-        input=InputSpec(size=(56, 56), resize="pad"), output=OutputSpec(24, normalised=False),
-    )  # fmt: skip
+        input=Inputs(InputSpec(size=(56, 56), resize="pad")),
+        output={VECTOR: OutputSpec(24, normalised=False)},
+    )
     export_plugin(tmp_path / "small", manifest, model.state_dict())
     encoder = load_plugin(str(tmp_path / "small"), device="cpu", precision="fp32")
     picture = np.random.default_rng(0).integers(0, 256, (56, 56, 3), dtype=np.uint8)
     with torch.no_grad():
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (manifest.input.mean, manifest.input.std))  # type: ignore[union-attr]
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (manifest.image.mean, manifest.image.std))  # type: ignore[union-attr]
         expected = torch.nn.functional.normalize(model((pixels - mean) / std))
     np.testing.assert_allclose(encoder.embed([picture]), expected.numpy(), atol=1e-5)

@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     (root / "good").mkdir(parents=True)
     write_manifest(root / "good", manifest(id="good-id"))
     (root / "broken").mkdir()
-    (root / "broken" / "plugin.toml").write_text("schema = 1\nkind = 'encoder'\n")
+    (root / "broken" / "plugin.toml").write_text("schema = 2\nkind = 'encoder'\n")
     code_plugin(root / "coded", RAISES)
     legacy_plugin(root / "older", RAISES)
     (root / "unrelated").mkdir()

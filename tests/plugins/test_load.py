@@ -7,7 +7,6 @@ import json
 import pickle
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,11 @@ import pytest
 import timm
 import torch
 
-from comictool.core.errors import EnvironmentError_, InputError, UsageError
+from comictool.core.errors import InputError, SetupError, UsageError
 from comictool.plugins.encoder import Encoder, embed_views, unit_rows
 from comictool.plugins.export import export_plugin
 from comictool.plugins.load import EncoderSpec, load_encoder, load_plugin
-from comictool.plugins.manifest import WeightsSpec, write_manifest
+from comictool.plugins.manifest import VECTOR, Inputs, OutputSpec, WeightsSpec, write_manifest
 from comictool.plugins.preparation import prepare_batch
 from tests.plugins.makers import TINY_DIMENSION, manifest, pictures, tiny_state
 
@@ -51,13 +50,13 @@ def test_any_timm_architecture_embeds_pictures_of_any_size(name: str, resize: st
     encoder = load_plugin(f"timm:{name}?random&resize={resize}", device="cpu")
     vectors = encoder.embed(pictures(3))
     assert isinstance(encoder, Encoder)
-    assert encoder.heavy
+    assert encoder.needs_torch
     assert vectors.shape == (3, encoder.dimension)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert encoder.embed([]).shape == (0, encoder.dimension)
-    assert encoder.manifest.output is not None
-    assert encoder.manifest.output.dimension == encoder.dimension
+    assert encoder.manifest.vector is not None
+    assert encoder.manifest.vector.dimension == encoder.dimension
 
 
 def test_vectors_equal_a_plain_use_of_timm(weights: Path) -> None:
@@ -65,7 +64,7 @@ def test_vectors_equal_a_plain_use_of_timm(weights: Path) -> None:
     model = timm.create_model("test_resnet", num_classes=0).eval()
     model.load_state_dict(tiny_state())
     config = timm.data.resolve_model_data_config(model)
-    spec = encoder.manifest.input
+    spec = encoder.manifest.image
     assert spec is not None
     assert (3, *spec.size) == config["input_size"]
     assert (spec.mean, spec.std) == (config["mean"], config["std"])
@@ -75,14 +74,14 @@ def test_vectors_equal_a_plain_use_of_timm(weights: Path) -> None:
     assert "state_dict" in encoder.device_note
     assert "module." in encoder.device_note
     sha = hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert encoder.identity == f"timm-test_resnet@0+{sha[:16]}+{spec.digest()[:12]}"
+    assert encoder.encoder_id == f"timm-test_resnet@0+{sha[:16]}+{spec.digest()[:12]}"
 
 
-def test_bf16_is_near_fp32_and_is_not_part_of_the_identity() -> None:
+def test_bf16_is_near_fp32_and_is_not_part_of_its_id() -> None:
     exact = load_plugin(RANDOM, device="cpu", precision="fp32")
     fast = load_plugin(RANDOM, device="cpu", precision="bf16")
     assert (exact.embed(pictures(4)) * fast.embed(pictures(4))).sum(1).min() > 0.999
-    assert exact.identity == fast.identity
+    assert exact.encoder_id == fast.encoder_id
     assert "bf16" in fast.device_note
 
 
@@ -93,7 +92,7 @@ def test_untrained_weights_are_the_same_every_time_and_leave_the_generator_alone
     first = load_plugin(RANDOM, device="cpu")
     assert torch.equal(torch.rand(3), expected)
     second = load_plugin("timm:test_resnet", device="cpu", random_weights=True)
-    assert first.identity == second.identity
+    assert first.encoder_id == second.encoder_id
     assert np.array_equal(first.embed(pictures()), second.embed(pictures()))
     assert "untrained" in first.device_note
 
@@ -112,7 +111,7 @@ def test_a_failed_download_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         raise OSError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(EnvironmentError_) as refusal:
+    with pytest.raises(SetupError) as refusal:
         load_plugin("timm:test_resnet", allow_download=True)
     assert refusal.value.cause == "no route to host"
     assert "--weights" in refusal.value.hint
@@ -129,7 +128,7 @@ def test_a_failed_download_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
         ("classic", {"weights": Path("x.pt")}, UsageError, "has no weights"),
         ("classic", {"random_weights": True}, UsageError, "has no weights"),
         ("timm:test_resnet", {"weights": Path("absent.pt")}, InputError, "does not exist"),
-        ("timm:test_resnet?random", {"device": "cuda:99"}, EnvironmentError_, "cuda:99"),
+        ("timm:test_resnet?random", {"device": "cuda:99"}, SetupError, "cuda:99"),
         ("timm:test_resnet?random", {"precision": "fp8"}, UsageError, "not a precision"),
     ],
 )
@@ -154,10 +153,10 @@ def test_a_declarative_directory_loads_and_keeps_its_threshold(plugin: Path, wei
     encoder = load_plugin(str(plugin), device="cpu", precision="fp32")
     assert encoder.dimension == TINY_DIMENSION
     assert encoder.manifest.threshold == manifest().threshold
-    assert encoder.identity.startswith("tiny@1.0+")
+    assert encoder.encoder_id.startswith("tiny@1.0+")
     other = load_plugin(str(plugin), weights=weights, device="cpu", precision="fp32")
-    assert other.manifest.threshold is None, "fitted to other weights"
-    assert other.identity != encoder.identity
+    assert other.manifest.threshold == {}, "fitted to other weights"
+    assert other.encoder_id != encoder.encoder_id
     assert np.array_equal(other.embed(pictures()), encoder.embed(pictures()))
 
 
@@ -171,10 +170,14 @@ def test_changed_weights_are_noticed(plugin: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "text"),
     [
-        ({"kind": "detector"}, UsageError, "is a detector, not an encoder"),
-        ({"minimum_tool": "99"}, EnvironmentError_, "needs comictool 99"),
-        ({"output": replace(manifest().output, dimension=95)}, InputError, "96 numbers, its manifest says 95"),
-        ({"input": None}, InputError, r"\[input\] is missing"),
+        (
+            {"kind": "detector", "output": {"boxes": OutputSpec(form="boxes")}},
+            UsageError,
+            "is a detector, not an encoder",
+        ),
+        ({"minimum_tool": "99"}, SetupError, "needs comictool 99"),
+        ({"output": {VECTOR: OutputSpec(95)}}, InputError, "96 numbers, its manifest says 95"),
+        ({"input": Inputs()}, InputError, r"\[input.image\] is missing"),
         ({"architecture": "timm:test_vit"}, InputError, "do not fit the architecture"),
         ({"architecture": "resnet18-linear"}, UsageError, "there is no architecture"),
         ({"architecture": "nothing"}, InputError, "there is no architecture"),
@@ -213,7 +216,7 @@ def test_resnet18_linear_loads_a_checkpoint_of_two_parts(tmp_path: Path) -> None
         parts[part][rest] = tensor
     assert set(parts["embedder"]) == {"1.weight", "1.bias"}
     torch.save(parts, tmp_path / "old.mdl", _use_new_zipfile_serialization=False)
-    output = replace(manifest().output, dimension=20)
+    output = {VECTOR: OutputSpec(20)}
     made = manifest(architecture="resnet18_linear", arguments={"dimension": 20}, output=output)
     write_manifest(tmp_path, made)
     encoder = load_plugin(str(tmp_path), weights=tmp_path / "old.mdl", device="cpu", precision="fp32")
@@ -235,7 +238,7 @@ def test_a_model_that_cannot_do_bf16_falls_back_openly_and_exactly() -> None:
     from comictool.core.device import DeviceChoice, PrecisionChoice
     from comictool.plugins.torch_encoder import TorchEncoder
 
-    cpu, made = DeviceChoice("cpu", "test"), manifest(output=None)
+    cpu, made = DeviceChoice("cpu", "test"), manifest(output={})
     model = NoBf16()
     encoder = TorchEncoder(
         model, made, weights_hash="0", device=cpu, precision=PrecisionChoice("bf16", "AMX", automatic=True)
@@ -253,7 +256,7 @@ def test_too_little_memory_is_a_sentence_with_half_the_batch(monkeypatch: pytest
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch.nn.Module, "__call__", full)
-    with pytest.raises(EnvironmentError_) as refusal:
+    with pytest.raises(SetupError) as refusal:
         encoder.embed(pictures(6))
     assert refusal.value.hint.startswith("--batch-size 3")
 
@@ -271,7 +274,7 @@ def test_numbers_that_are_not_finite_are_an_error_and_silence_a_vector() -> None
 def test_a_light_encoder_travels_to_other_processes_without_torch() -> None:
     spec = pickle.loads(pickle.dumps(EncoderSpec("classic")))
     encoder = pickle.loads(pickle.dumps(load_encoder(spec)))
-    assert not encoder.heavy
+    assert not encoder.needs_torch
     assert np.array_equal(encoder.embed(pictures()), load_encoder(spec).embed(pictures()))
     code = "import sys; from comictool.plugins.load import load_plugin; load_plugin('classic', device='cuda');"
     code += "print('torch' in sys.modules)"
@@ -289,12 +292,12 @@ def test_a_remembered_spec_finds_the_encoder_from_anywhere(
         EncoderSpec("timm:test_resnet", weights=Path(weights.name), device="cpu"),
         EncoderSpec("timm:test_resnet", random_weights=True, device="cpu"),
     ):
-        expected = spec.load().identity
+        expected = spec.load().encoder_id
         values = json.loads(json.dumps(spec.remembered()))
         with monkeypatch.context() as elsewhere:
             elsewhere.chdir("/")
             found = EncoderSpec.recalled(values, given=EncoderSpec("", device="cpu"))
-            assert found.load().identity == expected
+            assert found.load().encoder_id == expected
 
 
 def test_a_remembered_spec_brings_no_rights() -> None:

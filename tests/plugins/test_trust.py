@@ -11,14 +11,7 @@ from pathlib import Path
 import pytest
 
 from comictool.core.errors import InputError, UsageError
-from comictool.plugins.trust import (
-    config_folder,
-    fingerprint,
-    require_trust,
-    revoke_plugin,
-    trust_plugin,
-    trust_state,
-)
+from comictool.plugins.trust import config_folder, fingerprint, require_trust, revoke_plugin, trust_plugin, trust_state
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from comictool.core.errors import InputError, UsageError
 from comictool.plugins.convert import convert_checkpoint
-from comictool.plugins.weights import fit_weights, hash_tensors, read_checkpoint, unsafe_globals
+from comictool.plugins.weights import Fit, find_fit, hash_tensors, read_checkpoint, unsafe_globals
 
 
 class Net(torch.nn.Module):
@@ -26,6 +26,13 @@ class Net(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.norm(self.conv(images)).mean((2, 3))
+
+
+def fit_into(net: Net, content: Any, source: str, **options: Any) -> Fit:
+    """Find what fits, and load it."""
+    fit = find_fit(net.state_dict(), content, source, **options)
+    net.load_state_dict(fit.tensors, strict=False)
+    return fit
 
 
 def state(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -187,20 +194,20 @@ def test_a_safetensors_file_is_known_by_its_content(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "part", "prefix"),
+    ("content", "prefix"),
     [
-        (state(1), "", ""),
-        (prefixed("module.", state(1)), "", "module."),
-        (prefixed("_orig_mod.module.backbone.", state(1)), "", "_orig_mod.module.backbone."),
-        ({"state_dict": prefixed("module.", state(1)), "epoch": 3}, "state_dict", "module."),
-        ({"model": state(1), "optimizer": {"state": {0: {"step": torch.zeros(1)}}}}, "", "model."),
-        ({**prefixed("backbone.", state(1)), "head.weight": torch.zeros(2, 4)}, "", "backbone."),
+        (state(1), ""),
+        (prefixed("module.", state(1)), "module."),
+        (prefixed("_orig_mod.module.backbone.", state(1)), "_orig_mod.module.backbone."),
+        ({"state_dict": prefixed("module.", state(1)), "epoch": 3}, "module."),
+        ({"model": state(1), "optimizer": {"state": {0: {"step": torch.zeros(1)}}}}, "model."),
+        ({**prefixed("backbone.", state(1)), "head.weight": torch.zeros(2, 4)}, "backbone."),
     ],
     ids=["plain", "data parallel", "compiled", "wrapped", "training", "with a head"],
 )
-def test_a_state_dict_is_found_behind_usual_wrappers(content: Any, part: str, prefix: str) -> None:
+def test_a_state_dict_is_found_behind_usual_wrappers(content: Any, prefix: str) -> None:
     net = Net()
-    fit = fit_weights(net, content, "file.pt")
+    fit = fit_into(net, content, "file.pt")
     assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in state(1).items())
     if prefix:
         assert prefix.strip(".").split(".")[-1] in fit.note()
@@ -214,7 +221,7 @@ def test_what_does_not_fit_is_listed() -> None:
     wrong["conv.weight"] = torch.zeros(4, 3, 5, 5)
     wrong["fc.weight"] = torch.zeros(10, 4)
     with pytest.raises(InputError) as refusal:
-        fit_weights(Net(), prefixed("module.", wrong), "file.pt")
+        find_fit(Net().state_dict(), prefixed("module.", wrong), "file.pt")
     cause = refusal.value.cause
     assert "1 missing: conv.bias" in cause
     assert "1 unexpected: fc.weight" in cause
@@ -224,35 +231,31 @@ def test_what_does_not_fit_is_listed() -> None:
 
 def test_a_larger_models_weights_are_not_taken_for_a_smaller_ones() -> None:
     with pytest.raises(InputError, match="do not fit"):
-        fit_weights(Net(), {**state(), "conv2.weight": torch.zeros(1)}, "file.pt")
+        find_fit(Net().state_dict(), {**state(), "conv2.weight": torch.zeros(1)}, "file.pt")
 
 
 def test_only_the_classifier_that_was_taken_off_may_be_left_over() -> None:
     content = {**state(1), "fc.weight": torch.zeros(10, 4), "fc.bias": torch.zeros(10)}
-    fit = fit_weights(Net(), content, "file.pt", classifiers=("fc",))
+    fit = find_fit(Net().state_dict(), content, "file.pt", classifiers=("fc",))
     assert fit.note() == "left out fc.weight, fc.bias"
 
 
 def test_old_checkpoints_without_batch_counters_load() -> None:
     content = {name: tensor for name, tensor in state(1).items() if not name.endswith("num_batches_tracked")}
     net = Net()
-    fit_weights(net, content, "file.pt")
+    fit_into(net, content, "file.pt")
     assert torch.equal(net.conv.weight, state(1)["conv.weight"])
 
 
-def test_two_sets_that_fit_are_ambiguous_until_one_is_named() -> None:
-    content = {"student": state(1), "teacher": state(2)}
+def test_two_sets_that_fit_are_ambiguous_unless_they_are_equal() -> None:
+    content = {"first": state(1), "second": state(2)}
     with pytest.raises(InputError) as refusal:
-        fit_weights(Net(), content, "file.pt")
-    assert "student, teacher" in refusal.value.fact
-    assert refusal.value.hint == "choose one: comictool plugins convert file.pt --key teacher"
-    net = Net()
-    fit_weights(net, content, "file.pt", key="teacher")
-    assert torch.equal(net.conv.weight, state(2)["conv.weight"])
-    with pytest.raises(InputError, match="no state dict called 'x'"):
-        fit_weights(Net(), content, "file.pt", key="x")
-    with pytest.raises(InputError, match="holds no state dict"):
-        fit_weights(Net(), {"epoch": 3}, "file.pt")
+        find_fit(Net().state_dict(), content, "file.pt")
+    assert "first, second" in refusal.value.fact
+    assert refusal.value.hint == "choose one: comictool plugins convert file.pt --key second"
+    assert find_fit(Net().state_dict(), {"student": state(1), "teacher": state(1)}, "file.pt").key == "student"
+    with pytest.raises(InputError, match="holds no tensors"):
+        find_fit(Net().state_dict(), {"epoch": 3}, "file.pt")
 
 
 def test_the_hash_sees_names_types_shapes_and_values() -> None:

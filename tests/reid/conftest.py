@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from comictool.reid.sorting.signing import user_key
 from tests.cli.conftest import comictool as comictool  # the program, for tests of a defect as a user meets it
-from tests.reid.sorting import World
+from tests.reid.sorting.world import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """One reference of each of two characters, and targets of every status."""
+    user_key()  # made before a test counts what is renamed and linked
     world = World(tmp_path)
     world.enrol("hero", "hero 1 stranger .05")
     world.enrol("villain", "villain 1 stranger .05")

@@ -115,7 +115,13 @@ def test_background_only_raises_the_threshold() -> None:
     plain = calibrate(rows, names, far=0.05)
     far_away = -rows[:30]
     close = (rows[:50] + 0.1 * rows[5:55]) / np.linalg.norm(rows[:50] + 0.1 * rows[5:55], axis=1, keepdims=True)
-    assert calibrate(rows, names, far=0.05, background=far_away).overall == plain.overall
+    useless = calibrate(rows, names, far=0.05, background=far_away)
+    assert useless.overall == plain.overall
+    assert (useless.background, useless.counted) == (30, 0)
+    assert "0 of 30 background pictures count" in useless.note, "F13"
+    heap = calibrate(rows, names, far=0.05, background=close, background_groups=["heap"] * 50)
+    assert heap.characters <= plain.characters + 1, "F13: a folder of one character's pictures is one character"
+    assert "one folder" in heap.note
     assert calibrate(rows, names, far=0.05, background=close).overall > plain.overall
 
 

@@ -19,11 +19,7 @@ def write(folder: Path, text: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    "value",
-    [
-        {"ann": "ann", "bob": ["bob", "cat/1.png"]},
-        [["ann", "ann"], ["bob", ["bob", "cat/1.png"]]],
-    ],
+    "value", [{"ann": "ann", "bob": ["bob", "cat/1.png"]}, [["ann", "ann"], ["bob", ["bob", "cat/1.png"]]]]
 )
 def test_objects_and_lists_of_pairs_are_taken_from_the_files_own_folder(
     tmp_path: Path, value: object, monkeypatch: pytest.MonkeyPatch
@@ -66,8 +62,8 @@ def test_odd_names_are_labels_and_their_folders_stay_inside(tmp_path: Path, name
         ('["ann"]', "neither an object nor a list of pairs"),
         ("{}", "names no character"),
         ("3", "neither"),
-        ("{", "not valid JSON"),
-        ("[" * 100_000, "not valid JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ('{"ann": "gone"}', "does not exist"),
         ('{"ann": "a\\u0000"}', "not a text"),
         ('{"' + "n" * 2000 + '": "ann"}', "characters, at most"),
@@ -84,7 +80,7 @@ def test_not_utf8_and_missing_files_are_said(tmp_path: Path) -> None:
     (tmp_path / "refs.json").write_bytes(b'{"\xff": 1}')
     with pytest.raises(InputError, match="not UTF-8"):
         read_config(tmp_path / "refs.json")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist"):
         read_config(tmp_path / "none.json")
 
 
@@ -98,3 +94,21 @@ def test_a_character_without_pictures_is_named(tmp_path: Path) -> None:
     config = read_config(write(cast(tmp_path), {"nobody": "empty"}))
     with pytest.raises(InputError, match="no pictures of 'nobody'"):
         reference_pictures(config)
+
+
+def test_what_sorting_left_undecided_is_no_character(tmp_path: Path) -> None:
+    for name in ("ann", "unknown", "ambiguous"):
+        (tmp_path / name).mkdir()
+    notes: list[str] = []
+    assert list(read_config(tmp_path, notes)) == ["ann"]
+    assert "could not name" in notes[0]
+
+
+def test_paths_that_are_not_beside_the_file_are_taken_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F16: the older program took them all from there."""
+    cast(tmp_path / "here/refs")
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert read_config(write(tmp_path / "there", {"ann": "refs/ann"})) == {"ann": [Path("refs/ann")]}

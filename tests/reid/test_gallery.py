@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,21 @@ import pytest
 from comictool.core.errors import InputError, UsageError
 from comictool.plugins.load import EncoderSpec
 from comictool.reid import gallery as gallery_module
-from comictool.reid.cache import EmbeddingCache
 from comictool.reid.configuration import read_config
-from comictool.reid.embedding import embed_files, encoder_key
 from comictool.reid.gallery import Gallery
+from comictool.reid.reader import PictureReader
 from comictool.reid.references import questionable
+from comictool.vectors.stream import embed_files, encoder_key
 from tests.reid.drawings import cast, drawing, save
 
 SPEC = EncoderSpec("classic_character")
+READER = PictureReader(cached=False)
 
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:
     made = Gallery.create(tmp_path / "g")
-    made.enroll(read_config(cast(tmp_path / "refs")), SPEC)
+    made.enroll(read_config(cast(tmp_path / "refs")), READER)
     return made
 
 
@@ -36,7 +38,7 @@ def test_what_was_enrolled_is_there_after_opening(gallery: Gallery) -> None:
     expected = embed_files([reference.path for reference in again.references], SPEC)
     np.testing.assert_array_equal(again.vectors, expected.vectors)
     assert [reference.digest for reference in again.references] == expected.digests
-    assert again.identity == encoder_key(SPEC)
+    assert again.encoder_id == encoder_key(SPEC)
     assert again.spec().name_or_path == "classic_character"
     assert again.verify() == []
 
@@ -44,10 +46,10 @@ def test_what_was_enrolled_is_there_after_opening(gallery: Gallery) -> None:
 def test_enrolling_again_computes_nothing_and_changes_nothing(tmp_path: Path) -> None:
     config = read_config(cast(tmp_path / "refs"))
     gallery = Gallery.create(tmp_path / "g")
-    with EmbeddingCache(tmp_path / "c.sqlite") as cache:
-        first = gallery.enroll(config, SPEC, cache=cache)
-        content = (gallery.folder / "gallery.json").read_bytes()
-        second = Gallery.create(tmp_path / "g").enroll(config, SPEC, cache=cache)
+    reader = PictureReader(cache=tmp_path)
+    first = gallery.enroll(config, reader)
+    content = (gallery.folder / "gallery.json").read_bytes()
+    second = Gallery.create(tmp_path / "g").enroll(config, reader)
     assert (first.added, first.kept, first.computed) == (12, 0, 12)
     assert (second.added, second.kept, second.computed) == (0, 12, 0)
     assert (gallery.folder / "gallery.json").read_bytes() == content
@@ -62,9 +64,9 @@ def test_adding_removing_and_pruning(tmp_path: Path, gallery: Gallery) -> None:
     (refs / "cat" / "1.png").unlink()
     assert sum("is gone" in line for line in gallery.verify()) == 2
     assert sum("changed" in line for line in gallery.verify()) == 1
-    report = gallery.enroll({"ann": [refs / "ann"]}, SPEC)
+    report = gallery.enroll({"ann": [refs / "ann"]}, READER)
     assert (report.added, report.kept, report.removed) == (1, 3, 0)
-    report = gallery.enroll({"ann": [refs / "ann"]}, SPEC, prune=True)
+    report = gallery.enroll({"ann": [refs / "ann"]}, READER, prune=True)
     assert (report.added, report.kept, report.removed) == (0, 4, 3)
     names = [(r.character, r.path.name) for r in gallery.references]
     assert names[:4] == [("ann", "1.png"), ("ann", "2.png"), ("ann", "3.png"), ("ann", "5.png")]
@@ -89,23 +91,40 @@ def test_thresholds_hold_for_the_references_they_were_fitted_to(tmp_path: Path, 
 
 def test_a_moved_reference_keeps_one_entry(tmp_path: Path, gallery: Gallery) -> None:
     (tmp_path / "refs" / "ann").rename(tmp_path / "refs" / "moved")
-    gallery.enroll({"ann": [tmp_path / "refs" / "moved"]}, SPEC)
+    gallery.enroll({"ann": [tmp_path / "refs" / "moved"]}, READER)
     assert sum(reference.character == "ann" for reference in gallery.references) == 4
     assert gallery.verify() == []
 
 
+def test_a_gallery_finds_its_pictures_when_all_was_moved_and_when_it_alone_was(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    Gallery.create(library / "g").enroll(read_config(cast(library / "refs")), READER)
+    found = Gallery.open(library / "g").references
+    library.rename(tmp_path / "elsewhere")
+    moved = Gallery.open(tmp_path / "elsewhere" / "g")
+    assert moved.verify() == []
+    assert moved.references[0].path == tmp_path / "elsewhere" / found[0].path.relative_to(library)
+    (tmp_path / "elsewhere").rename(library)
+    (library / "g").rename(tmp_path / "other")
+    assert Gallery.open(tmp_path / "other").references == found
+    # One that was changed after a move remembers where it is now.
+    Gallery.open(tmp_path / "other").remove(["cat"])
+    (tmp_path / "other").rename(tmp_path / "third")
+    assert Gallery.open(tmp_path / "third").verify() == []
+
+
 def test_galleries_merge_and_different_encoders_do_not(tmp_path: Path, gallery: Gallery) -> None:
     other = Gallery.create(tmp_path / "other")
-    other.enroll({"dan": [cast(tmp_path / "more", ("dan",)) / "dan"], "ann": [tmp_path / "refs" / "ann"]}, SPEC)
+    other.enroll({"dan": [cast(tmp_path / "more", ("dan",)) / "dan"], "ann": [tmp_path / "refs" / "ann"]}, READER)
     assert gallery.merge([other]) == 4
     assert Gallery.open(gallery.folder).characters == ["ann", "bob", "cat", "dan"]
     flipped = Gallery.create(tmp_path / "flipped")
-    flipped.enroll({"ann": [tmp_path / "refs" / "ann"]}, SPEC, flip=True)
+    flipped.enroll({"ann": [tmp_path / "refs" / "ann"]}, replace(READER, flip=True))
     assert flipped.flip
     with pytest.raises(InputError, match="different ways"):
         gallery.merge([flipped])
     with pytest.raises(InputError, match="was enrolled with"):
-        gallery.enroll({"ann": [tmp_path / "refs" / "ann"]}, EncoderSpec("classic"))
+        gallery.enroll({"ann": [tmp_path / "refs" / "ann"]}, replace(READER, encoder=EncoderSpec("classic")))
     assert Gallery.open(gallery.folder).characters == ["ann", "bob", "cat", "dan"]
 
 
@@ -114,25 +133,25 @@ def test_odd_references_are_pointed_out(tmp_path: Path) -> None:
     save(refs / "ann" / "strange.png", drawing("bob", 40))
     save(refs / "cat" / "copy.png", drawing("bob", 2))
     save(refs / "bob" / "twice.png", drawing("bob", 3))
-    warnings = Gallery.create(tmp_path / "g").enroll(read_config(refs), SPEC).warnings
+    warnings = Gallery.create(tmp_path / "g").enroll(read_config(refs), READER).warnings
     assert any("strange.png (ann) is unlike the others of ann and most like bob" in line for line in warnings)
     assert any("3.png (bob) and" in line and "copy.png (cat) are the same picture" in line for line in warnings)
     assert any("twice.png is the same file as" in line for line in warnings)
     clean = Gallery.create(tmp_path / "clean")
-    clean.enroll(read_config(cast(tmp_path / "fine", count=6)), SPEC)
+    clean.enroll(read_config(cast(tmp_path / "fine", count=6)), READER)
     assert questionable(clean.found) == []
 
 
 def test_unreadable_references_are_reported_and_a_character_without_any_is_an_error(tmp_path: Path) -> None:
     refs = cast(tmp_path / "refs")
     (refs / "ann" / "1.png").write_bytes(b"no picture")
-    report = Gallery.create(tmp_path / "g").enroll(read_config(refs), SPEC)
+    report = Gallery.create(tmp_path / "g").enroll(read_config(refs), READER)
     assert list(report.failed) == [refs / "ann" / "1.png"]
     assert report.added == 11
     for file in (refs / "bob").iterdir():
         file.write_bytes(b"no picture either")
     with pytest.raises(InputError, match="no picture of 'bob' can be read"):
-        Gallery.create(tmp_path / "g2").enroll(read_config(refs), SPEC)
+        Gallery.create(tmp_path / "g2").enroll(read_config(refs), READER)
 
 
 def test_a_crash_while_saving_leaves_the_old_gallery(
@@ -160,7 +179,7 @@ def test_two_enrolments_at_once_both_count(tmp_path: Path) -> None:
 
     def enroll(name: str) -> None:
         try:
-            Gallery.create(tmp_path / "g").enroll({name: [refs / name]}, SPEC)
+            Gallery.create(tmp_path / "g").enroll({name: [refs / name]}, READER)
         except BaseException as error:
             errors.append(error)
 
@@ -195,7 +214,7 @@ def test_damage_is_said_and_nothing_is_unpickled(gallery: Gallery, damage: str) 
         if damage == "outside":
             value["vectors"]["file"] = "vectors-/../../other.npy"
         elif damage == "newer":
-            value["schema"] = 2
+            value["schema"] = 99
         else:
             value["references"].pop()
         file.write_text(json.dumps(value))

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.reid.drawings import drawing, save
-from tests.reid.sorting import tree
+from tests.reid.sorting.world import tree
 
 # PEP 578. `open` comes with its flags; SQLite opens files by itself and tells of the connection. Command lines come as
 # JSON and run one after the other, each as `main` would run it: starting a process for each takes twenty times as long.
@@ -74,19 +74,30 @@ class Place:
 
     def run(self, *lines: list[str]) -> list[Witnessed]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("COMICTOOL_", "XDG_"))}
-        environment |= {"HOME": str(self.outer / "user"), "TMPDIR": str(self.here / "temporary"),
-                        "COMICTOOL_CONFIG_DIR": str(self.here / "config"), "COMICTOOL_CACHE": str(self.here / "cache"),
-                        "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+        environment |= {
+            "HOME": str(self.outer / "user"),
+            "TMPDIR": str(self.here / "temporary"),
+            "COMICTOOL_CONFIG_DIR": str(self.here / "config"),
+            "COMICTOOL_CACHE": str(self.here / "cache"),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         done = subprocess.run(
-            [sys.executable, "-c", WATCH, json.dumps(lines)], capture_output=True, text=True, cwd=self.here,
-            env=environment, timeout=240, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-c", WATCH, json.dumps(lines)],
+            capture_output=True,
+            text=True,
+            cwd=self.here,
+            env=environment,
+            timeout=240,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode == 0, done.stderr
         return [Witnessed(*told) for told in json.loads(done.stdout)]
 
     def outside(self, witnessed: Witnessed, *own: str) -> list[str]:
         """What was written elsewhere than where the user said: `own`, in his folder."""
-        places = [str(self.here / name) for name in (*own, "cache", "temporary")]
+        places = [str(self.here / name) for name in (*own, "cache", "config", "temporary")]
         left = [path for path in witnessed.written if not any(path == p or path.startswith(f"{p}/") for p in places)]
         # A folder that is there already is asked for, and a page is written beside its place first.
         return [p for p in left if p not in (os.devnull, str(self.here)) and not p.startswith(f"{self.here}/.report")]
@@ -138,12 +149,29 @@ def test_no_name_of_a_character_leads_out(place: Place) -> None:
         config = json.dumps({name: "refs/ann", "bob": "refs/bob"})
         (place.here / f"{number}.json").write_text(config, "utf-8")
     before = tree(place.outer)
-    runs = place.run(*(
-        ["reid", "classify", "--enroll-config-fn", f"{number}.json", "--target-dir", "targets", "--mode", "Any",
-         "--result-dir", f"sorted{number}", "--threshold", "none", "--format", "jsonl",
-         "--report", f"report{number}.html"]
-        for number in range(len(NAMES))
-    ))  # fmt: skip
+    runs = place.run(
+        *(
+            [
+                "reid",
+                "classify",
+                "--enroll-config-fn",
+                f"{number}.json",
+                "--target-dir",
+                "targets",
+                "--mode",
+                "Any",
+                "--result-dir",
+                f"sorted{number}",
+                "--threshold",
+                "none",
+                "--format",
+                "jsonl",
+                "--report",
+                f"report{number}.html",
+            ]
+            for number in range(len(NAMES))
+        )
+    )
     after = tree(place.outer)
     for number, (case, name) in enumerate(NAMES.items()):
         done, result = runs[number], f"user/here/sorted{number}"
@@ -159,7 +187,12 @@ def test_no_name_of_a_character_leads_out(place: Place) -> None:
         assert "<script" not in page
         assert html.escape(name) in page or len(name) > 100, case
     others = {path for path in after if not path.startswith(("user/here/sorted", "user/here/report"))}
-    assert others - set(before) <= {"user/here/cache", "user/here/cache/reid.sqlite"}
+    assert others - set(before) <= {
+        "user/here/cache",
+        "user/here/cache/reid.sqlite",
+        "user/here/config",
+        "user/here/config/journal.key",
+    }
     assert all(after.get(path) == before[path] for path in before)
     assert not Path("/comictool-hostile").exists()
 
@@ -183,9 +216,9 @@ WRONG = {
     "device": ('{"ann": "/dev/zero"}', "not a plain file"),
     "half a path": ('{"ann": "refs/\\ud83d"}', "'ann'"),
     "no pictures": ('{"ann": "temporary"}', "no pictures of 'ann'"),
-    "deep": ("[" * 50_000, "not valid JSON"),
-    "long number": ('{"ann": ' + "9" * 5000 + "}", "not valid JSON"),
-    "cut off": ('{"ann": "refs', "not valid JSON"),
+    "deep": ("[" * 50_000, "not JSON"),
+    "long number": ('{"ann": ' + "9" * 5000 + "}", "not JSON"),
+    "cut off": ('{"ann": "refs', "not JSON"),
 }
 
 
@@ -193,11 +226,25 @@ def test_a_wrong_configuration_is_a_sentence_and_changes_nothing(place: Place) -
     for number, (text, _) in enumerate(WRONG.values()):
         (place.here / f"{number}.json").write_text(text, "utf-8")
     before = tree(place.outer)
-    runs = place.run(*(
-        ["reid", "classify", "--enroll-config-fn", f"{number}.json", "--target-dir", "targets", "--mode", "Any",
-         "--result-dir", "sorted", "--threshold", "none"]
-        for number in range(len(WRONG))
-    ))  # fmt: skip
+    runs = place.run(
+        *(
+            [
+                "reid",
+                "classify",
+                "--enroll-config-fn",
+                f"{number}.json",
+                "--target-dir",
+                "targets",
+                "--mode",
+                "Any",
+                "--result-dir",
+                "sorted",
+                "--threshold",
+                "none",
+            ]
+            for number in range(len(WRONG))
+        )
+    )
     for done, (case, (_, said)) in zip(runs, WRONG.items(), strict=True):
         assert done.code in (2, 3), (case, done.err)
         assert done.out == "", case
@@ -224,8 +271,21 @@ def test_links_in_the_result_folder_lead_nowhere(place: Place) -> None:
     (place.outer / "elsewhere").mkdir()
     (place.here / "sorted" / "ann").symlink_to(place.outer / "elsewhere")
     (place.here / "refs.json").write_text('{"ann": "refs/ann", "bob": "refs/bob"}')
-    [done] = place.run(["reid", "classify", "targets", "--enroll-config", "refs.json", "-o", "sorted",
-                        "--threshold", "none", "--format", "jsonl"])  # fmt: skip
+    [done] = place.run(
+        [
+            "reid",
+            "classify",
+            "targets",
+            "--enroll-config",
+            "refs.json",
+            "-o",
+            "sorted",
+            "--threshold",
+            "none",
+            "--format",
+            "jsonl",
+        ]
+    )
     assert done.code == 1
     assert [record["action"] for record in done.records()] == ["failed", "copy", "failed"]
     assert "leads out of the result folder" in done.err
@@ -250,5 +310,5 @@ def test_a_gallery_keeps_odd_names_as_names(place: Place) -> None:
         assert place.outside(done, "gallery", "sorted") == []
     assert {record["character"] for record in runs[1].records()} == set(names)
     after = tree(place.outer)
-    assert {path.split("/")[2] for path in set(after) - set(before)} <= {"gallery", "cache", "sorted"}
+    assert {path.split("/")[2] for path in set(after) - set(before)} <= {"gallery", "cache", "config", "sorted"}
     assert all(path.count("/") <= 4 for path in after if path.startswith("user/here/sorted"))

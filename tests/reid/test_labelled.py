@@ -16,7 +16,7 @@ from comictool.reid.overview import overview
 from comictool.reid.pages import pages_of
 from comictool.reid.references import ReferenceSet
 from comictool.reid.types import Reference
-from tests.reid.sorting import write
+from tests.reid.sorting.world import write
 
 
 def test_labels_are_folders_and_pages_come_from_the_index(tmp_path: Path) -> None:
@@ -60,9 +60,14 @@ def test_links_of_a_user(tmp_path: Path) -> None:
     links = read_links(file, paths)
     assert (links.must, links.cannot) == ({(0, 1)}, {(0, 2)})
     for bad in (
-        [], {"must": [["a.png"]]}, {"must": [["a.png", "d.png"]]}, {"cannot": [["a.png", "a.png"]]}, {"may": []},
-        {"must": [["a.png", "b.png"]], "cannot": [["b.png", "a.png"]]}, {"must": "a.png"},
-    ):  # fmt: skip
+        [],
+        {"must": [["a.png"]]},
+        {"must": [["a.png", "d.png"]]},
+        {"cannot": [["a.png", "a.png"]]},
+        {"may": []},
+        {"must": [["a.png", "b.png"]], "cannot": [["b.png", "a.png"]]},
+        {"must": "a.png"},
+    ):
         write(file, json.dumps(bad))
         with pytest.raises(InputError):
             read_links(file, paths)

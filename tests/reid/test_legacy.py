@@ -11,9 +11,9 @@ from PIL import Image
 from comictool.core.errors import InputError, UsageError
 from comictool.plugins.discovery import list_plugins
 from comictool.plugins.load import EncoderSpec, load_plugin
-from comictool.reid.embedding import embed_files
-from comictool.reid.legacy_score import from_cosine, legacy_score, legacy_scores, to_cosine
-from comictool.reid.pictures import find_pictures
+from comictool.reid.scoring import similarity
+from comictool.vectors.files import find_pictures
+from comictool.vectors.stream import embed_files
 from tests.reid.drawings import cast, drawing
 
 torch = pytest.importorskip("torch")
@@ -32,11 +32,9 @@ def test_scores_are_minus_the_distance() -> None:
     first /= np.linalg.norm(first, axis=1, keepdims=True)
     second /= np.linalg.norm(second, axis=1, keepdims=True)
     expected = [[-np.linalg.norm(a - b) for b in second] for a in first]
-    np.testing.assert_allclose(legacy_scores(first, second), expected, atol=1e-6)
-    np.testing.assert_allclose(from_cosine(first @ second.T), expected, atol=1e-6)
-    assert legacy_score(first[0], first[0]) == pytest.approx(0, abs=1e-7)
-    assert legacy_score(first[0], -first[0]) == pytest.approx(-2)
-    assert to_cosine(-np.sqrt(2.0)) == pytest.approx(0)
+    np.testing.assert_allclose(similarity(first, second, "legacy"), expected, atol=1e-6)
+    assert similarity(first[:1], first[:1], "legacy")[0, 0] == pytest.approx(0, abs=1e-7)
+    assert similarity(first[:1], -first[:1], "legacy")[0, 0] == pytest.approx(-2)
 
 
 def test_the_same_weights_give_the_older_programs_scores(tmp_path: Path, mdl: Path) -> None:
@@ -53,7 +51,7 @@ def test_the_same_weights_give_the_older_programs_scores(tmp_path: Path, mdl: Pa
     ours = embed_files(files, spec, legacy=True).vectors
     older = older_vectors(older_model(), files)
     expected = np.array([[-np.linalg.norm(a.astype(float) - b) for b in older] for a in older])
-    np.testing.assert_allclose(legacy_scores(ours, ours), expected, atol=1e-5)
+    np.testing.assert_allclose(similarity(ours, ours, "legacy"), expected, atol=1e-5)
 
 
 def test_convert_makes_a_plugin_of_the_original_weights(tmp_path: Path, mdl: Path) -> None:

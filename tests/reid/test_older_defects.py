@@ -21,11 +21,11 @@ from PIL import Image
 
 from comictool.cli.app import run
 from comictool.core import images
+from comictool.measure import metrics
 from comictool.plugins.load import EncoderSpec, load_plugin
-from comictool.reid import evaluation
-from comictool.reid.embedding import EmbeddingStream, embed_files
 from comictool.reid.evaluation import evaluate
-from comictool.reid.pictures import find_pictures
+from comictool.vectors.files import find_pictures
+from comictool.vectors.stream import EmbeddingStream, embed_files
 from tests.cli.conftest import Run
 from tests.reid.drawings import cast, drawing, save
 
@@ -36,7 +36,7 @@ TESTS = {
         "cli/test_reid.py::test_the_older_command_lines_work",
     ),
     1: (  # no unknown class, no threshold
-        "reid/test_classify.py::test_every_picture_gets_one_record",
+        "reid/sorting/test_classify.py::test_every_picture_gets_one_record",
         "cli/test_reid.py::test_from_a_gallery_with_report_and_undo",
     ),
     2: (  # references embedded again on every run
@@ -44,24 +44,24 @@ TESTS = {
         "cli/test_reid.py::test_from_a_gallery_with_report_and_undo",
     ),
     3: (  # no cache, nothing incremental, no resume
-        "reid/test_embedding.py::test_a_second_run_reads_and_decodes_nothing",
-        "reid/test_embedding.py::test_only_what_changed_is_computed_again_whatever_it_is_called",
+        "vectors/test_stream.py::test_a_second_run_reads_and_decodes_nothing",
+        "vectors/test_stream.py::test_only_what_changed_is_computed_again_whatever_it_is_called",
         "cli/test_reid.py::test_a_killed_run_is_resumed_and_undone",
     ),
     4: (  # one unreadable file aborts everything
-        "reid/test_embedding.py::test_bad_pictures_are_named_and_the_others_go_on",
+        "vectors/test_stream.py::test_bad_pictures_are_named_and_the_others_go_on",
         "cli/test_reid.py::test_the_older_command_lines_work",
     ),
     5: ("reid/test_older_defects.py::test_a_doubtful_picture_is_decided_without_asking",),
     6: (  # equal base names overwrite each other
-        "reid/test_actions.py::test_every_status_has_its_folder_and_equal_names_both_survive",
-        "reid/test_actions.py::test_a_file_in_the_way",
+        "reid/sorting/test_actions.py::test_every_status_has_its_folder_and_equal_names_both_survive",
+        "reid/sorting/test_actions.py::test_a_file_in_the_way",
     ),
     7: (  # a character named ../esc
         "reid/test_hostile.py::test_no_name_of_a_character_leads_out",
-        "reid/test_actions.py::test_no_character_leaves_the_result_folder",
+        "reid/sorting/test_actions.py::test_no_character_leaves_the_result_folder",
     ),
-    8: ("reid/test_pictures.py::test_brackets_and_stars_in_folder_names_mean_themselves",),
+    8: ("vectors/test_files.py::test_brackets_and_stars_in_folder_names_mean_themselves",),
     9: (  # duplicate keys collapse
         "reid/test_configuration.py::test_what_is_wrong_is_said",
         "reid/test_hostile.py::test_a_wrong_configuration_is_a_sentence_and_changes_nothing",
@@ -69,26 +69,26 @@ TESTS = {
     10: ("cli/test_reid.py::test_what_is_missing_or_wrong_is_a_usage_error_before_any_work",),
     11: ("cli/test_reid.py::test_what_is_missing_or_wrong_is_a_usage_error_before_any_work",),
     12: (  # scores thrown away
-        "reid/test_classify.py::test_every_picture_gets_one_record",
+        "reid/sorting/test_classify.py::test_every_picture_gets_one_record",
         "cli/test_reid.py::test_from_a_gallery_with_report_and_undo",
     ),
     13: (  # copy only; times and permissions lost; no dry run, undo or clash policy
-        "reid/test_actions.py::test_copies_keep_times_and_permissions",
-        "reid/test_actions.py::test_each_action_and_its_undo",
-        "reid/test_actions.py::test_a_dry_run_writes_nothing_and_says_the_same",
-        "reid/test_actions.py::test_a_file_in_the_way",
-        "reid/test_journal.py::test_a_kill_at_any_moment_is_undone_and_resumed",
+        "reid/sorting/test_actions.py::test_copies_keep_times_and_permissions",
+        "reid/sorting/test_actions.py::test_each_action_and_its_undo",
+        "reid/sorting/test_actions.py::test_a_dry_run_writes_nothing_and_says_the_same",
+        "reid/sorting/test_actions.py::test_a_file_in_the_way",
+        "reid/sorting/test_journal.py::test_a_kill_at_any_moment_is_undone_and_resumed",
     ),
     14: (  # order of the file system, ties by the order of the JSON
-        "reid/test_pictures.py::test_any_depth_and_every_ending_in_natural_order",
+        "vectors/test_files.py::test_any_depth_and_every_ending_in_natural_order",
         "reid/test_scoring.py::test_ties_go_to_the_first_name_and_the_first_reference",
         "reid/test_older_defects.py::test_the_order_of_the_configuration_decides_nothing",
     ),
     15: (  # serial decoding, fixed batch, everything kept, no mixed precision
         "reid/test_older_defects.py::test_decoding_is_shared_batches_are_as_asked_and_nothing_piles_up",
-        "plugins/test_load.py::test_bf16_is_near_fp32_and_is_not_part_of_the_identity",
+        "plugins/test_load.py::test_bf16_is_near_fp32_and_is_not_part_of_its_id",
     ),
-    16: ("reid/test_classify.py::test_a_reference_among_the_targets_does_not_match_itself",),
+    16: ("reid/sorting/test_classify.py::test_a_reference_among_the_targets_keeps_its_name_and_does_not_match_itself",),
     17: ("reid/test_scoring.py::test_the_older_avg_is_the_mean_of_scores_and_not_the_score_of_the_mean",),
     18: (  # clustering not exposed, and broken
         "cli/test_reid.py::test_clusters_and_figures",
@@ -114,7 +114,7 @@ TESTS = {
     ),
     23: (  # EXIF ignored, alpha dropped, everything squashed
         "reid/test_older_defects.py::test_pictures_count_as_they_are_seen",
-        "reid/test_embedding.py::test_exif_turns_and_paper_shows_through_unless_read_as_before",
+        "vectors/test_stream.py::test_exif_turns_and_paper_shows_through_unless_read_as_before",
         "plugins/test_preparation.py::test_pad_keeps_everything_and_fills_with_the_background",
     ),
 }
@@ -177,10 +177,26 @@ def test_the_documented_commands_decide_as_the_formula_says(
     monkeypatch.setenv("COMICTOOL_CACHE", str(older / "cache"))
     capsys.readouterr()
     code = run(
-        ["reid", "--plugin-dir", "plugins/res18_single", "--gpu", "-1", "classify", "--enroll-config-fn", "refs.json",
-         "--target-dir", "targets", "--mode", mode, "--result-dir", str(tmp_path / "out"), "--legacy",
-         "--format", "jsonl"]
-    )  # fmt: skip
+        [
+            "reid",
+            "--plugin-dir",
+            "plugins/res18_single",
+            "--gpu",
+            "-1",
+            "classify",
+            "--enroll-config-fn",
+            "refs.json",
+            "--target-dir",
+            "targets",
+            "--mode",
+            mode,
+            "--result-dir",
+            str(tmp_path / "out"),
+            "--legacy",
+            "--format",
+            "jsonl",
+        ]
+    )
     told = capsys.readouterr()
     assert code == 0, told.err
     targets = sorted((older / "targets").iterdir())
@@ -197,9 +213,18 @@ def test_the_documented_commands_decide_as_the_formula_says(
 def test_the_documented_command_runs_in_a_process(comictool: Run, older: Path) -> None:
     """Numbers 0 and 21: a bare number on standard output, nothing else there."""
     ran = comictool(
-        "reid", "--plugin-dir", "plugins/res18_single", "--gpu", "-1",
-        "similarity", "--files", "targets/ann10.png", "targets/bob10.png", "--legacy", cwd=older,
-    )  # fmt: skip
+        "reid",
+        "--plugin-dir",
+        "plugins/res18_single",
+        "--gpu",
+        "-1",
+        "similarity",
+        "--files",
+        "targets/ann10.png",
+        "targets/bob10.png",
+        "--legacy",
+        cwd=older,
+    )
     assert ran.code == 0, ran.err
     assert -2 <= float(ran.out) < 0
     assert len(ran.out.splitlines()) == 1
@@ -351,7 +376,7 @@ def test_neither_weights_nor_a_plugin_run_code_unasked(
 @pytest.fixture
 def no_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Intervals take most of the time, and nothing here asks for them."""
-    monkeypatch.setattr(evaluation, "bootstrap", lambda *_, **__: (0.0, 1.0))
+    monkeypatch.setattr(metrics, "bootstrap", lambda *_, **__: (0.0, 1.0))
 
 
 def test_more_than_256_characters_are_told_apart(no_intervals: None) -> None:

@@ -1,4 +1,4 @@
-"""Re-ranking against an explicit loop of the paper; what fitting and joining do."""
+"""Re-ranking against an explicit loop of the paper; what centring does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from comictool.core.errors import UsageError
 from comictool.measure.retrieval import retrieval
 from comictool.reid import reranking
-from comictool.reid.reranking import fit_centring, fit_whitening, join_neighbours, k_reciprocal
+from comictool.reid.reranking import centred, k_reciprocal
 from tests.reid.test_calibration import characters
 
 
@@ -67,33 +67,6 @@ def test_too_many_are_refused_before_memory_is_taken(monkeypatch) -> None:
 
 def test_centring_takes_out_what_all_share() -> None:
     rows, _, _ = characters(2, 10, 5)
-    centred = fit_centring(rows)(rows)
-    assert abs(float((centred @ centred.T).mean())) < 0.05 < float((rows @ rows.T).mean())
-    assert np.linalg.norm(centred, axis=1) == pytest.approx(1)
-
-
-def test_whitening_is_that_of_the_shrunk_covariance() -> None:
-    rng = np.random.default_rng(3)
-    rows = rng.normal(size=(12, 20)).astype(np.float32)  # fewer than dimensions
-    mean = rows.mean(axis=0)
-    covariance = (rows - mean).T @ (rows - mean) / 12
-    shrunk = 0.7 * covariance + 0.3 * np.eye(20) * np.trace(covariance) / 20
-    values, axes = np.linalg.eigh(shrunk)
-    expected = (rows - mean) @ (axes / np.sqrt(values)) @ axes.T
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    assert fit_whitening(rows, 0.3)(rows) == pytest.approx(expected, abs=1e-4)
-
-
-def test_whitening_of_one_vector_and_of_a_wrong_share() -> None:
-    assert np.isfinite(fit_whitening(np.ones((1, 4), np.float32))(np.ones((2, 4), np.float32))).all()
-    with pytest.raises(UsageError, match="shrinkage"):
-        fit_whitening(np.eye(3), 0)
-
-
-def test_joining_adds_the_nearest_that_is_allowed() -> None:
-    rows = np.array([[1, 0, 0], [0.8, 0.6, 0], [0, 0, 1]], np.float32)
-    joined = join_neighbours(rows, rows, excluded=np.eye(3, dtype=bool))
-    expected = rows[0] + 0.8**3 * rows[1]
-    assert joined[0] == pytest.approx(expected / np.linalg.norm(expected), abs=1e-6)
-    alone = join_neighbours(rows, rows, excluded=np.ones((3, 3), bool))
-    assert alone == pytest.approx(rows, abs=1e-6)
+    moved = centred(rows, rows)
+    assert abs(float((moved @ moved.T).mean())) < 0.05 < float((rows @ rows.T).mean())
+    assert np.linalg.norm(moved, axis=1) == pytest.approx(1)

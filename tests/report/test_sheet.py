@@ -54,9 +54,28 @@ def test_hostile_names_stay_text(tmp_path: Path, page: Path) -> None:
     gone = Tile(tmp_path / "a<script>b.png", None, HOSTILE)
     text, seen = written(tmp_path, title=HOSTILE, tiles=[tile, gone], query=tile, notes=[HOSTILE])
     assert {tag for tag, _ in seen.tags} <= {
-        "html", "head", "meta", "title", "style", "body", "h1", "p", "main", "section", "ol", "li", "figure", "a",
-        "img", "figcaption", "span", "strong", "svg", "rect", "div",
-    }  # fmt: skip
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "h1",
+        "p",
+        "main",
+        "section",
+        "ol",
+        "li",
+        "figure",
+        "a",
+        "img",
+        "figcaption",
+        "span",
+        "strong",
+        "svg",
+        "rect",
+        "div",
+    }
     assert not any(name.startswith("on") for _, attributes in seen.tags for name in attributes)
     assert seen.text.count("alert(1)</script>") >= 6
     assert "<script" not in text

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,14 @@ from PIL import Image
 from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.duplicates import DuplicateReport
 from comictool.corpus.records import PageRecord
-from comictool.report.sheet import Tile, write_sheet
-from comictool.search.duplicates import duplicate_sheet, find_duplicates, suggest
-from comictool.search.embed import embed_corpus
-from comictool.search.shards import RowArray
-from comictool.search.views import VIEWS
-from tests.corpus.page_copies import random_page, with_balloons
-from tests.search.fakes import FakeChoice
+from comictool.duplicates.results import DuplicateReport
+from comictool.library.sheets import write_duplicate_sheet
+from comictool.search.duplicates import find_duplicates, suggest
+from comictool.vectors.rows import RowArray
+from comictool.vectors.views import VIEWS
+from tests.duplicates.page_copies import random_page, with_balloons
+from tests.vectors.fakes import embed_corpus, fake
 
 ONE = JobOptions(jobs=1)
 
@@ -49,7 +47,7 @@ def cut_corpus(tmp_path: Path) -> tuple[Corpus, Path]:
     copies = [corner(page, 0.8) for page in pages[:6]]
     corpus = make(tmp_path / "corpus", {"whole": pages, "cut": [*copies, random_page(80)]})
     store = tmp_path / "store"
-    embed_corpus(corpus, FakeChoice(), store, levels=("page",), options=ONE)
+    embed_corpus(corpus, fake(), store, levels=("page",), options=ONE)
     return corpus, store
 
 
@@ -75,8 +73,8 @@ def test_an_encoder_that_finds_all_pages_alike_makes_no_false_groups(tmp_path: P
     corpus = make(tmp_path / "corpus", {"a": [random_page(n) for n in range(6)], "b": [random_page(9)]})
     pages = np.ones((7 * len(VIEWS), 48)) + np.random.default_rng(0).normal(0, 0.01, (7 * len(VIEWS), 48))
     store = tmp_path / "store"
-    embed_corpus(corpus, FakeChoice(), store, levels=("page",), options=ONE)
-    array = next((store / "contents-000001" / "pages" / "image" / "c").rglob("0/0"))
+    embed_corpus(corpus, fake(), store, levels=("page",), options=ONE)
+    array = next((store / "contents-000001" / "pages" / "image" / "vectors" / "c").rglob("0/0"))
     stored = np.fromfile(array, "<f2").reshape(-1, 48)
     stored[: len(pages)] = pages / np.linalg.norm(pages, axis=1, keepdims=True)
     stored.tofile(array)
@@ -104,7 +102,7 @@ def test_impossible_questions_are_refused(tmp_path: Path) -> None:
         find_duplicates(corpus, method="embedding")
     with pytest.raises(InputError, match="not a store"):
         find_duplicates(corpus, method="embedding", store=tmp_path, options=ONE)
-    embed_corpus(corpus, FakeChoice(), tmp_path / "panels", levels=("panel",), options=ONE)
+    embed_corpus(corpus, fake(), tmp_path / "panels", levels=("panel",), options=ONE)
     with pytest.raises(InputError, match="no vectors of pages"):
         find_duplicates(corpus, method="all", store=tmp_path / "panels", options=ONE)
 
@@ -159,14 +157,14 @@ def test_no_suggestions_among_fewer_than_two_pages(tmp_path: Path) -> None:
     assert len(suggest(row_array(tmp_path, np.ones((3, 48))), 3, np.array([0])).source) == 0
 
 
-def test_sheet_rows_are_tiles(tmp_path: Path) -> None:
+def test_a_sheet_shows_whole_groups(tmp_path: Path) -> None:
     pages = [random_page(n) for n in range(3)]
     corpus = make(tmp_path / "corpus", {"a": pages, "b": [with_balloons(page, 2) for page in pages]})
     report = find_duplicates(corpus, options=ONE)
-    rows = duplicate_sheet(corpus, report)
-    assert [row.id for row in rows] == ["a/1", "b/1", "a/2", "b/2", "a/3", "b/3"]
-    assert rows[2].lines == ("group 2: the same drawing",)
-    missing = write_sheet(tmp_path / "sheet.html", title="Duplicates", tiles=[Tile(**asdict(row)) for row in rows])
-    assert missing == 0
-    assert [row.id for row in duplicate_sheet(corpus, report, most=3)] == ["a/1", "b/1"]
-    assert all(row.image.is_file() for row in rows)
+    assert write_duplicate_sheet(tmp_path / "sheet.html", corpus, report) == 0
+    text = (tmp_path / "sheet.html").read_text("utf-8")
+    places = [text.index(f">{name}<") for name in ("a/1", "b/1", "a/2", "b/2", "a/3", "b/3")]
+    assert places == sorted(places)
+    assert "group 2: the same drawing" in text
+    write_duplicate_sheet(tmp_path / "sheet.html", corpus, report, most=3)
+    assert ">a/2<" not in (tmp_path / "sheet.html").read_text("utf-8")

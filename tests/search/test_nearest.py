@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from comictool.core.errors import InputError
 from comictool.search import nearest as module
-from comictool.search.nearest import nearest, scan
-from comictool.search.shards import RowArray
-from comictool.search.views import nearest_view
-from comictool.search.writing import RowWriter
+from comictool.search.nearest import Searched, scan
+from comictool.vectors.columns import PRESENT, Column
+from comictool.vectors.rows import RowArray
+from comictool.vectors.writing import ColumnWriter
 
 
 def stored(folder: Path, rows: np.ndarray, dtype: str = "float16", shard_bytes: int | None = None) -> RowArray:
     """Rows written as a store writes them."""
+    column = Column("panel", "image", "any", rows.shape[1], dtype, normalised=False)
     with pytest.MonkeyPatch.context() as patch:
         if shard_bytes is not None:
-            patch.setattr("comictool.corpus.vector_rows.SHARD_BYTES", shard_bytes)
-        writer = RowWriter(folder, len(rows), rows.shape[1], dtype)
+            patch.setattr("comictool.vectors.writing.SHARD_BYTES", shard_bytes)
+        writer = ColumnWriter(folder, column, len(rows), "here")
     for start in range(0, len(rows), 7):
-        writer.add(rows[start : start + 7])
+        block = rows[start : start + 7]
+        writer.add(block, np.full(len(block), PRESENT, np.uint8))
     writer.close()
-    return RowArray(folder)
+    return RowArray(folder / "vectors")
+
+
+def nearest(array: RowArray, queries: np.ndarray, k: int, *, views: int = 1, **options: Any) -> list[tuple[int, float]]:
+    return module.nearest([Searched(array, queries, views)], k, **options)
 
 
 def unit(count: int, dimension: int, seed: int = 0) -> np.ndarray:
@@ -34,7 +41,7 @@ def unit(count: int, dimension: int, seed: int = 0) -> np.ndarray:
 
 def oracle(array: RowArray, query: np.ndarray) -> np.ndarray:
     """Cosines in float64 of the stored numbers."""
-    rows = array.read(0, array.rows).astype(np.float64)
+    rows = array.take(range(array.rows)).astype(np.float64)
     wide = query.astype(np.float64)
     return rows @ wide / (np.linalg.norm(rows, axis=1) * np.linalg.norm(wide))
 
@@ -109,7 +116,7 @@ def test_views_of_pages(tmp_path: Path) -> None:
     queries = unit(2, 12, seed=2)
     both = np.stack([oracle(array, query) for query in queries]).reshape(2, 20, 3)
     wanted = both.max(axis=(0, 2))
-    found = nearest(array, queries, 5, views=3, combine=nearest_view)
+    found = nearest(array, queries, 5, views=3)
     assert [page for page, _ in found] == np.argsort(-wanted)[:5].tolist()
     assert [score for _, score in found] == pytest.approx(np.sort(wanted)[::-1][:5], abs=1e-12)
 
@@ -123,8 +130,8 @@ def test_any_zarr_reads_the_same_numbers(tmp_path: Path) -> None:
     rows = unit(100, 12).astype(np.float16)
     rows[40:60] = 0.0  # zarr leaves out shards that hold its fill value only; zeros must not be that
     array = stored(tmp_path / "a", rows, shard_bytes=240)
-    assert np.array_equal(zarr.open_array(tmp_path / "a", mode="r")[:], rows)
-    assert np.array_equal(array.read(0, 100), rows)
+    assert np.array_equal(zarr.open_array(tmp_path / "a" / "vectors", mode="r")[:], rows)
+    assert np.array_equal(array.take(range(100)), rows)
     assert np.array_equal(array.take([99, 3, 3, 50]), rows[[99, 3, 3, 50]])
 
 
@@ -142,18 +149,28 @@ def test_any_zarr_reads_the_same_numbers(tmp_path: Path) -> None:
 )
 def test_damaged_headers_are_refused(tmp_path: Path, old: str, new: str) -> None:
     stored(tmp_path / "a", unit(100, 12), shard_bytes=240)
-    header = tmp_path / "a" / "zarr.json"
+    header = tmp_path / "a" / "vectors" / "zarr.json"
     header.write_text(header.read_text().replace(old, new, 1))
     with pytest.raises(InputError):
-        RowArray(tmp_path / "a")
+        RowArray(tmp_path / "a" / "vectors")
 
 
 def test_damaged_shards_are_refused(tmp_path: Path) -> None:
     stored(tmp_path / "a", unit(100, 12), shard_bytes=240)
-    shard = tmp_path / "a" / "c" / "3" / "0"
+    shard = tmp_path / "a" / "vectors" / "c" / "3" / "0"
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(InputError, match="bytes"):
-        RowArray(tmp_path / "a")
+        RowArray(tmp_path / "a" / "vectors")
     shard.unlink()
     with pytest.raises(InputError, match="missing"):
-        RowArray(tmp_path / "a")
+        RowArray(tmp_path / "a" / "vectors")
+
+
+def test_rows_that_are_no_unit_vectors_are_compared_in_float64(tmp_path: Path) -> None:
+    rows = np.random.default_rng(2).normal(size=(300, 24)) * np.random.default_rng(3).uniform(0.1, 50, (300, 1))
+    array = stored(tmp_path / "a", rows, "float32")
+    query = unit(1, 24, seed=4)
+    found = module.nearest([Searched(array, query, normalised=False)], 7)
+    wanted = oracle(array, query[0])
+    assert [row for row, _ in found] == np.argsort(-wanted)[:7].tolist()
+    assert [score for _, score in found] == pytest.approx(np.sort(wanted)[::-1][:7], abs=1e-12)

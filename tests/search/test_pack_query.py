@@ -11,15 +11,16 @@ import pytest
 from PIL import Image
 
 from comictool.core.errors import InputError, UsageError
-from comictool.corpus.packs.features import HEAD, write_features
 from comictool.plugins.load import EncoderSpec, load_encoder
-from comictool.search.pack_query import pack_files, query_packs
+from comictool.vectors.packs import write_features
+from comictool.vectors.tables import pack_files
+from tests.vectors.fakes import ask
 
 
 def write(folder: Path, split: str, comics: dict[str, list[str]], *, dimension: int = 5, seed: int = 0) -> None:
     rng = np.random.default_rng([seed, len(split)])
     rows = {comic: (names, rng.normal(size=(len(names), dimension))) for comic, names in comics.items()}
-    write_features(folder / f"{split}_features.hdf5", f"{split}_features", rows, {"identity": "one"})
+    write_features(folder / f"{split}_features.hdf5", f"{split}_features", rows, {"encoder_id": "one"})
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def slow(folder: Path, asked: str) -> list[tuple[str, float]]:
 
 @pytest.mark.parametrize("asked", ["a/1/2/ann_lee", "c/1/1/ed"])
 def test_all_splits_are_ranked_as_by_a_loop(packs: Path, asked: str) -> None:
-    hits = query_packs(packs, id=asked, k=100)
+    hits = ask(packs, id=asked, k=100)
     wanted = slow(packs, asked)
     assert [hit.id for hit in hits] == [id for id, _ in wanted]
     assert [hit.score for hit in hits] == pytest.approx([score for _, score in wanted], abs=1e-12)
@@ -61,52 +62,58 @@ def test_all_splits_are_ranked_as_by_a_loop(packs: Path, asked: str) -> None:
 
 
 def test_a_hit_knows_its_place(packs: Path) -> None:
-    hit = next(hit for hit in query_packs(packs, id="a/1/1/ann") if hit.id == "a/10/1/bo")
+    hit = next(hit for hit in ask(packs, id="a/1/1/ann") if hit.id == "a/10/1/bo")
     assert (hit.comic, hit.page, hit.panel, hit.identity, hit.split, hit.image) == ("a", 10, 1, "bo", "train", None)
 
 
 def test_filters(packs: Path) -> None:
     def ids(**options: object) -> list[str]:
-        return [hit.id for hit in query_packs(packs, id="a/1/1/ann", **options)]  # type: ignore[arg-type]
+        return [hit.id for hit in ask(packs, id="a/1/1/ann", **options)]  # type: ignore[arg-type]
 
     everything = ids()
     assert ids(k=2) == everything[:2]
     assert ids(comic_glob="[bc]") == ids(exclude_same_comic=True) == [id for id in everything if id[0] != "a"]
-    assert ids(group_by="comic") == [next(id for id in everything if id[0] == c) for c in dict.fromkeys(
-        id[0] for id in everything)]  # fmt: skip
+    assert ids(group_by="comic") == [
+        next(id for id in everything if id[0] == c) for c in dict.fromkeys(id[0] for id in everything)
+    ]
 
 
 def test_equal_vectors_come_in_natural_order(tmp_path: Path) -> None:
     names = ["10_1", "2_1", "1_1", "3_1"]
     rows = {"a": (names, np.ones((4, 3)))}
     write_features(tmp_path / "train_features.hdf5", "train_features", rows, {})
-    assert [hit.id for hit in query_packs(tmp_path, id="a/3/1")] == ["a/1/1", "a/2/1", "a/10/1"]
+    assert [hit.id for hit in ask(tmp_path, id="a/3/1")] == ["a/1/1", "a/2/1", "a/10/1"]
 
 
 def test_sequence_vectors_are_searched_when_named(packs: Path) -> None:
     rows = {"a": (["1_1", "2_1"], np.eye(2, 3))}
     write_features(packs / "train_sequence_features.hdf5", "train_sequence_features", rows, {})
-    assert packs / "train_sequence_features.hdf5" not in pack_files(packs)
-    assert [hit.id for hit in query_packs(packs / "train_sequence_features.hdf5", id="a/1/1")] == ["a/2/1"]
+    assert packs / "train_sequence_features.hdf5" not in pack_files(packs).values()
+    assert [hit.id for hit in ask(packs / "train_sequence_features.hdf5", id="a/1/1")] == ["a/2/1"]
     with pytest.raises(InputError, match="does not say which encoder"):
-        query_packs(packs / "train_sequence_features.hdf5", image=packs / "x.png")
+        ask(packs / "train_sequence_features.hdf5", image=packs / "x.png")
 
 
 def test_wrong_questions(packs: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not in the packs") as error:
-        query_packs(packs, id="a/1/1")
+        ask(packs, id="a/1/1")
     assert error.value.near == ["a/1/1/ann"]
     with pytest.raises(InputError, match="no comic"):
-        query_packs(packs, id="a/1/1/ann", comic_glob="z*")
-    for options in ({}, {"id": "x", "image": Path("y")}, {"id": "x", "k": 0}, {"id": "x", "group_by": "page"},
-                    {"image": Path("y"), "exclude_same_comic": True}):  # fmt: skip
+        ask(packs, id="a/1/1/ann", comic_glob="z*")
+    for options in (
+        {},
+        {"id": "x", "image": Path("y")},
+        {"id": "x", "k": 0},
+        {"id": "x", "group_by": "page"},
+        {"image": Path("y"), "exclude_same_comic": True},
+    ):
         with pytest.raises(UsageError):
-            query_packs(packs, **options)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="holds no vectors"):
-        query_packs(tmp_path / "nothing", id="x")
+            ask(packs, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="does not exist"):
+        ask(tmp_path / "nothing", id="x")
     write(packs, "val", {"d": ["1_1_x"]}, dimension=7)
     with pytest.raises(InputError, match="different encoders"):
-        query_packs(packs, id="a/1/1/ann")
+        ask(packs, id="a/1/1/ann")
 
 
 def test_a_picture_is_embedded_by_the_encoder_that_the_folder_remembers(tmp_path: Path) -> None:
@@ -116,23 +123,21 @@ def test_a_picture_is_embedded_by_the_encoder_that_the_folder_remembers(tmp_path
     encoder = load_encoder(spec)
     names = ["1_1_a", "1_2_b", "2_1_c"]
     rows = {"comic": (names, encoder.embed(pictures))}
-    write_features(tmp_path / "train_features.hdf5", "train_features", rows, {"identity": encoder.identity})
+
+    def write(**facts: object) -> None:
+        write_features(tmp_path / "train_features.hdf5", "train_features", rows, facts)
+
     Image.fromarray(pictures[1]).save(tmp_path / "asked.png")
+    write(encoder_id=encoder.encoder_id)
     with pytest.raises(InputError, match="does not say which encoder"):
-        query_packs(tmp_path, image=tmp_path / "asked.png")
-    crops = tmp_path / "corpus" / "character_images" / "comic"
-    crops.mkdir(parents=True)
-    (crops / "1_2_b.png").write_bytes((tmp_path / "asked.png").read_bytes())
-    head = {"identity": encoder.identity, "encoder": spec.remembered(), "level": "character",
-            "source": str(tmp_path / "corpus")}  # fmt: skip
-    (tmp_path / HEAD).write_text(json.dumps(head), "utf-8")
-    first = query_packs(tmp_path, image=tmp_path / "asked.png")[0]
+        ask(tmp_path, image=tmp_path / "asked.png")
+    write(encoder_id=encoder.encoder_id, encoder=spec.remembered())
+    first = ask(tmp_path, image=tmp_path / "asked.png")[0]
     assert first.id == "comic/1/2/b"
     assert first.score == pytest.approx(1.0, abs=1e-5)
-    assert first.image == crops / "1_2_b.png"
-    (tmp_path / HEAD).write_text(json.dumps(head | {"identity": "another"}), "utf-8")
+    write(encoder_id="another", encoder=spec.remembered())
     with pytest.raises(InputError, match="was made by another"):
-        query_packs(tmp_path, image=tmp_path / "asked.png")
-    (tmp_path / HEAD).write_text("[", "utf-8")
-    with pytest.raises(InputError, match="damaged"):
-        query_packs(tmp_path, image=tmp_path / "asked.png")
+        ask(tmp_path, image=tmp_path / "asked.png")
+    write(encoder_id="another", encoder="[")
+    with pytest.raises(InputError, match="not JSON"):
+        ask(tmp_path, image=tmp_path / "asked.png")

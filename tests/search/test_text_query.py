@@ -14,9 +14,8 @@ from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import Text
-from comictool.search.embed import embed_corpus
-from comictool.search.text_query import parse_words, query_text
-from tests.search.fakes import FakeChoice, make_page
+from comictool.search.text_query import parse_words
+from tests.vectors.fakes import ask, embed_corpus, fake, make_page
 
 SAID = {
     "moon/1/1": "To the moon, and beyond!",
@@ -45,12 +44,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             records.append(record)
         records[0].texts.append(Text(id=9, text=f"caption of {comic}"))
         corpus.write_pages(comic, records)
-    embed_corpus(corpus, FakeChoice(), root / "store", options=JobOptions(jobs=1))
+    embed_corpus(corpus, fake(), root / "store", options=JobOptions(jobs=1))
     return root
 
 
 def ids(store: Path, words: str, **options: object) -> list[str]:
-    return [hit.id for hit in query_text(store, words, **options)]  # type: ignore[arg-type]
+    return [hit.id for hit in ask(store, text=words, **options)]  # type: ignore[arg-type]
 
 
 def bm25(term: str) -> dict[str, float]:
@@ -70,7 +69,7 @@ def bm25(term: str) -> dict[str, float]:
 @pytest.mark.parametrize("word", ["moon", "sea", "beyond", "word"])
 def test_the_order_is_that_of_bm25(store: Path, word: str) -> None:
     expected = bm25(word)
-    hits = query_text(store, word)
+    hits = ask(store, text=word)
     assert [hit.id for hit in hits] == sorted(expected, key=lambda name: -expected[name])
     for hit in hits:
         assert hit.score == pytest.approx(expected[hit.id], rel=1e-3, abs=2e-6)
@@ -78,7 +77,7 @@ def test_the_order_is_that_of_bm25(store: Path, word: str) -> None:
 
 
 def test_an_answer_knows_its_place_and_its_words(store: Path) -> None:
-    hit = query_text(store, "beyond")[0]
+    hit = ask(store, text="beyond")[0]
     assert (hit.comic, hit.page, hit.panel, hit.box) == ("moon", 1, 1, (0, 0, 40, 30))
     assert hit.text == "To the moon, and beyond!"
     assert hit.as_dict()["text"] == hit.text
@@ -97,7 +96,7 @@ def test_words_phrases_beginnings_and_accents(store: Path) -> None:
 
 def test_scripts_without_spaces_are_searched_inside_sentences(store: Path) -> None:
     assert ids(store, "\u6708") == ["sea/2/2"]
-    assert query_text(store, "\u6708")[0].score == 2
+    assert ask(store, text="\u6708")[0].score == 2
     assert ids(store, "\u884c\u304d") == ["sea/2/2"]
     assert ids(store, "\u661f") == []
 
@@ -119,9 +118,22 @@ def test_text_outside_of_panels_is_found_on_its_page(store: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["AND", "moon OR", "NEAR(moon sea)", "text:moon", "-moon", "moon)", '"moon', "moon'; DROP TABLE panels", "^moon",
-     "a\0b", "\ud800 moon", "{moon}", "moon*sea*"],
-)  # fmt: skip
+    [
+        "AND",
+        "moon OR",
+        "NEAR(moon sea)",
+        "text:moon",
+        "-moon",
+        "moon)",
+        '"moon',
+        "moon'; DROP TABLE panels",
+        "^moon",
+        "a\0b",
+        "\ud800 moon",
+        "{moon}",
+        "moon*sea*",
+    ],
+)
 def test_nothing_that_is_typed_is_an_operator(store: Path, words: str) -> None:
     ids(store, words)
 
@@ -137,15 +149,15 @@ def test_a_store_without_text_says_so(tmp_path: Path) -> None:
     record = make_page(corpus, "mute", 1, 1)
     record.texts = []
     corpus.write_pages("mute", [record])
-    embed_corpus(corpus, FakeChoice(), tmp_path / "store", options=JobOptions(jobs=1))
+    embed_corpus(corpus, fake(), tmp_path / "store", options=JobOptions(jobs=1))
     with pytest.raises(InputError, match="has text"):
-        query_text(tmp_path, "moon")
+        ask(tmp_path, text="moon")
 
 
 def test_nothing_heavy_is_imported(store: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from comictool.search.text_query import query_text\n"
-        f"assert query_text(Path({str(store)!r}), 'moon')\n"
+        "import sys; from pathlib import Path; from comictool.search.query import Query, query\n"
+        f"assert query(Path({str(store)!r}), Query(text='moon'))\n"
         "print(sorted({'torch', 'zarr', 'PIL', 'scipy', 'pandas', 'comictool.plugins.load'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from comictool.training.checkpoints import load_checkpoint
-from comictool.training.config import resolve
 from comictool.training.engine import RunOptions, RunResult, train
 from tests.training.synthetic import RECIPE
 
@@ -29,7 +28,7 @@ def one_thread() -> Any:
 
 def run(folder: Path, *sets: str, **options: Any) -> RunResult:
     """Train the synthetic recipe in this process."""
-    resolved = resolve(RECIPE.config, RECIPE.presets, sets=sets)
+    resolved = RECIPE.resolve(sets=sets)
     return train(RECIPE, resolved, {}, folder, RunOptions(**{"device": "cpu", **options}))
 
 
@@ -51,12 +50,27 @@ def start() -> Any:
     def begin(folder: Path, sets: Sequence[str] = (), *arguments: str, **environment: str) -> subprocess.Popen[str]:
         chosen = [part for text in sets for part in ("--set", text)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.training.program", "train", "synthetic", "-o", str(folder), "--device", "cpu",
-             "--json", *chosen, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+            [
+                sys.executable,
+                "-m",
+                "tests.training.program",
+                "train",
+                "synthetic",
+                "-o",
+                str(folder),
+                "--device",
+                "cpu",
+                "--json",
+                *chosen,
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
             start_new_session=True,  # a process group of its own, as a terminal makes for each command
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        )  # fmt: skip
+        )
         started.append(process)
         return process
 

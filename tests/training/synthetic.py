@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,12 @@ from typing import Any, Literal
 
 import torch
 
-from comictool.training.collapse import collapse_figures
+from comictool.core.seeds import derive_seed
+from comictool.training.collapse import collapse_metrics
+from comictool.training.declaration import Recipe
 from comictool.training.distributed import rank
 from comictool.training.options import TrainingOptions
-from comictool.training.recipe import Prepared, Recipe, StepState, Task, Ticket
+from comictool.training.recipe import Prepared, SampleKey, StepState, Task, TrainingData
 
 CLASSES, DIMENSION = 6, 12
 DEFAULTS = TrainingOptions(epochs=4, batch_size=32, learning_rate=1e-2, warmup_epochs=0.5, precision="fp32", workers=0)
@@ -38,12 +41,13 @@ class SyntheticConfig:
     unused: bool = False
     explode_at: int = 0
     load_seconds: float = 0.0
+    per_class: int = 0
     model: ModelConfig = ModelConfig()
     training: TrainingOptions = DEFAULTS
 
 
-class Clusters:
-    """Rows of a fixed cluster each, with noise that comes from the ticket alone."""
+class Clusters(TrainingData):
+    """Rows of a fixed cluster each, with noise that comes from the key alone."""
 
     def __init__(self, config: SyntheticConfig, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -53,15 +57,24 @@ class Clusters:
     def __len__(self) -> int:
         return self.config.samples
 
-    def load(self, tickets: Sequence[Ticket]) -> dict[str, torch.Tensor]:
+    def order(self, epoch: int, seed: int, batch_size: int, count: int | None = None) -> Sequence[int]:
+        """With `per_class` M: M samples, perhaps the same ones, of each of batch_size / M classes."""
+        each, count = self.config.per_class, count or len(self)
+        if not each:
+            return super().order(epoch, seed, batch_size, count)
+        draws = random.Random(derive_seed(seed, "order", epoch))
+        batches = [draws.sample(range(CLASSES), batch_size // each) for _ in range(count // batch_size)]
+        return [i for batch in batches for label in batch for i in draws.choices(range(label, count, CLASSES), k=each)]
+
+    def load(self, keys: Sequence[SampleKey]) -> dict[str, torch.Tensor]:
         if self.config.load_seconds:
             time.sleep(self.config.load_seconds)
-        labels = torch.tensor([ticket.index % CLASSES for ticket in tickets])
-        noise = [torch.randn(DIMENSION, generator=torch.Generator().manual_seed(t.seed)) for t in tickets]
+        labels = torch.tensor([key.index % CLASSES for key in keys])
+        noise = [torch.randn(DIMENSION, generator=torch.Generator().manual_seed(t.seed)) for t in keys]
         return {
             "rows": self.centres[labels] + self.config.noise * torch.stack(noise),
             "labels": labels,
-            "index": torch.tensor([ticket.index for ticket in tickets]),
+            "index": torch.tensor([key.index for key in keys]),
         }
 
 
@@ -77,7 +90,7 @@ class SyntheticTask(Task):
         if config.unused:
             self.spare = torch.nn.Linear(3, 3)
         self.config = config
-        self.held_out = data.load([Ticket(i, 10_000 + i) for i in range(60)])
+        self.held_out = data.load([SampleKey(i, 10_000 + i) for i in range(60)])
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def forward(self, batch: Any) -> dict[str, torch.Tensor]:
@@ -99,7 +112,7 @@ class SyntheticTask(Task):
         torch.rand(3)  # must not move the training's generator
         features = self.body(self.held_out["rows"])
         right = self.head(features).argmax(dim=1) == self.held_out["labels"]
-        return {"accuracy": float(right.float().mean()), **collapse_figures(features)}
+        return {"accuracy": float(right.float().mean()), **collapse_metrics(features)}
 
     def export(self, folder: Path) -> None:
         folder.mkdir()
@@ -119,9 +132,11 @@ def prepare(config: SyntheticConfig, sources: Mapping[str, Path], device: torch.
 
 
 RECIPE = Recipe(
-    "synthetic",
-    SyntheticConfig,
-    {"paper": {}, "tiny": {"samples": 96, "training": {"epochs": 2}}},
-    prepare,
+    name="synthetic",
+    summary="Train the recipe of the tests.",
+    example="comictool train synthetic -o runs/synthetic",
+    config=SyntheticConfig,
+    presets={"paper": {}, "tiny": {"samples": 96, "training": {"epochs": 2}}},
+    prepare="tests.training.synthetic:prepare",
     monitor="accuracy",
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from comictool.training.collapse import collapse_figures, effective_rank, feature_std
+from comictool.training.collapse import collapse_metrics, effective_rank, feature_std
 
 
 def test_std_against_a_loop_and_its_healthy_value() -> None:
@@ -14,7 +14,7 @@ def test_std_against_a_loop_and_its_healthy_value() -> None:
     rows = [row / np.linalg.norm(row) for row in features.double().numpy()]
     expected = np.mean([np.std([row[d] for row in rows]) for d in range(32)])
     assert feature_std(features) == pytest.approx(expected, rel=1e-9)
-    assert collapse_figures(features)["feature_spread"] == pytest.approx(1.0, abs=0.05)
+    assert collapse_metrics(features)["feature_spread"] == pytest.approx(1.0, abs=0.05)
 
 
 def test_rank_counts_directions() -> None:
@@ -34,8 +34,8 @@ def test_rank_against_the_entropy_of_singular_values() -> None:
 
 def test_collapsed_features_show() -> None:
     same = torch.ones(20, 8)
-    figures = collapse_figures(same + 1e-4 * torch.randn(20, 8, generator=torch.Generator().manual_seed(3)))
-    assert figures["feature_spread"] < 0.01
+    metrics = collapse_metrics(same + 1e-4 * torch.randn(20, 8, generator=torch.Generator().manual_seed(3)))
+    assert metrics["feature_spread"] < 0.01
     assert effective_rank(same) == 1.0
     line = torch.linspace(-1, 1, 20)[:, None] * torch.ones(8)
     assert effective_rank(line) == pytest.approx(1.0)

@@ -13,9 +13,13 @@ def test_later_sources_win_and_are_named(tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text('samples = 50\n[model]\nkind = "linear"\nwidth = 9\n', "utf-8")
     resolved = resolve(
-        RECIPE.config, RECIPE.presets, preset="tiny", file=file, sets=["model.width=11", "model.scales=[1, 2.5]"],
+        RECIPE.config,
+        RECIPE.presets,
+        preset="tiny",
+        file=file,
+        sets=["model.width=11", "model.scales=[1, 2.5]"],
         options={"training.epochs": (7, "--epochs")},
-    )  # fmt: skip
+    )
     config: SyntheticConfig = resolved.config
     assert (config.samples, config.model.kind, config.model.width, config.training.epochs) == (50, "linear", 11, 7)
     assert config.model.scales == (1.0, 2.5)
@@ -54,15 +58,33 @@ def test_unknown_keys_name_the_nearest(text: str, near: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "training.epochs=1.5", "training.epochs=true", 'training.epochs="3"', "training.epochs=x", "noise=true",
-        "noise=inf", "unused=1", "model.kind=deep", "model.scales=1", "model.scales=[true]", "training=3",
-        "training.epochs", "=3", "training.epochs=0", "training.learning_rate=-1", "training.ema=1.0",
-        "training.workers=-2", "training.seed=-1", "training.non_finite=carry on", "training.epochs=3\nsamples=1",
-        "noise=1" + 400 * "0", "training.epochs=1" + 5000 * "0", "training.limit=9223372036854775808",
+        "training.epochs=1.5",
+        "training.epochs=true",
+        'training.epochs="3"',
+        "training.epochs=x",
+        "noise=true",
+        "noise=inf",
+        "unused=1",
+        "model.kind=deep",
+        "model.scales=1",
+        "model.scales=[true]",
+        "training=3",
+        "training.epochs",
+        "=3",
+        "training.epochs=0",
+        "training.learning_rate=-1",
+        "training.ema=1.0",
+        "training.workers=-2",
+        "training.seed=-1",
+        "training.non_finite=carry on",
+        "training.epochs=3\nsamples=1",
+        "noise=1" + 400 * "0",
+        "training.epochs=1" + 5000 * "0",
+        "training.limit=9223372036854775808",
         "samples=" + 5000 * "[",
     ],
     ids=lambda text: text[:30],
-)  # fmt: skip
+)
 def test_wrong_values_are_usage_errors(text: str) -> None:
     with pytest.raises(UsageError):
         resolve(RECIPE.config, RECIPE.presets, sets=[text])

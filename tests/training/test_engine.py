@@ -9,23 +9,32 @@ import pytest
 import torch
 
 from comictool.core.device import DeviceChoice
-from comictool.core.errors import EnvironmentError_, InputError, Stopped, UsageError
+from comictool.core.errors import InputError, SetupError, Stopped, UsageError
 from comictool.core.jobs import StopFlag
+from comictool.core.progress import Progress
 from comictool.core.seeds import derive_seed, seed_everything
 from comictool.training import engine
-from comictool.training.checkpoints import load_checkpoint
+from comictool.training.checkpoints import FORMAT, load_checkpoint
 from comictool.training.config import resolve
-from comictool.training.distributed import Place
+from comictool.training.distributed import ProcessInfo
 from comictool.training.ema import WeightAverage
 from comictool.training.engine import RunOptions
 from comictool.training.loading import Plan
 from comictool.training.metrics_log import read_metrics
-from comictool.training.optimizing import RecipeError
 from comictool.training.options import TrainingOptions
+from comictool.training.recipe import RecipeError
 from comictool.training.run_folder import RunFolder
-from comictool.training.schedules import cosine
+from comictool.training.schedules import SCHEDULES, cosine
 from tests.training.conftest import run, same, weights
 from tests.training.synthetic import RECIPE, SyntheticConfig, prepare
+
+
+class Heard(Progress):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 def losses(folder: Path) -> list[float]:
@@ -37,9 +46,16 @@ def test_a_run_leaves_what_the_contract_names(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert written >= {
-        "config.toml", "command.txt", "env.json", "metrics.jsonl", "checkpoints/last.pt", "checkpoints/best.pt",
-        "model/model.json", "sheets/curves.png", "sheets/curves.html",
-    }  # fmt: skip
+        "config.toml",
+        "command.txt",
+        "env.json",
+        "metrics.jsonl",
+        "checkpoints/last.pt",
+        "checkpoints/best.pt",
+        "model/model.json",
+        "sheets/curves.png",
+        "sheets/curves.html",
+    }
     assert result.step == result.total_steps == 24
     assert result.best is not None
     assert result.best["value"] > 0.8
@@ -69,7 +85,7 @@ def test_the_loop_is_this_plain_loop(tmp_path: Path, optimizer_name: str) -> Non
     optimizer = torch.optim.SGD(groups, momentum=0.9) if sgd else torch.optim.AdamW(groups)
     expected = []
     average = {name: parameter.detach().clone() for name, parameter in task.named_parameters()}
-    for step, batch in enumerate(Plan.of(TrainingOptions(epochs=2, batch_size=32), 192, 1).tickets(0, 0, 1)):
+    for step, batch in enumerate(Plan.of(TrainingOptions(epochs=2, batch_size=32), data, 1).keys(0, 0, 1)):
         optimizer.param_groups[0]["weight_decay"] = cosine(step, 12, 0.04, 0.4)
         for group in optimizer.param_groups:
             group["lr"] = cosine(step, 12, 1e-2, 1e-6, 3)
@@ -109,11 +125,11 @@ def test_stopped_anywhere_and_resumed_is_the_same_run(
 
     asked = {"step": 0}
 
-    def any_process(flag: int) -> int:
+    def agreed(flag: torch.Tensor) -> int:
         asked["step"] += 1
         return 15 if AtSteps.wanted and asked["step"] > AtSteps.wanted else 0
 
-    monkeypatch.setattr(engine.distributed, "any_process", any_process)
+    monkeypatch.setattr(engine.distributed, "all_reduce_max", agreed)
     monkeypatch.setattr("comictool.core.jobs.StopFlag", AtSteps)
     for step in (3, 6, 7, 18):
         with pytest.raises(Stopped, match=f"{step} of 24 steps are finished"):
@@ -150,15 +166,73 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
 def test_another_run_is_not_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     run(folder, "training.max_steps=2")
-    with pytest.raises(UsageError, match=r"noise \(was 0.7, now 0.5\), training.max_steps \(was 2, now 3\)"):
-        run(folder, "training.max_steps=3", "noise=0.5")
+    with pytest.raises(UsageError, match=r"noise \(was 0.7, now 0.5\), training.seed \(was 0, now 3\)"):
+        run(folder, "training.max_steps=3", "training.seed=3", "noise=0.5")
     run(folder, "training.max_steps=2", "training.workers=1")  # who loads changes nothing
     monkeypatch.setattr("tests.training.synthetic.CLASSES", 5)
     with pytest.raises(InputError, match="classes"):
         run(folder, "training.max_steps=2")
 
 
-def test_resume_never_begins_anew_and_must_refuses_to_begin(tmp_path: Path) -> None:
+@pytest.mark.parametrize("length", ["training.max_steps={}", "training.epochs={}"])
+def test_a_lengthened_run_is_the_longer_run(tmp_path: Path, length: str) -> None:
+    """F15: without a schedule that knows the end, to the bit: finished at 2, gone on to 4."""
+    sets = ("training.schedule=constant", "training.warmup_epochs=0", "training.ema=0.9", "model.dropout=0.2")
+    unit = 6 if "epochs" in length else 1
+    run(tmp_path / "run", length.format(2), *sets)
+    heard = Heard()
+    result = run(tmp_path / "run", length.format(4), *sets, progress=heard)
+    assert (result.step, result.total_steps) == (4 * unit, 4 * unit)
+    assert any(f"the run of {2 * unit} steps now has {4 * unit}" in text for text in heard.messages)
+    straight = run(tmp_path / "straight", length.format(4), *sets)
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "straight"))
+    assert losses(tmp_path / "run") == losses(tmp_path / "straight")
+    assert result.loss == straight.loss
+    again = Heard()
+    assert run(tmp_path / "run", length.format(4), *sets, progress=again).loss == straight.loss
+    assert any(f"finished already, at step {4 * unit}, its last loss {straight.loss:.4f}" in t for t in again.messages)
+    with pytest.raises(UsageError, match=rf"begun with {4 * unit} steps, now it is to have {3 * unit}"):
+        run(tmp_path / "run", length.format(3), *sets)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_schedules_of_a_lengthened_run_span_the_new_length(tmp_path: Path, schedule: str) -> None:
+    """F15: each step's rate and decay are those of a run of the length that was asked for when it was taken."""
+    sets = (f"training.schedule={schedule}", "training.weight_decay_end=0.4", "training.warmup_epochs=0.5")
+    for steps in (6, 9, 20):
+        run(tmp_path / "run", f"training.max_steps={steps}", *sets)
+    rows = [row for row in read_metrics(tmp_path / "run" / "metrics.jsonl") if row["event"] == "step"]
+    assert [row["step"] for row in rows] == list(range(1, 21))
+    for row in rows:
+        step = row["step"] - 1
+        total = 6 if step < 6 else 9 if step < 9 else 20
+        rate = SCHEDULES[schedule](step, total, 1e-2, 1e-6, 3)
+        assert row["learning_rate"] == pytest.approx(rate, rel=1e-12, abs=1e-15)
+        assert row["weight_decay"] == pytest.approx(cosine(step, total, 0.04, 0.4), rel=1e-12)
+
+
+def test_a_run_that_lost_patience_goes_on_when_it_is_given_more(tmp_path: Path) -> None:
+    """F15."""
+    sets = ("noise=0.05", "training.validate_every=1")
+    result = run(tmp_path / "run", "training.epochs=40", "training.patience=2", *sets)
+    assert result.ended == "patience"
+    more = run(tmp_path / "run", "training.epochs=40", "training.patience=4", *sets)
+    assert more.step > result.step
+    longer = run(tmp_path / "run", "training.epochs=50", "training.patience=4", *sets)
+    assert longer.step > more.step
+
+
+def test_the_model_of_an_earlier_end_does_not_stay(tmp_path: Path) -> None:
+    """F15: after going on, `model-last` is of this end or not there."""
+    run(tmp_path / "run", "training.max_steps=2")
+    (tmp_path / "run" / "model-last").mkdir(exist_ok=True)
+    run(tmp_path / "run", "training.max_steps=24")
+    best = load_checkpoint(tmp_path / "run" / "checkpoints" / "best.pt")["step"]
+    assert (tmp_path / "run" / "model-last").exists() == (best != 24)
+    assert not list((tmp_path / "run").glob(".model*"))
+
+
+def test_resume_never_starts_over_and_must_refuses_to_start(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to resume"):
         run(tmp_path / "run", resume="must")
     run(tmp_path / "run", "training.max_steps=2")
@@ -193,7 +267,7 @@ def test_a_checkpoint_of_another_version_is_told(tmp_path: Path, changed: dict[s
     torch.save({**saved, **changed}, last)
     with pytest.raises(InputError, match=r"last\.pt does not fit"):
         run(tmp_path, "training.max_steps=2")
-    torch.save({"format": 1}, last)
+    torch.save({"format": FORMAT}, last)
     with pytest.raises(InputError, match=r"last\.pt does not fit"):
         run(tmp_path, "training.max_steps=2")
 
@@ -204,7 +278,7 @@ class Evil:
 
 
 def test_a_checkpoint_runs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"format": 1, "task": Evil()}, tmp_path / "x.pt")
+    torch.save({"format": FORMAT, "task": Evil()}, tmp_path / "x.pt")
     with pytest.raises(InputError):
         load_checkpoint(tmp_path / "x.pt")
     assert capsys.readouterr().out == ""
@@ -220,7 +294,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step(tmp_path: Path) -> No
 
 
 def test_skipped_steps_leave_the_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forward = RECIPE.prepare(SyntheticConfig(), {}, torch.device("cpu")).task.__class__.forward
+    forward = RECIPE.build(SyntheticConfig(), {}, torch.device("cpu")).task.__class__.forward
     calls = {"n": 0}
 
     def sometimes(self: Any, batch: Any) -> Any:
@@ -264,15 +338,15 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(
 def test_each_process_has_a_gpu_of_its_own(
     monkeypatch: pytest.MonkeyPatch, starter: str, local_rank: int, gpus: int, chosen: str
 ) -> None:
-    monkeypatch.setattr(engine.distributed, "place", lambda: Place(local_rank, 4, local_rank, starter))
+    monkeypatch.setattr(engine.distributed, "process_info", lambda: ProcessInfo(local_rank, 4, local_rank, starter))
     monkeypatch.setattr(engine, "choose_device", lambda name, gpu=None: DeviceChoice(name, "as told"))
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     monkeypatch.setattr("torch.cuda.set_device", lambda number: None)
     if chosen:
-        assert engine.choose_place(RunOptions("cuda"), "fp32")[0].name == chosen
+        assert engine.resolve_device(RunOptions("cuda"), "fp32")[0].name == chosen
     else:
-        with pytest.raises(EnvironmentError_, match="has no GPU of its own"):
-            engine.choose_place(RunOptions("cuda"), "fp32")
+        with pytest.raises(SetupError, match="has no GPU of its own"):
+            engine.resolve_device(RunOptions("cuda"), "fp32")
 
 
 def test_parameters_outside_the_loss_are_named(tmp_path: Path) -> None:
@@ -291,7 +365,7 @@ def test_patience_ends_a_run_and_the_best_is_kept(tmp_path: Path) -> None:
     last = sum(float(v.double().sum()) for n, v in weights(tmp_path / "run").items() if n != "calls")
     assert json.loads((tmp_path / "run" / "model-last" / "model.json").read_text())["sum"] == pytest.approx(last)
     again = run(tmp_path / "run", "training.epochs=40", "training.patience=2", "noise=0.05")
-    assert (again.step, again.ended) == (result.step, "patience")
+    assert (again.step, again.ended, again.loss) == (result.step, "patience", result.loss)
 
 
 def test_a_lost_model_folder_is_written_again(tmp_path: Path) -> None:
@@ -300,6 +374,16 @@ def test_a_lost_model_folder_is_written_again(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "run" / "model")
     run(tmp_path / "run")
     assert (tmp_path / "run" / "model" / "model.json").read_text() == before
+
+
+@pytest.mark.parametrize(("sets", "said"), [((), True), (("training.warmup_epochs=0",), False)], ids=str)
+def test_a_run_whose_only_step_had_the_rate_0_says_so(tmp_path: Path, sets: tuple[str, ...], said: bool) -> None:
+    heard = Heard()
+    run(tmp_path / "run", "training.max_steps=1", *sets, progress=heard)
+    assert any("nothing was learnt: the learning rate was 0 in all 1 steps" in text for text in heard.messages) == said
+    longer = Heard()
+    run(tmp_path / "longer", "training.max_steps=2", progress=longer)
+    assert not any("nothing was learnt" in text for text in longer.messages)
 
 
 def test_average_against_a_loop() -> None:

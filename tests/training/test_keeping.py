@@ -44,7 +44,7 @@ def test_random_states_come_back_whole() -> None:
 
 
 def test_the_average_is_what_is_judged_kept_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judged by a figure that falls, so the first validation stays the best and the end is exported beside it."""
+    """Judged by a metric that falls, so the first validation stays the best and the end is exported beside it."""
     judged: dict[int, float] = {}
 
     def validate(self: Any, state: Any) -> dict[str, float]:
@@ -75,7 +75,7 @@ def test_patience_goes_on_counting_after_a_stop(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("tests.training.synthetic.SyntheticTask.validate", validate)
     asked = iter([0] * 12 + [15])
     with monkeypatch.context() as stopping:
-        stopping.setattr(engine.distributed, "any_process", lambda flag: next(asked))
+        stopping.setattr(engine.distributed, "all_reduce_max", lambda flag: next(asked))
         with pytest.raises(Stopped, match="12 of 24"):
             run(tmp_path, "training.patience=2")
     result = run(tmp_path, "training.patience=2")

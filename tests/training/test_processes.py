@@ -13,7 +13,7 @@ import torch
 
 from comictool.core.errors import UsageError
 from comictool.training import distributed
-from comictool.training.distributed import Place, first_host, place, slurm_meeting_point
+from comictool.training.distributed import ProcessInfo, first_host, process_info, slurm_meeting_point
 from comictool.training.metrics_log import read_metrics
 from comictool.training.run_folder import RunFolder
 from tests.training.conftest import Start, run, same, weights
@@ -43,6 +43,18 @@ def test_killed_anywhere_and_run_again_gives_the_same_weights(tmp_path: Path, st
     assert losses(tmp_path / "whole") == losses(folder)
     model = (folder / "model" / "model.json").read_text()
     assert model == (tmp_path / "whole" / "model" / "model.json").read_text()
+
+
+def test_a_killed_run_of_composed_batches_resumes_to_the_bit(tmp_path: Path, start: Start) -> None:
+    """M samples a class, drawn with repeats: nothing of the order is in the checkpoint."""
+    folder, sets = tmp_path / "killed", ["per_class=8", "training.limit=130", "training.epochs=5", OFTEN]
+    run(tmp_path / "whole", *sets)
+    process = start(folder, sets, SYNTHETIC_KILL="step:9")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, errors
+    assert run(folder, *sets).step == 20
+    assert losses(tmp_path / "whole") == losses(folder)
+    assert same(weights(tmp_path / "whole"), weights(folder))
 
 
 def test_killed_from_outside_at_any_moment(tmp_path: Path, start: Start) -> None:
@@ -171,7 +183,7 @@ def test_a_second_signal_leaves_no_process_behind(tmp_path: Path, start: Start) 
 
 
 def test_a_process_that_lost_another_one_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "place", lambda: Place(1, 2, 1, "torchrun"))
+    monkeypatch.setattr(distributed, "process_info", lambda: ProcessInfo(1, 2, 1, "torchrun"))
     for name in ("init_process_group", "destroy_process_group"):
         monkeypatch.setattr(torch.distributed, name, lambda *a, **k: None)
     gloo = "[/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]:18155"
@@ -182,17 +194,17 @@ def test_a_process_that_lost_another_one_knows_it(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_place_of_a_process_comes_from_its_starter() -> None:
-    assert place({}).world_size == 1
-    torchrun = place({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"})
+    assert process_info({}).world_size == 1
+    torchrun = process_info({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"})
     assert (torchrun.rank, torchrun.world_size, torchrun.local_rank, torchrun.starter) == (3, 8, 1, "torchrun")
     step = {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "6", "SLURM_LOCALID": "2", "SLURM_NTASKS": "6"}
-    assert place(step).starter == "slurm"
+    assert process_info(step).starter == "slurm"
     batch_script = {"SLURM_PROCID": "0", "SLURM_NTASKS": "6", "SLURM_JOB_ID": "12"}
-    assert place(batch_script).world_size == 1, "sbatch's own script has no other process to wait for"
+    assert process_info(batch_script).world_size == 1, "sbatch's own script has no other process to wait for"
     with pytest.raises(UsageError):
-        place({"RANK": "8", "WORLD_SIZE": "8"})
+        process_info({"RANK": "8", "WORLD_SIZE": "8"})
     with pytest.raises(UsageError, match="not numbers"):
-        place({**step, "SLURM_STEP_NUM_TASKS": "many"})
+        process_info({**step, "SLURM_STEP_NUM_TASKS": "many"})
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,13 @@ def test_schedules_are_plain_floats_and_hold_after_the_end(name: str) -> None:
 
 def test_learning_rate_is_scaled_to_the_batch_and_decay_follows_its_own_cosine() -> None:
     options = TrainingOptions(
-        batch_size=512, learning_rate=5e-4, learning_rate_reference_batch=256, warmup_epochs=2, weight_decay=0.04,
+        batch_size=512,
+        learning_rate=5e-4,
+        learning_rate_reference_batch=256,
+        warmup_epochs=2,
+        weight_decay=0.04,
         weight_decay_end=0.4,
-    )  # fmt: skip
+    )
     states = [StepState(i, 50, 5, i // 5, 512) for i in range(50)]
     expected = dino_cosine_scheduler(5e-4 * 512 / 256, 1e-6, 10, 5, 2)
     np.testing.assert_allclose([learning_rate(options, state) for state in states], expected, rtol=1e-12)

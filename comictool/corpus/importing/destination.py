@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from comictool.archives.finding import find_comics, place_of
 from comictool.core.errors import UsageError
-from comictool.corpus.archives.finding import find_comics
 from comictool.corpus.corpus import Corpus
 
 
@@ -21,8 +21,8 @@ def corpus_for(paths: Sequence[Path], root: Path, *, dry_run: bool = False) -> C
     sources = find_comics(paths)  # a path that is not there is an error before a folder is made for it
     if not (root / "corpus.toml").is_file():
         here = root.resolve()
-        named = {path.resolve() for path in paths} | {source.path.resolve().parent for source in sources}
-        if here in named or here in {source.path.resolve() for source in sources}:
+        named = {path.resolve() for path in paths} | {place_of(source).parent for source in sources}
+        if here in named or here in {place_of(source) for source in sources}:
             raise UsageError(
                 f"{root} is the folder of the comics; what is made of them needs one of its own",
                 hint=f"-o {root / 'library'}",

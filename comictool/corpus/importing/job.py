@@ -8,27 +8,40 @@ point and run again, an import ends with the same corpus: an unfinished comic is
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from comictool.archives.finding import find_comics
+from comictool.archives.limits import Limits
 from comictool.core.errors import InputError
-from comictool.core.jobs import Done, Item, JobOptions, JobReport, run_job
-from comictool.core.ledger import Ledger
+from comictool.core.files import remove_left
+from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.progress import Progress
-from comictool.corpus.archives.finding import ComicSource, find_comics
-from comictool.corpus.archives.limits import Limits
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing.comic_names import fingerprint_of, name_comics, source_id
+from comictool.corpus.importing.comic_names import name_comics
+from comictool.corpus.importing.following import (
+    CONTENT,
+    SIZE,
+    SOURCE,
+    STATE,
+    Facts,
+    fingerprints,
+    forget_comics,
+    gone_comics,
+    known_facts,
+    moved_comics,
+    source_id,
+)
 from comictool.corpus.importing.kept_pictures import pictures_are_sound, pictures_state
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
-from comictool.corpus.journal import remove_left
 from comictool.corpus.records import DIRECTIONS, PageRecord
 
 JOB = "data import"
-STATE = "pictures"  # in the ledger: what tells that nobody touched them since
-VERSION = 1  # of the rules for what is stored how; a new one imports everything again
+PICTURES = "pictures"  # in the ledger: what tells that nobody touched them since
+VERSION = 2  # of the rules for what is stored how; a new one imports everything again
 
 
 def import_comics(
@@ -40,6 +53,8 @@ def import_comics(
     progress: Progress | None = None,
     password: str | None = None,
     limits: Limits | None = None,
+    text_books: bool = False,
+    prune: bool = False,
 ) -> JobReport:
     """Import all comics that the paths name or hold; one item of the job is one comic.
 
@@ -47,10 +62,15 @@ def import_comics(
         direction: `ltr`, `rtl` or `ttb` for all of them; without it each comic's own description decides, and the
             default of the corpus where that says nothing.
         password: for encrypted zip, 7z and pdf files.
+        text_books: whether the pictures of books of prose are taken, too. It decides what is refused, nothing else, so
+            that a comic that is done stays done.
+        prune: remove the comics whose files are gone from the folders given. A file that was moved to another place
+            below them, or to another folder given, is the same comic.
 
     Returns:
         The report of the job, keyed by the names of the comics. A comic with some bad pages is done, with problems;
-        one without a single good page has failed.
+        one without a single good page has failed. Its `changes` say which were `added`, `changed`, `moved` and are
+        `gone`.
 
     Raises:
         InputError: a path does not exist, or nothing that looks like a comic was found.
@@ -62,72 +82,91 @@ def import_comics(
     sources = find_comics(paths)
     if not sources:
         raise InputError(f"no comics in {', '.join(map(str, paths)) or 'no paths at all'}")
-    names = name_comics(sources, corpus)
-    staging = corpus.jobs_folder() / f"staging-{options.shard[0]}-of-{options.shard[1]}"
+    known = known_facts(corpus)
+    moved = moved_comics(sources, known)
+    names = name_comics(sources, corpus, known, moved)
     if not options.dry_run:
-        mine = names[options.shard[0] - 1 :: options.shard[1]][: options.limit]
-        _clear_up(corpus, staging, options, mine)
+        _take_over(corpus, known, moved)
+    by_name = dict(zip(names, sources, strict=True))
+    states = fingerprints(by_name, known, None if options.dry_run else corpus)
+    staging = corpus.jobs_folder() / f"staging-{options.shard[0]}-of-{options.shard[1]}"
     items = []
     for name, source in zip(names, sources, strict=True):
         task = ImportTask(
-            source, name, corpus.root, staging / name, password, limits or Limits(), options.resume != "never"
+            source,
+            name,
+            corpus.root,
+            staging / name,
+            password,
+            limits or Limits(),
+            options.resume != "never",
+            text_books,
         )
-        items.append(Item(name, _fingerprint(source), task))
+        items.append(Item(name, states[name], task))
+    changes: dict[str, list[str]] = {"added": [], "changed": [], "moved": sorted(moved.values()), "gone": []}
 
     def commit(item: Item, result: StagedComic) -> Done:
-        return _commit(corpus, item.payload, result, direction)
+        before = known.get(item.key)
+        if before is None or not corpus.records_file(item.key).is_file():
+            changes["added"].append(item.key)
+        elif before.get(CONTENT) not in (None, result.content):
+            changes["changed"].append(item.key)
+        return _commit(corpus, item.payload, result, direction, item.fingerprint)
 
+    report = run_job(
+        JOB,
+        items,
+        stage_comic,
+        commit,
+        ledger_folder=corpus.jobs_folder(),
+        settings={"version": VERSION, "direction": direction},
+        options=options,
+        progress=progress,
+        present=lambda item, summary: _still_there(corpus, item.key, summary),
+        within=_cleared(staging),
+    )
+    changes["gone"] = [name for name in gone_comics(sources, paths, known_facts(corpus)) if name not in by_name]
+    if prune and not options.dry_run:
+        forget_comics(corpus, changes["gone"])
+    report.changes = changes
+    return report
+
+
+def _take_over(corpus: Corpus, known: dict[str, Facts], moved: dict[str, str]) -> None:
+    """Write down where comics are now that were moved."""
+    for place, name in moved.items():
+        known[name] = {**known[name], SOURCE: place}
+        corpus.write_comic_facts(name, known[name])
+
+
+@contextmanager
+def _cleared(staging: Path) -> Iterator[None]:
+    """Within it the staging folder holds only what this run puts there; a killed import leaves its own behind."""
+    if staging.is_dir():
+        shutil.rmtree(staging)
     try:
-        return run_job(
-            JOB,
-            items,
-            stage_comic,
-            commit,
-            ledger_folder=corpus.jobs_folder(),
-            settings={"version": VERSION, "direction": direction},
-            options=options,
-            progress=progress,
-        )
+        yield
     finally:
-        if staging.is_dir():
-            shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _fingerprint(source: ComicSource) -> str:
-    try:
-        return fingerprint_of(source.path, nested=source.nested)
-    except OSError as error:
-        return f"unreadable: {error.strerror}"  # the worker will report it; the item never counts as finished
+def _still_there(corpus: Corpus, comic: str, summary: dict[str, Any]) -> bool:
+    """Whether the records and pictures of a finished comic are what was imported.
 
-
-def _clear_up(corpus: Corpus, staging: Path, options: JobOptions, mine: Sequence[str]) -> None:
-    """Remove what a killed import left behind, and forget finished comics whose records or pictures are gone.
-
-    Pictures of the comics at hand are looked at without being read: only where names, sizes or times of change are
-    not those after the import are contents compared with the records, once.
+    Pictures are looked at without being read. Only where names, sizes or times of change are not those after the
+    import are contents compared with the records, once.
     """
-    ledger = Ledger(corpus.jobs_folder(), JOB, options.shard)
-    with ledger.writing():  # nobody else works on this shard
-        if staging.is_dir():
-            shutil.rmtree(staging)
-        present = set(corpus.comics())
-        for key, entry in list(ledger.entries.items()):
-            if entry.status == "done" and key not in present:
-                ledger.forget(key)
-        for comic in mine:
-            known = ledger.entries.get(comic)
-            if known is None or known.status != "done" or options.resume == "never":
-                continue
-            state = pictures_state(corpus.root / "page_images" / comic)
-            if known.summary.get(STATE) == state:
-                continue
-            if pictures_are_sound(corpus, comic):
-                ledger.append(replace(known, summary={**known.summary, STATE: state}))
-            else:
-                ledger.forget(comic)
+    if not corpus.records_file(comic).is_file():
+        return False
+    state = pictures_state(corpus.root / "page_images" / comic)
+    if summary.get(PICTURES) != state:
+        if not pictures_are_sound(corpus, comic):
+            return False
+        summary[PICTURES] = state
+    return True
 
 
-def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: str | None) -> Done:
+def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: str | None, state: str) -> Done:
     """Move the pictures of one comic into place and write its records; the caller writes the ledger line after."""
     comic = task.comic
     said = result.info.direction if result.info else None
@@ -135,7 +174,7 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
     earlier = _earlier_records(corpus, comic)
     records = [_record(comic, page, reading, _same_picture(page, earlier)) for page in result.pages]
     # Facts first: they bind the name to the source, whatever happens next.
-    corpus.write_comic_facts(comic, _facts(task, result, reading))
+    corpus.write_comic_facts(comic, _facts(task, result, reading, state))
     folder = task.pictures
     folder.mkdir(parents=True, exist_ok=True)
     for page in result.pages:
@@ -154,9 +193,9 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
         "pages": len(result.pages),
         "bad_pages": result.member_count - len(result.pages),
         "new_pages": sum(page.staged for page in result.pages),
-        STATE: pictures_state(folder),
+        PICTURES: pictures_state(folder),
     }
-    return Done(summary, result.problems)
+    return Done(summary, [Problem(comic, line) for line in result.problems])
 
 
 def _earlier_records(corpus: Corpus, comic: str) -> dict[str, dict[int, PageRecord]]:
@@ -192,13 +231,16 @@ def _record(comic: str, page: StagedPage, direction: str, earlier: PageRecord | 
     return record
 
 
-def _facts(task: ImportTask, result: StagedComic, direction: str) -> dict[str, Any]:
-    facts: dict[str, Any] = dict(result.info.facts()) if result.info else {}
+def _facts(task: ImportTask, result: StagedComic, direction: str, state: str) -> Facts:
+    facts: dict[str, Any] = dict(result.info.facts) if result.info else {}
     facts.setdefault("title", task.source.name)
     return {
         **facts,
         "direction": direction,
-        "source": source_id(task.source),
+        SOURCE: source_id(task.source),
+        STATE: state,
+        CONTENT: result.content,
+        SIZE: result.size,
         "kind": result.kind,
         "page_count": result.member_count,
         "problems": result.problems,

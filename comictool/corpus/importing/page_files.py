@@ -4,6 +4,7 @@ Kept untouched: JPEG, PNG, WebP, AVIF and GIF that show one upright 8-bit pictur
 without see-through parts. Everything else is decoded to upright 8-bit grey or RGB on paper white and stored as
 
 - PNG when the source was lossless and had see-through parts or at most `MOST_PNG_COLOURS` distinct colours;
+- PNG when a side is longer than a JPEG may be;
 - JPEG (quality 95, full colour resolution) otherwise: sources that were lossy or in printing inks already, and
   lossless ones with the many colours of a scan, where a PNG would be five to ten times as large for no visible gain.
 """
@@ -11,21 +12,20 @@ without see-through parts. Everything else is decoded to upright 8-bit grey or R
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
 
 from comictool.core.errors import InputError
-from comictool.core.images import open_picture, to_rgb, upright
+from comictool.core.images import JPEGS, LONGEST_SIDE, load_sound, orientation, upright_rgb
+from comictool.core.odd_pictures import jpeg_faults, png_chunks
 
 # Drawn comics with flat colours and soft edges reach some 60,000 colours at print size, scans pass 80,000 in a
 # picture of half a million pixels (counted on the pages of ten comics).
 MOST_PNG_COLOURS = 65_536
 JPEG_QUALITY = 95
+MOST_PROFILE = 1_000_000  # bytes of a colour profile; decoders of PNG refuse a little more
 KEPT = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "AVIF": "avif", "GIF": "gif"}
 _LOSSLESS = {"PNG", "GIF", "BMP", "DIB", "TIFF", "ICO", "PPM"}
 _GREY = ("1", "L", "LA", "I", "F")
@@ -63,30 +63,23 @@ def page_file(data: bytes) -> PageFile:
         InputError: not a picture, damaged, cut off, or more pixels than is safe.
     """
     _refuse_other_files(data)
-    with _decoding_errors(), open_picture(data) as picture:
-        kind = picture.format or ""
-        if _first_look_keeps(picture, data):
-            picture.load()
-            if not _is_see_through(picture):
-                return PageFile(data, KEPT[kind], picture.width, picture.height)
-    with _decoding_errors():
-        return _stored_anew(data)
-
-
-@contextmanager
-def _decoding_errors() -> Iterator[None]:
-    """A damaged body makes Pillow raise OSError, SyntaxError, struct.error, ValueError...; all mean the same here.
-
-    It also warns of odd metadata, which does not concern the page.
-    """
+    picture, data = load_sound(data)
+    cut, broken = jpeg_faults(data) if picture.format in JPEGS else ("", "")
+    if cut:
+        raise InputError(f"damaged or {cut}")
+    if _is_kept(picture, data):
+        return PageFile(data, KEPT[picture.format or ""], picture.width, picture.height, broken)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        stored = _encoded(picture, data)
     except (InputError, MemoryError):
         raise
-    except Exception as error:
-        raise InputError(f"damaged or cut off: {error or type(error).__name__}") from error
+    except Exception as error:  # as in a mode that Pillow reads but does not convert
+        raise InputError(f"cannot be shown: {error or type(error).__name__}") from error
+    frames = _frames(picture)
+    if picture.format == "TIFF" and frames > 1:
+        # The first picture of an animation is the page, but a TIFF of several pictures holds pages that get lost.
+        return replace(stored, note=f"holds {frames} pictures, only the first is taken")
+    return replace(stored, note=broken)
 
 
 def _refuse_other_files(data: bytes) -> None:
@@ -101,18 +94,27 @@ def _refuse_other_files(data: bytes) -> None:
         raise InputError("a web page, not a picture (a failed download?)")
 
 
-def _first_look_keeps(picture: Image.Image, data: bytes) -> bool:
-    """Whether the header already says that the bytes can stay, see-through parts aside."""
+def _is_kept(picture: Image.Image, data: bytes) -> bool:
+    """Whether the bytes can stay as they are."""
     kind = picture.format or ""
     if kind not in KEPT or picture.mode not in ("1", "L", "P", "RGB", "RGBA", "LA"):
         return False
     # A 16-bit PNG in colour passes for 8-bit in Pillow; its header tells (bit depth, byte 24).
-    if kind == "PNG" and data[24:25] == b"\x10":
+    if kind == "PNG" and (data[24:25] == b"\x10" or any(name == b"acTL" for name, _, _ in png_chunks(data))):
         return False
-    # MPO is a JPEG with further views of the same picture behind it; readers show the first.
-    if kind != "MPO" and getattr(picture, "n_frames", 1) > 1:
+    if kind not in JPEGS and _frames(picture) > 1:
         return False
-    return bool(picture.getexif().get(0x0112, 1) in (None, 1))
+    return orientation(picture) == 1 and not _is_see_through(picture)
+
+
+def _frames(picture: Image.Image) -> int:
+    """How many pictures a file holds; 1 where its list of them cannot be read."""
+    try:
+        return int(getattr(picture, "n_frames", 1))
+    except MemoryError:
+        raise
+    except Exception:  # damaged lists raise many types
+        return 1
 
 
 def _is_see_through(picture: Image.Image) -> bool:
@@ -127,26 +129,19 @@ def _is_see_through(picture: Image.Image) -> bool:
     return bool(lowest < 255)
 
 
-def _stored_anew(data: bytes) -> PageFile:
-    with open_picture(data) as picture:
-        frames = getattr(picture, "n_frames", 1)
-        picture.load()
-        stored = _encoded(picture, data)
-    if picture.format == "TIFF" and frames > 1:
-        # The first picture of an animation is the page, but a TIFF of several pictures holds pages that get lost.
-        return replace(stored, note=f"holds {frames} pictures, only the first is taken")
-    return stored
-
-
 def _encoded(picture: Image.Image, data: bytes) -> PageFile:
     lossless = picture.format in _LOSSLESS or (picture.format == "WEBP" and b"VP8L" in data[:64])
     # A colour profile describes the stored numbers; after a change of inks it would be wrong.
     profile = picture.info.get("icc_profile") if picture.mode in ("L", "P", "RGB", "RGBA") else None
-    result = to_rgb(upright(picture))
+    if not isinstance(profile, bytes) or len(profile) > MOST_PROFILE:
+        profile = None
+    result = upright_rgb(picture)
     if picture.mode in _GREY or picture.mode.startswith("I;"):
         result = result.convert("L")
     stream = io.BytesIO()
-    if lossless and (_is_see_through(picture) or result.getcolors(MOST_PNG_COLOURS) is not None):
+    if max(result.size) > LONGEST_SIDE["JPEG"] or (
+        lossless and (_is_see_through(picture) or result.getcolors(MOST_PNG_COLOURS) is not None)
+    ):
         result.save(stream, "PNG", icc_profile=profile)
         return PageFile(stream.getvalue(), "png", *result.size)
     # An empty EXIF block: the picture is upright now, its old orientation must not be applied again.

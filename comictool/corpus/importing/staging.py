@@ -6,14 +6,16 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from comictool.core.errors import ComicError, EnvironmentError_, InputError
+from comictool.archives.comicinfo import ComicInfo
+from comictool.archives.finding import ComicSource
+from comictool.archives.folder_files import why_not_followed
+from comictool.archives.limits import Limits
+from comictool.archives.members import printable
+from comictool.archives.opening import ComicArchive, open_comic
+from comictool.core.errors import ComicError, InputError, SetupError
 from comictool.core.files import write_bytes
-from comictool.corpus.archives.finding import ComicSource
-from comictool.corpus.archives.limits import Limits
-from comictool.corpus.archives.members import printable
-from comictool.corpus.archives.opening import ComicArchive, open_comic
-from comictool.corpus.comicinfo import ComicInfo
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.importing.following import content_of_source, size_of_source
 from comictool.corpus.importing.kept_pictures import picture_digest
 from comictool.corpus.importing.page_files import page_file
 
@@ -31,6 +33,7 @@ class ImportTask:
     password: str | None
     limits: Limits
     trust_files: bool  # whether a page that is in the corpus already need not be written again
+    text_books: bool = False
 
     @property
     def pictures(self) -> Path:
@@ -59,6 +62,8 @@ class StagedComic:
     kind: str
     info: ComicInfo | None
     member_count: int
+    content: str = ""
+    size: int = 0
     pages: list[StagedPage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -68,7 +73,7 @@ def stage_comic(task: ImportTask) -> StagedComic:
 
     Raises:
         InputError: not a single page can be read.
-        EnvironmentError_: a program that unpacks this kind of file is missing.
+        SetupError: a program that unpacks this kind of file is missing.
     """
     if task.staging.is_dir():
         shutil.rmtree(task.staging)  # this very item was begun before, by a worker that died
@@ -76,17 +81,28 @@ def stage_comic(task: ImportTask) -> StagedComic:
         return _staged(task)
     except ComicError as error:
         shutil.rmtree(task.staging, ignore_errors=True)
-        kind = EnvironmentError_ if isinstance(error, EnvironmentError_) else InputError
+        kind = SetupError if isinstance(error, SetupError) else InputError
         raise kind(f"{task.source.path}: {error.fact}", cause=error.cause, hint=error.hint) from error
 
 
 def _staged(task: ImportTask) -> StagedComic:
     path = task.source.path
+    if task.source.kind == "link":
+        raise InputError(why_not_followed(path))
     before = _digests(task) if task.trust_files else {}
     with open_comic(
-        path, task.password, nested=task.source.nested, scratch=task.staging / "unpacked", limits=task.limits
+        path,
+        task.password,
+        nested=task.source.nested,
+        scratch=task.staging / "unpacked",
+        limits=task.limits,
+        text_books=task.text_books,
     ) as comic:
-        result = StagedComic(comic.kind, comic.comic_info, len(comic.members))
+        try:
+            content, size = content_of_source(task.source), size_of_source(task.source)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}") from error
+        result = StagedComic(comic.kind, comic.comic_info, len(comic.members), content, size)
         result.problems.extend(f"{path}: {line}" for line in comic.problems)
         types = comic.comic_info.page_types if comic.comic_info else {}
         reasons: list[tuple[str, str]] = []  # member, why
@@ -122,7 +138,7 @@ def _staged_page(
     if fresh:
         write_bytes(task.staging / name, stored.data)
     page = StagedPage(number, name, stored.width, stored.height, digest, printable(member.name), kind, fresh)
-    return page, stored.note
+    return page, "; ".join(filter(None, (comic.note(member), stored.note)))
 
 
 def _nothing_readable(reasons: list[tuple[str, str]]) -> str:

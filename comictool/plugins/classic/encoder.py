@@ -27,7 +27,7 @@ class ClassicEncoder:
     """
 
     preferred_batch: int = 16  # nothing is gained from larger batches; small ones keep memory low
-    heavy: bool = False
+    needs_torch: bool = False
 
     def __init__(self, profile: str = "picture") -> None:
         if profile not in PROFILES:

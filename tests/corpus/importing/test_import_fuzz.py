@@ -14,14 +14,16 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from comictool.archives.comicinfo import parse_comic_info
+from comictool.archives.limits import Limits
+from comictool.archives.opening import open_comic
 from comictool.core.errors import ComicError, InputError
 from comictool.core.jobs import JobOptions
-from comictool.corpus.archives import Limits, open_comic
-from comictool.corpus.comicinfo import parse_comic_info
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing import import_comics
+from comictool.corpus.importing.job import import_comics
 from comictool.corpus.importing.page_files import page_file
-from tests.corpus.comic_files import make_epub, make_tar, make_zip, opened, pages, picture
+from tests.archives.books import book
+from tests.archives.comic_files import make_tar, make_zip, opened, pages, picture
 
 FUZZ = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 LIMITS = Limits(member_bytes=1_000_000, total_bytes=5_000_000, free_bytes=1_000_000)
@@ -96,7 +98,7 @@ def containers() -> list[bytes]:
         made += [make_zip(root / "b", pages(2), zipfile.ZIP_DEFLATED), make_tar(root / "c", pages(2))]
         made += [make_tar(root / "d", pages(2), "w:gz"), make_tar(root / "e", pages(2), "w:xz")]
         documents = {"1.xhtml": '<body><img src="1.jpg"/></body>', "2.xhtml": '<body><img src="2.jpg"/></body>'}
-        made.append(make_epub(root / "f", documents, pages(2, "{}.jpg")))
+        made.append(book(root / "f", documents, pages(2, "{}.jpg")))
         opened(picture(1)).save(root / "g", "PDF")
         with py7zr.SevenZipFile(root / "h", "w") as archive:
             for name, data in pages(2).items():
@@ -148,10 +150,7 @@ MARKUP = [
 ]
 tags = st.sampled_from(["ComicInfo", "Title", "Manga", "Pages", "Page", "Number", "PageCount", "Volume", "x:y", ""])
 snippets = st.one_of(
-    st.text(max_size=20),
-    tags.map(lambda tag: f"<{tag}>"),
-    tags.map(lambda tag: f"</{tag}>"),
-    st.sampled_from(MARKUP),
+    st.text(max_size=20), tags.map(lambda tag: f"<{tag}>"), tags.map(lambda tag: f"</{tag}>"), st.sampled_from(MARKUP)
 )
 
 
@@ -162,7 +161,7 @@ def test_comic_info(parts: list[str], encoding: str, wrapped: bool) -> None:
     data = (f"<ComicInfo>{text}</ComicInfo>" if wrapped else text).encode(encoding, "replace")
     with contextlib.suppress(InputError):
         info = parse_comic_info(data)
-        assert all(isinstance(value, str) for value in info.facts().values())
+        assert all(isinstance(value, str) for value in info.facts.values())
         assert info.direction in (None, "ltr", "rtl")
 
 

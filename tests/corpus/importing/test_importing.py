@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
+from comictool.archives.comicinfo import parse_comic_info
 from comictool.core.errors import ExitCode, InputError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.importing import import_comics, job, staging
+from comictool.corpus.importing import job, staging
+from comictool.corpus.importing.job import import_comics
 from comictool.corpus.records import Panel
-from tests.corpus.comic_files import make_tar, make_zip, opened, pages, picture, tree
+from comictool.formats.registry import FORMATS
+from comictool.formats.saving import save
+from tests.archives.books import book
+from tests.archives.comic_files import make_tar, make_zip, opened, pages, picture, tree
 
 ONE = JobOptions(jobs=1)
 
@@ -58,7 +63,7 @@ def test_pages_records_and_facts(corpus: Corpus, shelf: Path) -> None:
         (n, f"page_images/My Comic/page-{n}.jpg", 40, 60, "rtl") for n in (1, 2, 3)
     ]
     assert [(r.type, r.type_confidence) for r in records] == [("cover", 1.0), ("unknown", 0.0), ("text", 1.0)]
-    facts = corpus.comic_facts("My Comic")
+    facts = {key: value for key, value in corpus.comic_facts("My Comic").items() if not key.startswith("source_")}
     assert facts == {
         "title": "T",
         "series": "S",
@@ -69,6 +74,29 @@ def test_pages_records_and_facts(corpus: Corpus, shelf: Path) -> None:
         "page_count": 3,
         "problems": [],
     }
+
+
+def test_facts_come_back_out_of_the_corpus(corpus: Corpus, shelf: Path, tmp_path: Path) -> None:
+    """6.11: Writer and Year vanished at the import."""
+    info = (
+        b"<ComicInfo><Summary>Of\ncats</Summary><Year>1957</Year><Writer>W</Writer><Publisher>P</Publisher></ComicInfo>"
+    )
+    run(corpus, make_zip(shelf / "a.cbz", {"ComicInfo.xml": info, **pages(2)}))
+    facts = {"title": "a", "summary": "Of\ncats", "year": "1957", "writer": "W", "publisher": "P"}
+    assert corpus.comic_facts("a").items() >= facts.items()
+    save(corpus, tmp_path / "out", FORMATS["comicinfo"])
+    assert parse_comic_info((tmp_path / "out" / "a" / "ComicInfo.xml").read_bytes()).facts == facts
+
+
+def test_books_of_prose_only_when_asked_for(corpus: Corpus, shelf: Path) -> None:
+    """4A.1; and what was taken stays taken."""
+    text = '<body><img src="1.jpg"/>' + "<p>It was a dark night.</p>" * 400 + "</body>"
+    book(shelf / "a.epub", {"1.xhtml": text}, {"1.jpg": picture(1)})
+    report = run(corpus, shelf)
+    assert (report.failed, report.exit_code) == (1, ExitCode.INPUT)
+    assert "a text book" in report.problems[0].message
+    assert run(corpus, shelf, text_books=True).totals["pages"] == 1
+    assert (run(corpus, shelf).skipped, run(corpus, shelf).exit_code) == (1, ExitCode.DONE)
 
 
 def test_bad_pages_leave_holes_and_the_comic_is_done(corpus: Corpus, shelf: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image, ImageChops
 from comictool.core.errors import InputError
 from comictool.core.images import decode
 from comictool.corpus.importing.page_files import page_file
-from tests.corpus.comic_files import opened, picture
+from tests.archives.comic_files import opened, picture
 
 
 def encoded(image: Image.Image, kind: str, **save: object) -> bytes:

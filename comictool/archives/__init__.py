@@ -1,0 +1,1 @@
+"""Comic files of every kind: what they are by content, which pages they hold in which order, and bounded reads."""

@@ -1,0 +1,1 @@
+"""Training sets out of a corpus: crops, splits, packs, filters, safe names, checks and counts (`data ...`)."""

@@ -1,0 +1,1 @@
+"""Train, val and test: who goes where, and the folders that follow (`data split`)."""

@@ -1,0 +1,396 @@
+"""What a store knows besides its vectors, in SQLite: comics, pages, panels, characters, boxes, pictures, text.
+
+Row numbers are those of the arrays, counted from 0. Comics and pages are in natural order, the panels of a page are
+neighbours and so are its characters, so that every filter is a few ranges of rows.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from comictool.core.errors import InputError, SetupError
+
+Box = tuple[int, int, int, int]
+CROPS = {"panel": "panels", "character": "characters"}  # levels that are parts of a page, and their tables
+NOWHERE: Box = (0, 0, 0, 0)  # of a crop that was made by somebody else
+
+_CROP_TABLE = """CREATE TABLE {0} (row INTEGER PRIMARY KEY, page_row INTEGER, panel INTEGER, name TEXT, identity TEXT,
+    x0 INTEGER, y0 INTEGER, x1 INTEGER, y1 INTEGER, score REAL);
+CREATE INDEX {0}_of_page ON {0} (page_row, panel);
+"""
+SCHEMA = f"""
+CREATE TABLE comics (comic TEXT PRIMARY KEY, first_page INTEGER, pages INTEGER, first_panel INTEGER, panels INTEGER,
+    first_character INTEGER, characters INTEGER, state TEXT) WITHOUT ROWID;
+CREATE TABLE pages (row INTEGER PRIMARY KEY, comic TEXT, page INTEGER, fingerprint TEXT, digest TEXT, image TEXT,
+    width INTEGER, height INTEGER, type TEXT, direction TEXT, split TEXT, first_panel INTEGER, panels INTEGER,
+    first_character INTEGER, characters INTEGER, member TEXT);
+CREATE UNIQUE INDEX page_names ON pages (comic, page);
+CREATE VIRTUAL TABLE page_text USING fts5(text);
+CREATE VIRTUAL TABLE panel_text USING fts5(text);
+{_CROP_TABLE.format("panels")}{_CROP_TABLE.format("characters")}
+"""
+
+MOST_ROWS = 1 << 40  # of a level; larger numbers are damage, and would overflow when they are added up
+
+# What SQLite says of the disk is reported as any other file's trouble.
+_SYSTEM_ERRORS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+}
+
+
+class CropEntry(NamedTuple):
+    """A panel or a character of a page.
+
+    Attributes:
+        name: as packs call it, `<page>_<panel>` or `<page>_<panel>_<identity>`; two characters may have the same.
+        panel: number of the panel that it is, or stands in.
+        box: on the page, in pixels.
+    """
+
+    name: str
+    panel: int
+    box: Box = NOWHERE
+    score: float = 1.0
+    identity: str = ""
+    text: str = ""
+
+    def id(self, comic: str) -> str:
+        """`comic/page/panel` or `comic/page/panel/identity`."""
+        return "/".join([comic, *self.name.split("_", 2)])
+
+
+class PageEntry(NamedTuple):
+    """One page.
+
+    Attributes:
+        fingerprint: changes whenever its picture does.
+        digest: changes whenever anything told here does.
+        image: relative to the corpus; empty when only crops of the page exist.
+        member: what the page is called in the comic file that it came from; empty when that is not known.
+        split: train, val or test; empty when the corpus was never split.
+    """
+
+    comic: str
+    page: int
+    fingerprint: str
+    image: str
+    width: int = 0
+    height: int = 0
+    type: str = "unknown"
+    direction: str = "ltr"
+    split: str = ""
+    text: str = ""
+    panels: tuple[CropEntry, ...] = ()
+    characters: tuple[CropEntry, ...] = ()
+    member: str = ""
+
+    @property
+    def id(self) -> str:
+        """`comic/page`."""
+        return f"{self.comic}/{self.page}"
+
+    @property
+    def digest(self) -> str:
+        """A short hash of all of it."""
+        return blake2b(repr(tuple(self)).encode("utf-8", "backslashreplace"), digest_size=12).hexdigest()
+
+    def crops(self, level: str) -> tuple[CropEntry, ...]:
+        """Its panels or characters."""
+        return self.panels if level == "panel" else self.characters
+
+
+class PageRow(NamedTuple):
+    """Where a published page lies, and what it was: see `PageEntry`."""
+
+    row: int
+    comic: str
+    page: int
+    fingerprint: str
+    digest: str
+    image: str
+    width: int
+    height: int
+    type: str
+    direction: str
+    split: str
+    first_panel: int
+    panels: int
+    first_character: int
+    characters: int
+    member: str = ""
+
+    @property
+    def id(self) -> str:
+        """`comic/page`."""
+        return f"{self.comic}/{self.page}"
+
+    def range(self, level: str) -> tuple[int, int]:
+        """Half-open range of its rows at a level."""
+        return _range(level, (self.row, 1), (self.first_panel, self.panels), (self.first_character, self.characters))
+
+
+class ComicRows(NamedTuple):
+    """Where the rows of a comic lie: the first and how many, at each level.
+
+    `state` changes whenever the file of its records does; empty when its records have to be read to know.
+    """
+
+    comic: str
+    first_page: int
+    pages: int
+    first_panel: int
+    panels: int
+    first_character: int
+    characters: int
+    state: str = ""
+
+    def range(self, level: str) -> tuple[int, int]:
+        """Half-open range of rows at a level."""
+        pages, panels, characters = self[1:3], self[3:5], self[5:7]
+        return _range(level, pages, panels, characters)
+
+
+def _range(level: str, *ranges: tuple[int, int]) -> tuple[int, int]:
+    first, count = ranges[("page", "panel", "character").index(level)]
+    return first, first + count
+
+
+class MetadataWriter:
+    """Fills a new metadata file; pages come in the order of their rows."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._connection = sqlite3.connect(file, isolation_level=None)
+        self._connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
+        with self._writable():
+            try:
+                self._connection.executescript(SCHEMA)
+            except sqlite3.OperationalError as error:
+                if "fts5" not in str(error):
+                    raise
+                raise SetupError("this Python's SQLite has no FTS5 text search", cause=str(error)) from error
+            self._connection.execute("BEGIN")
+        self.rows = {"page": 0, "panel": 0, "character": 0}
+
+    def add(self, entry: PageEntry) -> None:
+        """Append a page with its panels and characters.
+
+        Raises:
+            OSError: the disk is full, or the file cannot be written.
+        """
+        with self._writable():
+            self._add(entry)
+
+    def _add(self, entry: PageEntry) -> None:
+        row, firsts = self.rows["page"], self.rows
+        facts = (entry.comic, entry.page, entry.fingerprint, entry.digest, *entry[3:9])
+        places = (firsts["panel"], len(entry.panels), firsts["character"], len(entry.characters))
+        values = (row, *facts, *places, entry.member)
+        self._connection.execute("INSERT INTO pages VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", values)
+        if entry.text:
+            self._connection.execute("INSERT INTO page_text(rowid, text) VALUES (?,?)", (row, entry.text))
+        for level, table in CROPS.items():
+            numbered = list(enumerate(entry.crops(level), start=self.rows[level]))
+            self._connection.executemany(
+                f"INSERT INTO {table} VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [
+                    (number, row, crop.panel, crop.name, crop.identity, *crop.box, crop.score)
+                    for number, crop in numbered
+                ],
+            )
+            if level == "panel":
+                texts = [(number, crop.text) for number, crop in numbered if crop.text]
+                self._connection.executemany("INSERT INTO panel_text(rowid, text) VALUES (?,?)", texts)
+            self.rows[level] += len(numbered)
+        self.rows["page"] += 1
+
+    def close(self, states: Mapping[str, str] | None = None) -> None:
+        """Finish the file; `states` are those of comics, see `ComicRows`."""
+        with self._writable():
+            self._connection.execute(
+                "INSERT INTO comics SELECT comic, min(row), count(*), min(first_panel), sum(panels),"
+                " min(first_character), sum(characters), '' FROM pages GROUP BY comic"
+            )
+            told = [(state, comic) for comic, state in (states or {}).items()]
+            self._connection.executemany("UPDATE comics SET state = ? WHERE comic = ?", told)
+            self._connection.execute("COMMIT")
+            self._connection.close()
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            number = _SYSTEM_ERRORS.get(error.sqlite_errorcode & 0xFF)  # the rest of the code is detail
+            if number is None:
+                raise
+            raise OSError(number, os.strerror(number), str(self._file)) from error
+        except (sqlite3.IntegrityError, OverflowError) as error:  # of rows that a damaged store gave
+            raise InputError(f"pages that no store can hold, from a damaged store: {error}") from error
+
+
+class Metadata:
+    """Reads a metadata file; use as a context manager."""
+
+    def __init__(self, file: Path) -> None:
+        if not file.is_file():
+            raise InputError(f"the store is damaged: {file} is missing")
+        self._file = file
+        # immutable: published files never change, so SQLite needs neither locks nor a journal beside the file
+        with self._readable():
+            self._connection = sqlite3.connect(f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1", uri=True)
+            self._connection.executescript("PRAGMA trusted_schema=OFF; PRAGMA query_only=ON;")
+
+    def __enter__(self) -> Metadata:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each level has, and how many comics there are under `comic`."""
+        tables = {"comic": "comics", "page": "pages", **CROPS}
+        return {level: int(self._all(f"SELECT count(*) FROM {table}")[0][0]) for level, table in tables.items()}
+
+    def comics(self, pattern: str | None = None) -> list[ComicRows]:
+        """Comics in row order, or those whose name matches a shell pattern."""
+        found = self._all("SELECT * FROM comics ORDER BY first_page")
+        return [ComicRows(*row) for row in found if pattern is None or fnmatchcase(row[0], pattern)]
+
+    def find_page(self, comic: str, page: int) -> PageRow | None:
+        """A page by name."""
+        rows = self._all("SELECT * FROM pages WHERE comic = ? AND page = ?", (comic, page))
+        return _page(rows[0]) if rows else None
+
+    def pages_of(self, comic: str) -> list[PageRow]:
+        """The pages of a comic, in row order."""
+        return [_page(row) for row in self._all("SELECT * FROM pages WHERE comic = ? ORDER BY row", (comic,))]
+
+    def pages(self, rows: Iterable[int]) -> dict[int, PageRow]:
+        """Pages by row."""
+        sql = "SELECT * FROM pages WHERE row = ?"
+        return {row: _page(found[0]) for row in rows if (found := self._all(sql, (row,)))}
+
+    def first_rows(self, level: str) -> list[tuple[int, int]]:
+        """For every page in row order the first of its rows at a level of crops, and how many there are."""
+        return self._all(f"SELECT first_{level}, {CROPS[level]} FROM pages ORDER BY row")
+
+    def crops(self, level: str, rows: Iterable[int]) -> dict[int, tuple[int, CropEntry]]:
+        """Panels or characters by row, each with the row of its page; without text."""
+        sql = f"SELECT * FROM {CROPS[level]} WHERE row = ?"
+        return {row: (found[0][1], _crop(found[0])) for row in rows if (found := self._all(sql, (row,)))}
+
+    def crops_of(self, level: str, page_row: int) -> list[tuple[int, CropEntry]]:
+        """The panels or characters of a page with their rows, in row order; without text."""
+        found = self._all(f"SELECT * FROM {CROPS[level]} WHERE page_row = ? ORDER BY row", (page_row,))
+        return [(int(row[0]), _crop(row)) for row in found]
+
+    def entry(self, page: PageRow) -> PageEntry:
+        """All that is told of a page, with its panels, characters and text."""
+        text = self._all("SELECT text FROM page_text WHERE rowid = ?", (page.row,))
+        start, stop = page.range("panel")
+        texts = dict(self._all("SELECT rowid, text FROM panel_text WHERE rowid >= ? AND rowid < ?", (start, stop)))
+        panels = tuple(crop._replace(text=texts.get(row, "")) for row, crop in self.crops_of("panel", page.row))
+        characters = tuple(crop for _, crop in self.crops_of("character", page.row))
+        facts = (page.comic, page.page, page.fingerprint, *page[5:11])
+        words = text[0][0] if text else ""
+        return PageEntry(*facts, text=words, panels=panels, characters=characters, member=page.member)
+
+    def all_pages(self) -> Iterator[PageRow]:
+        """Every page in row order, one in memory at a time."""
+        with self._readable():
+            for row in self._connection.execute("SELECT * FROM pages ORDER BY row"):
+                yield _page(row)
+
+    def entries(self) -> Iterator[PageEntry]:
+        """Every page in row order with all that is told of it, one in memory at a time."""
+        return (self.entry(page) for page in self.all_pages())
+
+    def all_crops(self, level: str) -> Iterator[tuple[str, int, CropEntry]]:
+        """Every panel or character in row order: its id, the row of its page, and itself; without text."""
+        sql = f"SELECT c.*, comic FROM {CROPS[level]} AS c CROSS JOIN pages ON pages.row = page_row ORDER BY c.row"
+        with self._readable():
+            for row in self._connection.execute(sql):
+                crop = _crop(row)
+                yield crop.id(row[10]), row[1], crop
+
+    def has_text(self) -> bool:
+        """Whether any page has text."""
+        return bool(self._all("SELECT 1 FROM page_text LIMIT 1"))
+
+    def rows_matching(self, level: str, expression: str) -> Iterator[tuple[int, float, str]]:
+        """Rows whose text matches an expression of FTS5, best first: row, BM25 (higher is better), the text around.
+
+        Raises:
+            InputError: the store is damaged, or the expression is none.
+        """
+        table = _TEXT[level]
+        sql = (
+            f"SELECT rowid, -rank, snippet({table}, 0, '', '', '…', 24) FROM {table}"
+            f" WHERE {table} MATCH ? ORDER BY rank, rowid"
+        )
+        with self._readable():
+            for row, score, text in self._connection.execute(sql, (expression,)):
+                yield row, round(float(score), 6), _one_line(str(text))
+
+    def rows_containing(self, level: str, terms: Sequence[str]) -> Iterator[tuple[int, float, str]]:
+        """Rows whose text contains every term, wherever; those first in which they occur most often, as the score."""
+        found = []
+        with self._readable():
+            for row, text in self._connection.execute(f"SELECT rowid, text FROM {_TEXT[level]} ORDER BY rowid"):
+                whole = unicodedata.normalize("NFKC", str(text)).casefold()
+                counts = [whole.count(unicodedata.normalize("NFKC", term).casefold()) for term in terms]
+                if all(counts):
+                    found.append((row, float(sum(counts)), _one_line(str(text))[:200]))
+        yield from sorted(found, key=lambda answer: (-answer[1], answer[0]))
+
+    def _all(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:
+        with self._readable():
+            return self._connection.execute(sql, tuple(values)).fetchall()
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            if not os.access(self._file, os.R_OK):
+                raise InputError(f"{self._file} cannot be read: permission denied") from error
+            raise InputError(f"the store is damaged: {self._file}: {error}") from error
+
+
+_TEXT = {"panel": "panel_text", "page": "page_text"}
+
+
+def _page(row: tuple) -> PageRow:
+    # str(): SQLite keeps whatever type somebody put into a column
+    numbers = [value if isinstance(value, int) and 0 <= value < MOST_ROWS else 0 for value in row]
+    names = [str(value) for value in row]
+    member = names[15] if row[15:16] not in ((), (None,)) else ""  # older files have none
+    whole = [*numbers[:1], names[1], numbers[2], *names[3:6], *numbers[6:8], *names[8:11], *numbers[11:15], member]
+    return PageRow._make(whole)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _crop(row: tuple) -> CropEntry:
+    x0, y0, x1, y1 = (value if isinstance(value, int) else 0 for value in row[5:9])
+    score = row[9] if isinstance(row[9], float) else 0.0
+    return CropEntry(str(row[3]), row[2] if isinstance(row[2], int) else 0, (x0, y0, x1, y1), score, str(row[4]))
