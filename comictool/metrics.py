@@ -1,16 +1,18 @@
 """Metrics by their published definitions, for notebooks: `import comictool as ct; ct.metrics.retrieval(...)`."""
 
-from comictool.measure.agreement import clustering_agreement, confusion
-from comictool.measure.chance import chance_of, random_precision, random_rank
+from comictool.measure.agreement import bcubed, clustering_agreement, confusion, pairwise
+from comictool.measure.chance import chance_of, random_precision, random_rank, random_reciprocal
 from comictool.measure.intervals import bootstrap, wilson
 from comictool.measure.points import Points
 from comictool.measure.probes import knn, linear_probe
 from comictool.measure.retrieval import Retrieval, macro, retrieval
-from comictool.measure.verification import detection_at, equal_error_rate, error_rates, false_positives_at
+from comictool.measure.verification import auroc, detection_at, equal_error_rate, error_rates, false_positives_at
 
 __all__ = [
     "Points",
     "Retrieval",
+    "auroc",
+    "bcubed",
     "bootstrap",
     "chance_of",
     "clustering_agreement",
@@ -22,8 +24,10 @@ __all__ = [
     "knn",
     "linear_probe",
     "macro",
+    "pairwise",
     "random_precision",
     "random_rank",
+    "random_reciprocal",
     "retrieval",
     "wilson",
 ]

@@ -107,3 +107,26 @@ def random_rank(candidates: np.ndarray, right: np.ndarray, k: int | np.ndarray) 
         drawn = np.clip((n - r - place) / np.maximum(n - place, 1.0), 0.0, 1.0)
         missed *= np.where(place < depth, drawn, 1.0)
     return 1.0 - missed
+
+
+def random_reciprocal(candidates: np.ndarray, right: np.ndarray, before: np.ndarray | None = None) -> np.ndarray:
+    """Expected reciprocal rank of the first right candidate in a random ranking.
+
+    The first of R right ones among N is at j with C(N - j, R - 1) / C(N, R): j - 1 wrong ones are drawn, then a right.
+
+    Args:
+        candidates, right: (Q,) N and R of each query, R >= 1.
+        before: (Q,) wrong candidates that stand before all of these; None: 0.
+
+    Returns:
+        (Q,) float64.
+    """
+    n, r = np.asarray(candidates, np.float64), np.asarray(right, np.float64)
+    ahead = np.zeros(len(n)) if before is None else np.asarray(before, np.float64)
+    found, wrong_so_far = np.zeros(len(n)), np.ones(len(n))
+    for drawn in range(int((n - r).max(initial=-1)) + 1):
+        left = np.maximum(n - drawn, 1.0)
+        now = np.where(drawn <= n - r, wrong_so_far * r / left, 0.0)
+        found += now / (ahead + drawn + 1)
+        wrong_so_far *= np.clip((n - r - drawn) / left, 0.0, 1.0)
+    return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from comictool.measure.chance import random_rank
+from comictool.measure.chance import random_rank, random_reciprocal
 
 # A (Q, G) mask of candidates that do not count, or a function from a range of queries to its rows of that mask.
 Excluded = np.ndarray | Callable[[int, int], np.ndarray]
@@ -34,6 +34,8 @@ class Retrieval:
         precision: average precision, the mean over right candidates of the precision at their rank.
         at_r: the same over the first R ranks alone, divided by R, R being the number of right candidates
             (mAP@R: Musgrave and others, ECCV 2020).
+        r_precision: the share of right ones among the first R.
+        reciprocal: one over the rank of the first right candidate; its mean is MRR.
         labels: the character of each.
     """
 
@@ -43,6 +45,8 @@ class Retrieval:
     right: np.ndarray
     precision: np.ndarray
     at_r: np.ndarray
+    r_precision: np.ndarray
+    reciprocal: np.ndarray
     labels: np.ndarray
 
     def within(self, k: int) -> np.ndarray:
@@ -57,6 +61,19 @@ class Retrieval:
     def macro_rank(self, k: int) -> float:
         """`rank`, the mean over characters."""
         return macro(self.within(k), self.labels)
+
+    def by_query(self) -> dict[str, np.ndarray]:
+        """(A,) of each query, by the names of pytorch-metric-learning's AccuracyCalculator.
+
+        The plain mean of one is what that reports, `macro` with `labels` what it reports with `avg_of_avgs`.
+        """
+        return {
+            "precision_at_1": self.within(1),
+            "r_precision": self.r_precision,
+            "mean_reciprocal_rank": self.reciprocal,
+            "mean_average_precision": self.precision,
+            "mean_average_precision_at_r": self.at_r,
+        }
 
     @property
     def mean_precision(self) -> float:
@@ -91,12 +108,14 @@ def retrieval(
         if right.any():
             rows.append((number, *_expected(np.asarray(line)[left], right)))
     answered, before, tied, same = (np.array([row[i] for row in rows], np.int64) for i in range(4))
-    precision, at_r = (np.array([row[i] for row in rows], np.float64) for i in (4, 5))
-    return Retrieval(answered, before, tied, same, precision, at_r, queries[answered])
+    precision, at_r, r_precision = (np.array([row[i] for row in rows], np.float64) for i in (4, 5, 6))
+    reciprocal = random_reciprocal(tied, same, before)
+    return Retrieval(answered, before, tied, same, precision, at_r, r_precision, reciprocal, queries[answered])
 
 
-def _expected(scores: np.ndarray, right: np.ndarray) -> tuple[int, int, int, float, float]:
-    """Of one query: `before`, `tied` and `right` as in `Retrieval`, and both precisions, means over orders of ties.
+def _expected(scores: np.ndarray, right: np.ndarray) -> tuple[int, int, int, float, float, float]:
+    """Of one query: `before`, `tied`, `right`, `precision`, `at_r` and `r_precision` as in `Retrieval`, means over
+    orders of ties.
 
     With m of n ties right and b right ones before them, a tie is right with m / n, and of the j ties before it
     j (m - 1) / (n - 1) are right given that it is.
@@ -111,7 +130,8 @@ def _expected(scores: np.ndarray, right: np.ndarray) -> tuple[int, int, int, flo
     j = np.arange(len(right)) - np.repeat(starts, sizes)
     parts = m / n * (b + 1 + j * (m - 1) / np.maximum(n - 1, 1)) / np.arange(1, len(right) + 1)
     count = int(own.sum())
-    return int(starts[first]), int(sizes[first]), int(own[first]), parts.sum() / count, parts[:count].sum() / count
+    averages = parts.sum() / count, parts[:count].sum() / count, (m / n)[:count].sum() / count
+    return int(starts[first]), int(sizes[first]), int(own[first]), *averages
 
 
 def tie_starts(ordered: np.ndarray) -> np.ndarray:

@@ -61,6 +61,19 @@ def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:
     return float(rates.false_positive[before] + part * (rates.false_positive[after] - rates.false_positive[before]))
 
 
+def auroc(scores: np.ndarray, same: np.ndarray) -> float:
+    """Area under the ROC curve: the chance that a same pair scores above a different one, ties counting half.
+
+    Args:
+        scores: (N,) of pairs, higher is more alike; same: (N,) truth.
+
+    Raises:
+        InputError: as `error_rates`.
+    """
+    rates = error_rates(scores, same)
+    return float(np.trapezoid(1 - rates.false_negative, rates.false_positive))
+
+
 def false_positives_at(scores: np.ndarray, same: np.ndarray, false_negatives: float) -> float:
     """The least false positive rate with at most this false negative rate (the ZACI-20 protocol)."""
     rates = error_rates(scores, same)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from comictool.core.errors import InputError
-from comictool.measure.agreement import clustering_agreement, confusion
-from comictool.measure.chance import random_precision, random_rank
+from comictool.measure.agreement import bcubed, clustering_agreement, confusion, pairwise
+from comictool.measure.chance import random_precision, random_rank, random_reciprocal
 from comictool.measure.intervals import bootstrap, wilson
 from comictool.measure.retrieval import macro, retrieval, tie_starts
-from comictool.measure.verification import detection_at, equal_error_rate, error_rates, false_positives_at
+from comictool.measure.verification import auroc, detection_at, equal_error_rate, error_rates, false_positives_at
 
 
 @pytest.fixture
@@ -251,3 +251,97 @@ def test_bootstrap_by_groups_is_wider_for_dependent_items(rng) -> None:
     alone, together = bootstrap(400, mean), bootstrap(400, mean, groups=groups)
     assert together[1] - together[0] > 3 * (alone[1] - alone[0])
     assert all(math.isnan(v) for v in bootstrap(0, mean))
+
+
+def accuracy_of_pml(rows, queries, references, together, avg_of_avgs):
+    """All metrics of pytorch-metric-learning's calculator, on exact neighbours and clusters by residue."""
+    torch = pytest.importorskip("torch")
+    accuracy = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
+
+    def nearest(query, k, reference, ref_includes_query):
+        alike = query @ reference.T
+        if ref_includes_query:
+            alike.fill_diagonal_(-9)
+        return None, torch.argsort(-alike, dim=1)[:, :k]
+
+    calculator = accuracy.AccuracyCalculator(
+        k=len(references) - together,
+        avg_of_avgs=avg_of_avgs,
+        knn_func=nearest,
+        kmeans_func=lambda vectors, count: torch.arange(len(vectors)) % count,
+        device=torch.device("cpu"),
+    )
+    vectors = torch.from_numpy(rows)
+    if together:
+        return calculator.get_accuracy(vectors, torch.from_numpy(queries))
+    asked, left = vectors[: len(queries)], vectors[len(queries) :]
+    return calculator.get_accuracy(asked, torch.from_numpy(queries), left, torch.from_numpy(references))
+
+
+@pytest.mark.parametrize("avg_of_avgs", [False, True])
+@pytest.mark.parametrize("together", [True, False])
+def test_all_retrieval_figures_are_those_of_pytorch_metric_learning(rng, together, avg_of_avgs) -> None:
+    labels = rng.integers(0, 6, 60)
+    labels[7] = 9  # a character with one picture: nobody can answer
+    rows = rng.normal(size=(60, 8)) + 0.5 * np.eye(8)[labels % 8]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    queries, references = (labels, labels) if together else (labels[:25], labels[25:])
+    theirs = accuracy_of_pml(rows, queries, references, together, avg_of_avgs)
+    scores = rows @ rows.T if together else rows[:25] @ rows[25:].T
+    found = retrieval(scores, queries.astype(str), references.astype(str), np.eye(60, dtype=bool) if together else None)
+    for name, values in found.by_query().items():
+        ours = macro(values, found.labels) if avg_of_avgs else values.mean()
+        # Theirs computes reciprocal ranks in float32; an exact one is below.
+        slack = 1e-6 if name == "mean_reciprocal_rank" else 1e-9
+        assert ours == pytest.approx(theirs[name], abs=slack), name
+    agreement = clustering_agreement(queries.tolist(), np.arange(len(queries)) % len(np.unique(queries)))
+    assert agreement["ami"] == pytest.approx(theirs["AMI"], abs=1e-9)
+    assert agreement["nmi"] == pytest.approx(theirs["NMI"], abs=1e-9)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 4, 1000])
+def test_reciprocal_rank_and_r_precision_are_means_over_orders_of_ties(rng, levels) -> None:
+    labels = np.array([0, 0, 1, 0, 1, 1, 0]).astype(str)
+    scores = rng.integers(0, levels, (7, 7)).astype(np.float64)
+    found = retrieval(scores, labels, labels, np.eye(7, dtype=bool))
+    for row, query in enumerate(found.answered):
+        figures = []
+        for shuffled in itertools.permutations([i for i in range(7) if i != query]):
+            right = [labels[i] == labels[query] for i in sorted(shuffled, key=lambda i: -scores[query, i])]
+            figures.append([1 / (1 + right.index(True)), np.mean(right[: sum(right)])])
+        assert [found.reciprocal[row], found.r_precision[row]] == pytest.approx(np.mean(figures, axis=0), abs=1e-12)
+
+
+def test_random_reciprocal_is_what_shuffling_gives() -> None:
+    counts = [(5, 2, 0), (6, 6, 3), (9, 1, 2)]
+    for n, r, before in counts:
+        orders = set(itertools.permutations([True] * r + [False] * (n - r))) if n < 9 else None
+        firsts = [order.index(True) for order in orders] if orders else range(9)
+        expected = np.mean([1 / (before + 1 + first) for first in firsts])
+        assert random_reciprocal(np.array([n]), np.array([r]), np.array([before]))[0] == pytest.approx(expected)
+
+
+def test_bcubed_and_pairwise_are_what_loops_count(rng) -> None:
+    truth, clusters = rng.integers(0, 5, 40).astype(str), rng.integers(0, 7, 40)
+    of_item = [
+        [np.mean(truth[clusters == k] == t), np.mean(clusters[truth == t] == k)]
+        for t, k in zip(truth, clusters, strict=True)
+    ]
+    precision, recall = np.mean(of_item, axis=0)
+    assert bcubed(truth, clusters) == pytest.approx((precision, recall, 2 * precision * recall / (precision + recall)))
+    pairs = list(itertools.combinations(range(40), 2))
+    joined = {(a, b) for a, b in pairs if clusters[a] == clusters[b]}
+    same = {(a, b) for a, b in pairs if truth[a] == truth[b]}
+    p, r = len(joined & same) / len(joined), len(joined & same) / len(same)
+    assert pairwise(truth, clusters) == pytest.approx((p, r, 2 * p * r / (p + r)))
+    assert pairwise(["a", "a", "b"], np.array([0, 1, 2])) == (1.0, 0.0, 0.0)
+    assert bcubed(["a", "b"], np.array([3, 4])) == (1.0, 1.0, 1.0)
+
+
+def test_auroc_is_that_of_scikit_learn(rng) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    same, scores = rng.random(300) < 0.4, rng.integers(0, 40, 300) / 7  # with ties
+    assert auroc(scores, same) == pytest.approx(roc_auc_score(same, scores), abs=1e-12)
+    with pytest.raises(InputError):
+        auroc(scores, np.ones(300, bool))
