@@ -63,7 +63,7 @@ class Corpus:
                 hint=f"comictool data convert {root} CORPUS --to corpus"
                 if (root / "annotations").is_dir()
                 else f"comictool data import {root} -o CORPUS"
-                if root.is_file()
+                if root.exists()
                 else f"comictool data import COMICS... -o {root}",
             )
         facts = typed(_Facts, read_toml(file), str(file))

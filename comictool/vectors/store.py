@@ -94,7 +94,7 @@ def _towards_a_store(root: Path) -> str:
 
     found = detect_format(root)
     if found is None:
-        return f"comictool embed CORPUS -o {root}"
+        return f"comictool index {root} -o LIBRARY"
     return (
         f"comictool embed {root} -o STORE"
         if found.read is None

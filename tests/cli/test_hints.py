@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from comictool.cli.app import load_command
+from comictool.cli.app import load_command, run
 from comictool.cli.reference import every_command
+from tests.reid.drawings import drawing, save
 
 PACKAGE = Path(__file__).parents[2] / "comictool"
 PLACE = "{}"  # stands for what an f-string puts in
@@ -72,3 +73,43 @@ def test_a_hint_names_a_command_with_its_options(place: str, text: str) -> None:
         for word in words:
             if word.startswith("-") and len(word) > 1 and PLACE not in word.split("=")[0]:
                 assert word.split("=")[0].rstrip(".") in options, f"{place}: {name} has no {word}"
+
+
+def followed(error: str, fill: dict[str, str]) -> list[str]:
+    """The words of the command that the hint of an error names, its placeholders filled in."""
+    command = error.split("try: comictool ")[1].splitlines()[0]
+    return [fill.get(word, word) for word in command.split()]
+
+
+IMPORTED = ["data", "import", "comics", "-o", "made", "-q"]
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "fill"),
+    [
+        ([], ["data", "panels", "comics"], {"CORPUS": "made"}),
+        ([], ["data", "panels", "comics/0.png"], {"CORPUS": "made"}),
+        ([], ["query", "comics", "comics/0.png"], {"LIBRARY": "made"}),
+        ([IMPORTED], ["query", "made", "comics/0.png"], {"STORE": "vectors"}),
+    ],
+)
+def test_what_a_hint_says_works_and_damages_nothing(
+    before: list[list[str]],
+    asked: list[str],
+    fill: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The hint of a failed command is run as it stands; it succeeds, and all that was there is as it was."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        save(Path("comics", f"{number}.png"), drawing("ann", number, side=96))
+    for words in before:
+        assert run(words) == 0
+    were = {path: path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file()}
+    capfd.readouterr()
+    assert run(asked) not in (0, None)
+    command = followed(capfd.readouterr().err, fill)
+    assert run(command) == 0, command
+    assert {path: path.read_bytes() for path in were} == were
