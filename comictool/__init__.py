@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from comictool.core.jobs import JobOptions as JobOptions
     from comictool.core.progress import Heartbeat as Heartbeat
     from comictool.corpus.corpus import Corpus as Corpus
+    from comictool.corpus.importing.options import ImportOptions as ImportOptions
     from comictool.corpus.records import Character as Character
     from comictool.corpus.records import PageRecord as PageRecord
     from comictool.corpus.records import Panel as Panel
@@ -55,6 +56,7 @@ _PLACES = {
     "core.jobs": "JobOptions",
     "core.progress": "Heartbeat",
     "corpus.corpus": "Corpus",
+    "corpus.importing.options": "ImportOptions",
     "corpus.records": "Character PageRecord Panel Text",
     "plugins.discovery": "list_plugins",
     "plugins.load": "EncoderSpec load_plugin",
@@ -77,6 +79,7 @@ __all__ = [
     "EncoderSpec",
     "Gallery",
     "Heartbeat",
+    "ImportOptions",
     "JobOptions",
     "Opened",
     "PageRecord",

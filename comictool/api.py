@@ -21,6 +21,7 @@ from comictool.corpus.records import Box, Character, PageRecord, Panel, Text
 if TYPE_CHECKING:
     from comictool.core.jobs import JobOptions, JobReport
     from comictool.core.progress import Progress
+    from comictool.corpus.importing.options import ImportOptions
     from comictool.corpus.views import CorpusView
     from comictool.plugins.encoder import Encoder
     from comictool.plugins.load import EncoderSpec
@@ -141,12 +142,9 @@ def find_panels(image: np.ndarray | AnyPath, direction: str = "ltr") -> list[Pan
 def import_comics(
     comics: AnyPath | Sequence[AnyPath],
     corpus: AnyPath,
+    chosen: ImportOptions | None = None,
     *,
-    direction: str | None = None,
     panels: bool = True,
-    password: str | None = None,
-    text_books: bool = False,
-    prune: bool = False,
     options: JobOptions | None = None,
     progress: Progress | None = None,
 ) -> list[JobReport]:
@@ -155,10 +153,8 @@ def import_comics(
     Args:
         comics: comic files, image folders, or trees of them.
         corpus: the folder of the corpus.
-        direction: ltr, rtl or ttb; None: as each comic says.
+        chosen: reading direction, password and the rest: `ImportOptions(direction="rtl")`.
         panels: also find panels.
-        text_books: also take the pictures of books of prose.
-        prune: remove comics whose files are gone from the folders given.
 
     Returns:
         one report of each step; bad files and pages are `problems` in it.
@@ -168,23 +164,15 @@ def import_comics(
     """
     from comictool.corpus.importing.destination import corpus_for
     from comictool.corpus.importing.job import import_comics as run
+    from comictool.corpus.importing.options import ImportOptions
     from comictool.panels.job import detect_corpus
 
     paths, root = _paths(comics), Path(corpus)
     opened = corpus_for(paths, root)
-    imported = run(
-        paths,
-        opened,
-        direction=direction,
-        password=password,
-        text_books=text_books,
-        prune=prune,
-        options=options,
-        progress=progress,
-    )
-    reports = [imported]
+    chosen = chosen or ImportOptions()
+    reports = [run(paths, opened, chosen, options=options, progress=progress)]
     if panels:
-        reports.append(detect_corpus(opened, direction=direction, options=options, progress=progress))
+        reports.append(detect_corpus(opened, direction=chosen.direction, options=options, progress=progress))
     return reports
 
 

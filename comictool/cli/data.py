@@ -7,47 +7,21 @@ from typing import Annotated
 
 import typer
 
-from comictool.cli.options import OutputFolder, Seed, command
+from comictool.cli.options import Direction, OutputFolder, Seed, command
 from comictool.cli.output import Output
 from comictool.cli.reporting import note_changes, note_doubtful, report_job
-from comictool.core.errors import UsageError
 from comictool.core.jobs import JobOptions
+from comictool.corpus.importing.options import ImportOptions, check_direction
 
-Direction = Annotated[
-    str | None, typer.Option("--direction", metavar="ltr|rtl|ttb", help="Reading direction; else what the comic says.")
-]
-Password = Annotated[
-    str | None, typer.Option("--password", envvar="COMICTOOL_PASSWORD", help="For encrypted archives.")
-]
-TextBooks = Annotated[
-    bool, typer.Option("--text-books", help="Take the pictures of books of prose, too, which are refused otherwise.")
-]
-Prune = Annotated[
-    bool, typer.Option("--prune", help="Remove comics whose files are gone from the folders given (not unmounted).")
-]
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder.")]
-
-
-def check_direction(direction: str | None) -> str | None:
-    """A reading direction as given, checked.
-
-    Raises:
-        UsageError: none of ltr, rtl, ttb.
-    """
-    if direction not in (None, "ltr", "rtl", "ttb"):
-        raise UsageError(f"--direction {direction!r}: it is ltr, rtl or ttb")
-    return direction
 
 
 @command
 def import_(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Comic files, image folders, or trees.")],
     output: OutputFolder,
-    direction: Direction = None,
-    password: Password = None,
-    text_books: TextBooks = False,
-    prune: Prune = False,
     *,
+    chosen: ImportOptions,
     job: JobOptions,
     out: Output,
 ) -> int:
@@ -63,19 +37,9 @@ def import_(
     from comictool.corpus.importing.destination import corpus_for
     from comictool.corpus.importing.job import import_comics
 
-    check_direction(direction)
     corpus = corpus_for(paths, output, dry_run=job.dry_run)
-    report = import_comics(
-        paths,
-        corpus,
-        direction=direction,
-        password=password,
-        text_books=text_books,
-        prune=prune,
-        options=job,
-        progress=out.progress(),
-    )
-    note_changes(out, report, pruned=prune and not job.dry_run)
+    report = import_comics(paths, corpus, chosen, options=job, progress=out.progress())
+    note_changes(out, report, pruned=chosen.prune and not job.dry_run)
     return report_job(out, report, {"corpus": str(output)}, [f"comictool data panels {output}"])
 
 

@@ -8,23 +8,20 @@ from typing import Annotated
 
 import typer
 
-from comictool.cli.data import Direction, Password, Prune, TextBooks, check_direction
 from comictool.cli.options import Loading, OutputFolder, PluginName, WholeJob, command
 from comictool.cli.output import Format, Output
 from comictool.cli.reporting import as_record, note_changes, note_doubtful, remind, report_job
 from comictool.core.errors import ExitCode
+from comictool.corpus.importing.options import ImportOptions
 
 
 @command
 def index(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Comic files, image folders, or trees.")],
     output: OutputFolder,
-    direction: Direction = None,
-    password: Password = None,
-    text_books: TextBooks = False,
-    prune: Prune = False,
     plugin: PluginName = "classic",
     *,
+    chosen: ImportOptions,
     loading: Loading,
     job: WholeJob,
     out: Output,
@@ -39,23 +36,12 @@ def index(
     """
     from comictool.library.building import build_library, example_queries
 
-    check_direction(direction)
-    report = build_library(
-        paths,
-        output,
-        loading.spec(plugin),
-        direction=direction,
-        password=password,
-        text_books=text_books,
-        prune=prune,
-        options=job,
-        progress=out.progress(),
-    )
+    report = build_library(paths, output, loading.spec(plugin), chosen, options=job, progress=out.progress())
     if job.dry_run:
         note_changes(out, report.imported, pruned=False)
         return report_job(out, report.imported, {"library": str(output)}, [])
     remind(out, report.imported)
-    note_changes(out, report.imported, pruned=prune)
+    note_changes(out, report.imported, pruned=chosen.prune)
     if report.panels is not None:
         note_doubtful(out, report.panels)
     steps = {step.name.split()[-1]: as_record(step) for step in report.steps}

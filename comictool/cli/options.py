@@ -2,7 +2,8 @@
 
 A command that takes `out: Output` gets `--format --json --quiet --verbose --debug`; one that takes
 `job: JobOptions` gets `--jobs --shard --resume --limit --dry-run`; one that takes `loading: Loading` gets the
-plugin-loading and device options. The command's body sees only the finished object.
+plugin-loading and device options; one that takes `chosen: ImportOptions` gets those of importing. The command's body
+sees only the finished object.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from comictool.cli.complete import plugin_names
 from comictool.cli.output import Format, Output
 from comictool.core.errors import UsageError
 from comictool.core.jobs import JobOptions
+from comictool.corpus.importing.options import ImportOptions
 
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder to write; made if it is not there.")]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Replace what is there.")]
@@ -49,6 +51,11 @@ PicturesFrom = Annotated[
     Path | None, typer.Option("--pictures-from", help="Where the pictures are, when not with the annotations.")
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same result.")]
+
+
+Direction = Annotated[
+    str | None, typer.Option("--direction", metavar="ltr|rtl|ttb", help="Reading direction; else what the comic says.")
+]
 
 
 def check_device(device: str) -> str:
@@ -96,6 +103,22 @@ def job(
 ) -> JobOptions:
     """Options of every command that maps over items."""
     return JobOptions(jobs=jobs, shard=parse_shard(shard), resume=resume, limit=limit, dry_run=dry_run)
+
+
+def importing(
+    direction: Direction = None,
+    password: Annotated[
+        str | None, typer.Option("--password", envvar="COMICTOOL_PASSWORD", help="For encrypted archives.")
+    ] = None,
+    text_books: Annotated[
+        bool, typer.Option("--text-books", help="Take the pictures of books of prose, which are refused otherwise.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove comics whose files are gone from the folders given (not unmounted).")
+    ] = False,
+) -> ImportOptions:
+    """Options of every command that imports comics."""
+    return ImportOptions(direction, password, text_books, prune)
 
 
 class WholeJob(JobOptions):
@@ -158,7 +181,13 @@ def loading(
     return Loading(tuple(plugin_dir or ()), trust_plugin, weights, download, device, precision)
 
 
-BUNDLES: dict[Any, Callable[..., Any]] = {Output: output, JobOptions: job, WholeJob: whole_job, Loading: loading}
+BUNDLES: dict[Any, Callable[..., Any]] = {
+    Output: output,
+    JobOptions: job,
+    WholeJob: whole_job,
+    Loading: loading,
+    ImportOptions: importing,
+}
 
 
 def command(function: Callable[..., int | None]) -> Callable[..., int | None]:

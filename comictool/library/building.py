@@ -16,6 +16,7 @@ from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.destination import corpus_for
 from comictool.corpus.importing.job import import_comics
+from comictool.corpus.importing.options import ImportOptions
 from comictool.panels.job import detect_corpus
 from comictool.plugins.load import EncoderSpec
 from comictool.vectors.encoders import lazy_encoder
@@ -102,11 +103,8 @@ def build_library(
     paths: Sequence[Path],
     root: Path,
     encoder: EncoderSpec,
+    chosen: ImportOptions | None = None,
     *,
-    direction: str | None = None,
-    password: str | None = None,
-    text_books: bool = False,
-    prune: bool = False,
     options: JobOptions | None = None,
     progress: Progress | None = None,
 ) -> LibraryReport:
@@ -116,14 +114,14 @@ def build_library(
         paths: comic files, image folders, or trees of them.
         root: the library; made when there is none, added to when there is one.
         encoder: which model makes the vectors.
-        prune: see `import_comics`.
+        chosen: how comics are imported.
 
     Raises:
         UsageError: a shard was asked for, or the library would be the folder of the comics.
         Stopped: after a signal; the same call resumes there.
         InputError: a path that does not exist, or a store made by another encoder.
     """
-    options = options or JobOptions()
+    chosen, options = chosen or ImportOptions(), options or JobOptions()
     if options.shard != (1, 1):
         raise UsageError(
             "index does not take --shard: its steps share one library",
@@ -135,20 +133,11 @@ def build_library(
         ).loaded()  # a wrong plugin is known now, not after hours of import; the last step uses this same one
     steps = NumberedSteps(progress or Progress(), 3)
     corpus = corpus_for(paths, root, dry_run=options.dry_run)
-    imported = import_comics(
-        paths,
-        corpus,
-        direction=direction,
-        password=password,
-        text_books=text_books,
-        prune=prune,
-        options=options,
-        progress=steps,
-    )
+    imported = import_comics(paths, corpus, chosen, options=options, progress=steps)
     if options.dry_run:
         return LibraryReport(imported)
     # --limit is about what to import; the steps after it take all of the library.
     rest = JobOptions(jobs=options.jobs, resume=options.resume if options.resume != "must" else "auto")
-    panels = detect_corpus(corpus, direction=direction, options=rest, progress=steps)
+    panels = detect_corpus(corpus, direction=chosen.direction, options=rest, progress=steps)
     embedded = embed(corpus, encoder, root / NESTED, options=rest, progress=steps)
     return LibraryReport(imported, len(corpus.comics()), panels, embedded)

@@ -15,6 +15,7 @@ from comictool.core.images import decode
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.job import import_comics
+from comictool.corpus.importing.options import ImportOptions
 from tests.archives.comic_files import tree
 from tests.data import data, needs_data
 
@@ -162,9 +163,10 @@ def test_descriptions(imported: tuple[Corpus, JobReport]) -> None:
 )
 def test_passwords(parts: tuple[str, ...], password: str, count: int, tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "corpus")
-    report = import_comics([data(*parts)], corpus, password=password, options=JobOptions(jobs=1))
+    report = import_comics([data(*parts)], corpus, ImportOptions(password=password), options=JobOptions(jobs=1))
     assert (report.done, report.totals["pages"], report.problems) == (1, count, [])
-    report = import_comics([data(*parts)], Corpus.create(tmp_path / "b"), password="no", options=JobOptions(jobs=1))
+    other, wrong = Corpus.create(tmp_path / "b"), ImportOptions(password="no")
+    report = import_comics([data(*parts)], other, wrong, options=JobOptions(jobs=1))
     assert report.failed == 1
     assert "wrong" in report.problems[0].message
 

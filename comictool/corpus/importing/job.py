@@ -36,8 +36,9 @@ from comictool.corpus.importing.following import (
     source_id,
 )
 from comictool.corpus.importing.kept_pictures import pictures_are_sound, pictures_state
+from comictool.corpus.importing.options import ImportOptions
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
-from comictool.corpus.records import DIRECTIONS, PageRecord
+from comictool.corpus.records import PageRecord
 
 JOB = "data import"
 PICTURES = "pictures"  # in the ledger: what tells that nobody touched them since
@@ -47,25 +48,13 @@ VERSION = 2  # of the rules for what is stored how; a new one imports everything
 def import_comics(
     paths: Sequence[Path],
     corpus: Corpus,
+    chosen: ImportOptions | None = None,
     *,
-    direction: str | None = None,
     options: JobOptions | None = None,
     progress: Progress | None = None,
-    password: str | None = None,
     limits: Limits | None = None,
-    text_books: bool = False,
-    prune: bool = False,
 ) -> JobReport:
     """Import all comics that the paths name or hold; one item of the job is one comic.
-
-    Args:
-        direction: `ltr`, `rtl` or `ttb` for all of them; without it each comic's own description decides, and the
-            default of the corpus where that says nothing.
-        password: for encrypted zip, 7z and pdf files.
-        text_books: whether the pictures of books of prose are taken, too. It decides what is refused, nothing else, so
-            that a comic that is done stays done.
-        prune: remove the comics whose files are gone from the folders given. A file that was moved to another place
-            below them, or to another folder given, is the same comic.
 
     Returns:
         The report of the job, keyed by the names of the comics. A comic with some bad pages is done, with problems;
@@ -76,9 +65,7 @@ def import_comics(
         InputError: a path does not exist, or nothing that looks like a comic was found.
         Stopped: a signal came; what was finished is saved.
     """
-    options = options or JobOptions()
-    if direction is not None and direction not in DIRECTIONS:
-        raise InputError(f"direction {direction!r} is none of {', '.join(DIRECTIONS)}")
+    chosen, options = chosen or ImportOptions(), options or JobOptions()
     sources = find_comics(paths)
     if not sources:
         raise InputError(f"no comics in {', '.join(map(str, paths)) or 'no paths at all'}")
@@ -97,10 +84,10 @@ def import_comics(
             name,
             corpus.root,
             staging / name,
-            password,
+            chosen.password,
             limits or Limits(),
             options.resume != "never",
-            text_books,
+            chosen.text_books,
         )
         items.append(Item(name, states[name], task))
     changes: dict[str, list[str]] = {"added": [], "changed": [], "moved": sorted(moved.values()), "gone": []}
@@ -111,7 +98,7 @@ def import_comics(
             changes["added"].append(item.key)
         elif before.get(CONTENT) not in (None, result.content):
             changes["changed"].append(item.key)
-        return _commit(corpus, item.payload, result, direction, item.fingerprint)
+        return _commit(corpus, item.payload, result, chosen.direction, item.fingerprint)
 
     report = run_job(
         JOB,
@@ -119,14 +106,14 @@ def import_comics(
         stage_comic,
         commit,
         ledger_folder=corpus.jobs_folder(),
-        settings={"version": VERSION, "direction": direction},
+        settings={"version": VERSION, "direction": chosen.direction},
         options=options,
         progress=progress,
         present=lambda item, summary: _still_there(corpus, item.key, summary),
         within=_cleared(staging),
     )
     changes["gone"] = [name for name in gone_comics(sources, paths, known_facts(corpus)) if name not in by_name]
-    if prune and not options.dry_run:
+    if chosen.prune and not options.dry_run:
         forget_comics(corpus, changes["gone"])
     report.changes = changes
     return report

@@ -12,6 +12,7 @@ import pytest
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.job import import_comics
+from comictool.corpus.importing.options import ImportOptions
 from tests.archives.comic_files import make_zip, picture, tree
 
 
@@ -37,7 +38,7 @@ def corpus(tmp_path: Path, shelf: Path) -> Corpus:
 
 def run(corpus: Corpus, *paths: Path, **how: Any) -> JobReport:
     options = JobOptions(jobs=1, **how.pop("options", {}))
-    report = import_comics(paths, corpus, options=options, **how)
+    report = import_comics(paths, corpus, ImportOptions(**how), options=options)
     return report
 
 

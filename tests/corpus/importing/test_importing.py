@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from comictool.archives.comicinfo import parse_comic_info
-from comictool.core.errors import ExitCode, InputError
+from comictool.core.errors import ExitCode, InputError, UsageError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing import job, staging
 from comictool.corpus.importing.job import import_comics
+from comictool.corpus.importing.options import ImportOptions
 from comictool.corpus.records import Panel
 from comictool.formats.registry import FORMATS
 from comictool.formats.saving import save
@@ -37,7 +38,8 @@ def shelf(tmp_path: Path) -> Path:
 
 
 def run(corpus: Corpus, *paths: Path, **how: Any) -> JobReport:
-    return import_comics(paths, corpus, **{"options": ONE, **how})
+    job = {name: how.pop(name) for name in ("options", "limits") if name in how}
+    return import_comics(paths, corpus, ImportOptions(**how), **{"options": ONE, **job})
 
 
 def stored(corpus: Corpus, comic: str) -> dict[str, bytes]:
@@ -301,7 +303,7 @@ def test_direction_option_wins_over_comic_over_corpus(shelf: Path, tmp_path: Pat
     assert [record.direction for record in corpus.all_pages()] == ["ltr", "rtl"]
     run(corpus, shelf, direction="ttb")
     assert [record.direction for record in corpus.all_pages()] == ["ttb", "ttb"]
-    with pytest.raises(InputError, match="sideways"):
+    with pytest.raises(UsageError, match="sideways"):
         run(corpus, shelf, direction="sideways")
 
 
