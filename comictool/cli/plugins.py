@@ -10,7 +10,7 @@ import typer
 from comictool.cli.complete import plugin_names
 from comictool.cli.options import Force, Loading, PluginFolders, command
 from comictool.cli.output import Output
-from comictool.core.errors import ExitCode
+from comictool.core.errors import ExitCode, UsageError
 
 Name = Annotated[str, typer.Argument(metavar="PLUGIN", autocompletion=plugin_names, help="A plugin's name or folder.")]
 
@@ -130,6 +130,7 @@ def convert(
     heads: Annotated[
         int | None, typer.Option("--heads", min=1, help="With --for: attention heads, which no weights tell.")
     ] = None,
+    half: Annotated[bool, typer.Option("--half", help="With --for: keep what the plugin uses, in fp16.")] = False,
     plugin_dir: PluginFolders = None,
     force: Force = False,
     *,
@@ -146,15 +147,16 @@ def convert(
     from comictool.plugins.convert import convert_checkpoint
 
     if plugin:
-        from comictool.core.errors import UsageError
         from comictool.plugins.completing import complete_plugin
 
         if output is None:
             raise UsageError("--for needs a folder to write the plugin into", hint=f"-o {plugin}")
         done = complete_plugin(
-            source, plugin, output, plugin_dirs=plugin_dir or [], key=key, heads=heads or 0, force=force
+            source, plugin, output, plugin_dirs=plugin_dir or [], key=key, heads=heads or 0, half=half, force=force
         )
     else:
+        if half:
+            raise UsageError("--half needs --for PLUGIN, which says what is used")
         done = convert_checkpoint(source, output, key=key, force=force)
     facts = {"output": str(done.output), "sha256": done.sha256, "tensors": done.tensors}
     out.record({**facts, "left_behind": list(done.left_behind)})

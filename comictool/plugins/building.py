@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from comictool.core.device import import_torch
 from comictool.core.errors import InputError
+from comictool.plugins.efficientnet_names import as_timm_names
 from comictool.plugins.weights import Fit, Layout, MisfitError, Tensors, find_fit, named_tensors
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ def build_with_weights(
         make: builds the network; called twice.
         checkpoint: from `comictool.plugins.weights.read_checkpoint`.
         source: the file, for errors.
-        classifiers: layers that published weights have and the network does not.
+        classifiers: layers that published weights have and the network does not; a network may name more of them
+            as its `left_out`.
         published: turns weights as they were published into the network's own names and shapes, where it can.
 
     Raises:
@@ -54,6 +57,7 @@ def build_with_weights(
     numbers = sum(tensor.numel() for tensor in named_tensors(checkpoint).values())
     with torch.device("meta"), _without_drawing(), _at_most(SPARE * numbers + SPARE_NUMBERS, source):
         outline = make()
+    classifiers = (*classifiers, *getattr(outline, "left_out", ()))
     fit = fit_weights(outline, checkpoint, source, classifiers=classifiers, published=published)
     network = make()
     network.load_state_dict(fit.tensors, strict=False)  # `find_fit` was strict; classifiers have no place
@@ -90,7 +94,11 @@ def fit_weights(
 
     Args and errors: see `build_with_weights`.
     """
-    layouts = [Layout("took blocks out of chunks", _without_chunks), Layout("named numbered layers", _named(network))]
+    layouts = [
+        Layout("took blocks out of chunks", _without_chunks),
+        Layout("named numbered layers", _named(network)),
+        Layout("named as timm does, not EfficientNet-PyTorch", partial(as_timm_names, network=network)),
+    ]
     if published is not None:
         layouts.append(Layout("converted as its authors' code does", _guarded(published, network)))
     fit = find_fit(network.state_dict(), checkpoint, source, classifiers=classifiers, layouts=layouts)

@@ -9,12 +9,13 @@ from typing import Any
 
 from comictool.core.errors import InputError, UsageError
 from comictool.plugins.architectures import Architecture, call_builder, find_architecture
-from comictool.plugins.building import build_with_weights
-from comictool.plugins.convert import Conversion, convert_checkpoint
+from comictool.plugins.building import build_with_weights, check_finite
+from comictool.plugins.convert import Conversion, convert_checkpoint, write_beside
 from comictool.plugins.discovery import find_plugin
 from comictool.plugins.manifest import VECTOR, Inputs, Manifest, WeightsSpec, read_manifest, write_manifest
 from comictool.plugins.names import JOINED, MANIFEST_NAME
-from comictool.plugins.weights import MisfitError, read_checkpoint
+from comictool.plugins.trust import hash_file
+from comictool.plugins.weights import Fit, MisfitError, read_checkpoint
 
 WEIGHTS = "model.safetensors"
 
@@ -27,6 +28,7 @@ def complete_plugin(
     plugin_dirs: Sequence[Path] = (),
     key: str = "",
     heads: int = 0,
+    half: bool = False,
     force: bool = False,
 ) -> Conversion:
     """Write a directory with the manifest of a plugin and converted weights that fit its architecture.
@@ -40,6 +42,7 @@ def complete_plugin(
         plugin_dirs: searched for `name` first.
         key: only this part of the checkpoint.
         heads: of attention, which no weights tell; 0: as the plugin says, or one for each 64 numbers.
+        half: keep only what the architecture uses, in fp16. Networks compute in fp32 or bf16 all the same.
         force: replace what is there.
 
     Raises:
@@ -66,11 +69,13 @@ def complete_plugin(
         try:
             if heads:
                 raise MisfitError("the heads are said")
-            _prove(found, manifest.arguments, checkpoint, source)
+            fit = _prove(found, manifest.arguments, checkpoint, source)
         except MisfitError as misfit:
             sized = _resized(manifest, found, checkpoint, misfit, heads)
-            _prove(found, sized.arguments, checkpoint, source)
+            fit = _prove(found, sized.arguments, checkpoint, source)
             manifest = sized
+        if half:
+            done = _halved(done, fit)
         write_manifest(directory, replace(manifest, weights=WeightsSpec(WEIGHTS, done.sha256), threshold={}))
     except InputError:
         done.output.unlink()
@@ -78,14 +83,28 @@ def complete_plugin(
     return replace(done, title=manifest.title)
 
 
-def _prove(found: Architecture, arguments: Mapping[str, Any], checkpoint: Any, source: Path) -> None:
-    build_with_weights(
+def _prove(found: Architecture, arguments: Mapping[str, Any], checkpoint: Any, source: Path) -> Fit:
+    _, fit = build_with_weights(
         lambda: call_builder(found, arguments),
         checkpoint,
         str(source),
         classifiers=found.classifiers,
         published=found.published,
     )
+    return fit
+
+
+def _halved(done: Conversion, fit: Fit) -> Conversion:
+    """The weights written anew: those that fit, numbers with a fraction in fp16, counters of training left out.
+
+    Raises:
+        InputError: a number that fp16 cannot hold.
+    """
+    used = {name: tensor for name, tensor in fit.tensors.items() if not name.endswith("num_batches_tracked")}
+    tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in used.items()}
+    check_finite(tensors, "the weights in fp16")
+    write_beside(done.output, tensors)
+    return replace(done, sha256=hash_file(done.output), tensors=len(tensors))
 
 
 def _resized(manifest: Manifest, found: Architecture, checkpoint: Any, misfit: MisfitError, heads: int) -> Manifest:

@@ -66,11 +66,11 @@ def convert_checkpoint(source: Path, output: Path | None = None, *, key: str = "
         raise UsageError(f"{target} exists already", hint=f"comictool plugins convert {source} -o OTHER.safetensors")
     content, left_behind = _read_inert(source)
     tensors = part_of(named_tensors(content), key, source)
-    _write_beside(target, tensors)
+    write_beside(target, tensors)
     return Conversion(target, hash_file(target), len(tensors), left_behind)
 
 
-def _write_beside(target: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+def write_beside(target: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write a temporary file beside the target and rename it (safetensors wants a name, not an open file)."""
     from comictool.plugins.export import write_safetensors
 

@@ -93,15 +93,17 @@ def timm_architecture(name: str) -> Architecture:
     )
 
 
-def build_timm(name: str, **arguments: Any) -> Any:
+def build_timm(name: str, *, features: str = "", pooling: str = "mean", bands: int = 1, **arguments: Any) -> Any:
     """A timm model without its classifier and without weights: (N, 3, H, W) to pooled features (N, D).
 
     Args:
         name: timm's own.
+        features, pooling, bands: of a layer inside, in place of the last one: `comictool.plugins.timm_features`.
         arguments: from a manifest; those that would read files or reach the network are refused.
 
     Raises:
         InputError: a refused argument.
+        ValueError: no such layer or pooling.
     """
     refused = sorted(RESERVED.intersection(arguments))
     if refused:
@@ -109,7 +111,14 @@ def build_timm(name: str, **arguments: Any) -> Any:
             f"{TIMM}{name}: argument {', '.join(refused)} is not for manifests",
             cause="it would read other files, reach the network, or change the output",
         )
-    return import_timm().create_model(name, pretrained=False, num_classes=0, **arguments)
+    model = import_timm().create_model(name, pretrained=False, num_classes=0, **arguments)
+    if not features:
+        if (pooling, bands) != ("mean", 1):
+            raise ValueError("pooling and bands are of a layer that `features` names")
+        return model
+    from comictool.plugins.timm_features import until
+
+    return until(model, features, pooling, bands)
 
 
 def download_timm(name: str) -> Any:

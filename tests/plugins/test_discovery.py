@@ -138,6 +138,7 @@ def test_completion_never_fails(folder: Path) -> None:
         "older",
         "classic",
         "classic_character",
+        "comic_small",
         "dino_vits16",
         "res18_single",
         "timm:",
