@@ -31,7 +31,8 @@ FLOORS: dict[str, set[str]] = {
     "search": {"core", "corpus", "duplicates", "panels", "plugins", "vectors"},
     "reid": {"core", "corpus", "plugins", "report", "measure", "vectors"},
     "features": {"core", "datasets", "plugins", "measure", "vectors"},
-    "selfsup": {"core", "plugins", "training"},
+    "selfsup": {"core", "plugins", "training", "vectors"},
+    "identity": {"core", "corpus", "datasets", "formats", "measure", "plugins", "selfsup", "training", "vectors"},
     "asterx": {"core", "datasets", "plugins", "training", "measure", "vectors"},
     "elric": {"core", "corpus", "datasets", "formats", "plugins", "selfsup", "training", "measure", "vectors"},
     "library": {

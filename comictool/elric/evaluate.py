@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError
-from comictool.elric.data import large_enough
 from comictool.elric.emotions import emotion_metrics
 from comictool.elric.identity import Pooled, knn_within_comics, linear_within_comics, pages_of, retrieval_within_comics
 from comictool.elric.sources import Character, open_source
@@ -18,6 +17,7 @@ from comictool.measure.metrics import Metric
 from comictool.measure.points import Points
 from comictool.measure.probes import knn, linear_probe, retrieval_probe
 from comictool.plugins.load import EncoderSpec
+from comictool.selfsup.held_pictures import large_enough
 from comictool.vectors.encoders import LazyEncoder
 from comictool.vectors.pictures import Picture
 from comictool.vectors.stream import EmbeddingStream

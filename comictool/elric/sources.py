@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 
 from comictool.core.errors import InputError, UsageError, near_matches
-from comictool.core.jobs import Problem
 from comictool.corpus.crop_names import identity_part
-from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.datasets.csv_tables import read_rows
-from comictool.datasets.splitting.folders import SPLITS, members, read_manifest
+from comictool.datasets.splitting.folders import SPLITS, read_manifest
 from comictool.formats.registry import open_any
+from comictool.selfsup.held_pictures import together
 from comictool.vectors.pictures import CHARACTER, Picture
-from comictool.vectors.sources import ALL, Wanted, crops_at, page_picture, records_of
+from comictool.vectors.sources import ALL, Wanted, crops_at, page_picture, records_of_split
 
 UNKNOWN = -1  # valence or arousal that nobody annotated
 INDEX = "characters_indexing.csv"
@@ -77,9 +75,7 @@ class CharacterSource:
 
     def pictures_of(self, numbers: Iterable[int]) -> list[Picture]:
         """The pictures of some characters, with their parts alone: neighbours on one page are one picture."""
-        places = groupby((self._places[number] for number in numbers), key=lambda place: id(place[0]))
-        together = ([*group] for _, group in places)
-        return [replace(group[0][0], parts=tuple(part for _, part in group)) for group in together]
+        return together(self._places[number] for number in numbers)
 
 
 def open_source(path: Path, split: str = ALL) -> CharacterSource:
@@ -257,7 +253,7 @@ def characters_of(view: CorpusView, split: str) -> CharacterSource:
     pictures: list[Picture] = []
     problems: list[str] = []
     wanted = Wanted((CHARACTER,))
-    for record, lines in _records(view, split, problems):
+    for record, lines in records_of_split(view, split, problems):
         picture, facts = page_picture(view, record, wanted, lines)
         error = picture.error or (f"{record.image} is missing" if picture.fingerprint == "missing" else "")
         problems += [f"{record.id}: {line}" for line in (*picture.problems, *([error] if error else []))]
@@ -268,18 +264,3 @@ def characters_of(view: CorpusView, split: str) -> CharacterSource:
                     Character(record.comic, record.page, panel, identity_part(identity), valence, arousal)
                 )
     return CharacterSource(characters, pictures, problems)
-
-
-def _records(view: CorpusView, split: str, problems: list[str]) -> Iterator[tuple[PageRecord, list[str]]]:
-    wanted: dict[str, set[int] | None] | None = None
-    if split != ALL:
-        manifest = read_manifest(view.root)
-        if manifest is None:
-            raise InputError(f"{view.root} is not split yet", hint=f"comictool data split {view.root}")
-        wanted = members(manifest, split)
-    for comic in view.comics():
-        if wanted is None or comic in wanted:
-            own: list[Problem] = []
-            chosen = wanted[comic] if wanted is not None else None
-            yield from (page for page in records_of(view, comic, own) if chosen is None or page[0].page in chosen)
-            problems += map(str, own)

@@ -14,13 +14,14 @@ from comictool.core.errors import InputError
 from comictool.core.seeds import derive_seed
 from comictool.datasets.splitting.folders import read_manifest
 from comictool.elric.context_rows import ContextRows, context_rows, read_features
-from comictool.elric.data import ElricData, Pictures, frequent, large_enough
+from comictool.elric.data import ElricData, frequent
 from comictool.elric.settings import ElricConfig, sizes_of
 from comictool.elric.sources import Character, chosen_split, has_split, open_source
 from comictool.elric.task import ElricTask, manifest_of, shape_of
 from comictool.elric.validation import Validation
 from comictool.elric.weights import load_original
 from comictool.plugins.trust import hash_file
+from comictool.selfsup.held_pictures import Pictures, large_enough
 from comictool.training.recipe import Prepared
 from comictool.vectors.sources import ALL
 

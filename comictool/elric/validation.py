@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from comictool.elric.data import Pictures
 from comictool.elric.identity import knn_within_comics
 from comictool.elric.sources import Character
 from comictool.plugins.manifest import InputSpec
 from comictool.plugins.preparation import prepare_batch
+from comictool.selfsup.held_pictures import Pictures
 from comictool.training.collapse import collapse_metrics
 
 BATCH = 64

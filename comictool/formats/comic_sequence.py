@@ -38,7 +38,7 @@ CORNERS = ("x_0", "y_0", "x1", "y_1")  # the irregular name is that of the publi
 
 
 @dataclass
-class _Instance:
+class BoxedInstance:
     """A face or a body in a panel, its box in panel pixels."""
 
     kind: str
@@ -50,7 +50,7 @@ class _Instance:
 
 
 @dataclass
-class _Cut:
+class Cut:
     """A panel: where it lies on its page if that is known, and the instances in it."""
 
     page: int
@@ -60,12 +60,12 @@ class _Cut:
     score: float = 1.0
     size: tuple[int, int] | None = None
     picture: str = ""
-    instances: list[_Instance] = field(default_factory=list)
+    instances: list[BoxedInstance] = field(default_factory=list)
 
 
 def detect(folder: Path) -> bool:
     """Whether there is a merged_face_body.csv, or a CSV file with its columns."""
-    return _instances_file(folder) is not None
+    return instances_file(folder) is not None
 
 
 def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
@@ -74,16 +74,17 @@ def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
     Raises:
         InputError: there is no table of instances, or a column is missing.
     """
-    table = _instances_file(source)
+    table = instances_file(source)
     if table is None:
         raise InputError(
             f"{source} holds no {INSTANCES}: sequences name instances, but only that table says where they are"
         )
     root = source if source.is_dir() else source.parent
     problems = Problems()
-    series = _read_series(table, problems)
+    series = read_series(table, problems)
     whole_pages = _read_panels(table.parent / PANELS, series, problems)
-    identities, files = read_identities(root, problems)
+    said = read_identities(root, problems)
+    identities, files = said.names, said.files
     titles = _titles(table.parent / SERIES, series, problems)
     names = comic_names(titles.values())
     by_name = {names[titles[key]]: (key, cuts) for key, cuts in series.items()}
@@ -106,20 +107,20 @@ def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
     )
 
 
-def _instances_file(source: Path) -> Path | None:
+def instances_file(source: Path) -> Path | None:
     if source.is_file():
-        return source if source.suffix == ".csv" else _instances_file(source.parent)
+        return source if source.suffix == ".csv" else instances_file(source.parent)
     found = [*source.glob(INSTANCES), *sorted(source.glob(f"*/{INSTANCES}")), *sorted(source.glob(f"*/*/{INSTANCES}"))]
     others = (f for f in sorted(source.glob("*.csv")) if {"series_id", "page_id", "char_index"} <= set(header_of(f)))
     return found[0] if found else next(others, None)
 
 
-def _read_series(table: Path, problems: Problems) -> dict[str, dict[tuple[int, int], _Cut]]:
-    series: dict[str, dict[tuple[int, int], _Cut]] = {}
+def read_series(table: Path, problems: Problems) -> dict[str, dict[tuple[int, int], Cut]]:
+    series: dict[str, dict[tuple[int, int], Cut]] = {}
     seen: set[str] = set()
     for number, row in read_rows(table, ["series_id", "page_id", "type", "index", "char_index", *CORNERS]):
         where = f"{table.name} row {number}"
-        key, place_, kind = _series_key(row["series_id"]), _page_and_panel(row["page_id"]), _kind(row["type"])
+        key, place_, kind = series_key(row["series_id"]), _page_and_panel(row["page_id"]), _kind(row["type"])
         index, person = integer_of(row["index"]), integer_of(row["char_index"])
         corners = [number_of(row[name]) for name in CORNERS]
         if not key or place_ is None or kind is None or index is None or person is None or None in corners:
@@ -131,20 +132,20 @@ def _read_series(table: Path, problems: Problems) -> dict[str, dict[tuple[int, i
             problems.add(where, f"{name} is there twice" if name in seen else f"{name} has no area")
             continue
         seen.add(name)
-        cut = series.setdefault(key, {}).setdefault(place_, _Cut(*place_))
-        cut.instances.append(_Instance(kind, index, person, (x0, y0, x1, y1), share_of(row.get("score")), name))
+        cut = series.setdefault(key, {}).setdefault(place_, Cut(*place_))
+        cut.instances.append(BoxedInstance(kind, index, person, (x0, y0, x1, y1), share_of(row.get("score")), name))
     return series
 
 
-def _read_panels(path: Path, series: dict[str, dict[tuple[int, int], _Cut]], problems: Problems) -> bool:
+def _read_panels(path: Path, series: dict[str, dict[tuple[int, int], Cut]], problems: Problems) -> bool:
     if not path.is_file():
         return False
     for number, row in read_rows(path, ["series_id", "page_id", *CORNERS, "order", "width", "height", "picture"]):
-        key, place_ = _series_key(row["series_id"]), _page_and_panel(row["page_id"])
+        key, place_ = series_key(row["series_id"]), _page_and_panel(row["page_id"])
         if not key or place_ is None:
             problems.add(f"{path.name} row {number}", "it names no series or panel; the row is left out")
             continue
-        cut = series.setdefault(key, {}).setdefault(place_, _Cut(*place_))
+        cut = series.setdefault(key, {}).setdefault(place_, Cut(*place_))
         corners = [c for name in CORNERS if (c := number_of(row[name])) is not None]
         cut.box = (corners[0], corners[1], corners[2], corners[3]) if len(corners) == 4 else None
         cut.order, cut.score = integer_of(row["order"]), share_of(row.get("score"))
@@ -153,7 +154,7 @@ def _read_panels(path: Path, series: dict[str, dict[tuple[int, int], _Cut]], pro
     return True
 
 
-def _series_key(text: str) -> str:
+def series_key(text: str) -> str:
     """`1443`, also when a spreadsheet made `1443.0` of it."""
     number = integer_of(text)
     return text if number is None else str(number)
@@ -162,7 +163,7 @@ def _series_key(text: str) -> str:
 def _titles(path: Path, series: Iterable[str], problems: Problems) -> dict[str, str]:
     """The title of each series, different for each: what the table says, else its key."""
     rows = read_rows(path, ["series_id", "name"]) if path.is_file() else ()
-    said = {_series_key(row["series_id"]): row["name"] for _, row in rows if row["name"]}
+    said = {series_key(row["series_id"]): row["name"] for _, row in rows if row["name"]}
     titles: dict[str, str] = {}
     for key in series:
         wanted = said.get(key, key)
@@ -183,13 +184,13 @@ def _kind(text: str) -> str | None:
     return {"face": "face", "faces": "face", "body": "body", "bodies": "body"}.get(text.casefold())
 
 
-def _panel_drafts(key: str, cuts: dict[tuple[int, int], _Cut], identities: dict[str, str]) -> list[Draft]:
+def _panel_drafts(key: str, cuts: dict[tuple[int, int], Cut], identities: dict[str, str]) -> list[Draft]:
     """Every panel picture as a page with one panel."""
     drafts = []
     for (page, panel), cut in sorted(cuts.items()):
         number = page * PANELS_A_PAGE + panel
 
-        def fill(record: PageRecord, problems: Problems, cut: _Cut = cut) -> None:
+        def fill(record: PageRecord, problems: Problems, cut: Cut = cut) -> None:
             whole = RoughPanel([(0, 0), (record.width, record.height)], 1)
             number_panels(record, [whole], problems)
             _add_characters(record, cut, (0, 0), 1, identities, problems)
@@ -201,15 +202,15 @@ def _panel_drafts(key: str, cuts: dict[tuple[int, int], _Cut], identities: dict[
     return drafts
 
 
-def _page_drafts(key: str, cuts: dict[tuple[int, int], _Cut], identities: dict[str, str]) -> list[Draft]:
+def _page_drafts(key: str, cuts: dict[tuple[int, int], Cut], identities: dict[str, str]) -> list[Draft]:
     """Pages as panel_boxes.csv describes them; a panel without a box there is left out with its characters."""
-    pages: dict[int, list[_Cut]] = {}
+    pages: dict[int, list[Cut]] = {}
     for (page, _), cut in sorted(cuts.items()):
         pages.setdefault(page, []).append(cut)
     drafts = []
     for page, listed in pages.items():
 
-        def fill(record: PageRecord, problems: Problems, listed: list[_Cut] = listed) -> None:
+        def fill(record: PageRecord, problems: Problems, listed: list[Cut] = listed) -> None:
             known = [cut for cut in listed if cut.box is not None]
             rough = [
                 RoughPanel([cut.box[:2], cut.box[2:]], cut.order, cut.score) for cut in known if cut.box is not None
@@ -232,7 +233,7 @@ def _page_drafts(key: str, cuts: dict[tuple[int, int], _Cut], identities: dict[s
 
 def _add_characters(
     record: PageRecord,
-    cut: _Cut,
+    cut: Cut,
     corner: tuple[float, float],
     panel: int | None,
     identities: dict[str, str],
@@ -255,7 +256,7 @@ def _add_characters(
         _set(person, instance, box, identities)
 
 
-def _set(person: Character, instance: _Instance, box: Box, identities: dict[str, str]) -> None:
+def _set(person: Character, instance: BoxedInstance, box: Box, identities: dict[str, str]) -> None:
     setattr(person, instance.kind, box)
     person.identity = person.identity or identities.get(instance.name)
     names = person.extra.setdefault("instances", {})

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from comictool.training.recipe import Prepared
 
 # Where each recipe is declared; imported only when it is asked for.
-RECIPES = {"asterx": "comictool.asterx.config:RECIPE", "elric": "comictool.elric.settings:RECIPE"}
+RECIPES = {
+    "asterx": "comictool.asterx.config:RECIPE",
+    "elric": "comictool.elric.settings:RECIPE",
+    "ssl": "comictool.identity.ssl_settings:RECIPE",
+}
 
 
 @dataclass(frozen=True)

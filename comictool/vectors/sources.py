@@ -20,7 +20,7 @@ from comictool.corpus.views import CorpusView
 from comictool.datasets.exporting import characters, panels
 from comictool.datasets.exporting.characters import CharacterOptions
 from comictool.datasets.exporting.crops import Crop
-from comictool.datasets.splitting.folders import SPLITS
+from comictool.datasets.splitting.folders import SPLITS, members, read_manifest
 from comictool.plugins.encoder import Box as Fractions
 from comictool.vectors.pictures import CHARACTER, LEVELS, PAGE, PANEL, PackRow, Part, Picture, Size
 from comictool.vectors.reading import size_of
@@ -107,6 +107,30 @@ def records_of(view: CorpusView, comic: str, problems: list[Problem]) -> Iterato
     problems += read.of_no_page()
     for record in sorted(read.pages, key=lambda record: record.page):
         yield record, read.problems_of(record)
+
+
+def records_of_split(view: CorpusView, split: str, problems: list[str]) -> Iterator[tuple[PageRecord, list[str]]]:
+    """The page records of a split, comic after comic, each with what its reader could not make sense of.
+
+    Args:
+        split: of `splits.json`, or `all`.
+        problems: what belongs to no page is added to them.
+
+    Raises:
+        InputError: a split is asked for and the corpus was never split.
+    """
+    wanted: dict[str, set[int] | None] | None = None
+    if split != ALL:
+        manifest = read_manifest(view.root)
+        if manifest is None:
+            raise InputError(f"{view.root} is not split yet", hint=f"comictool data split {view.root}")
+        wanted = members(manifest, split)
+    for comic in view.comics():
+        if wanted is None or comic in wanted:
+            own: list[Problem] = []
+            chosen = wanted[comic] if wanted is not None else None
+            yield from (page for page in records_of(view, comic, own) if chosen is None or page[0].page in chosen)
+            problems += map(str, own)
 
 
 def _parts(crops: Sequence[Crop], level: str, scale: float = 1.0, square: bool = False) -> Iterator[Part]:

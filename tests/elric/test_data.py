@@ -18,13 +18,14 @@ from comictool.datasets.splitting.folders import members, read_manifest
 from comictool.datasets.splitting.split import SplitOptions, split_dataset
 from comictool.datasets.verifying.checking_corpus import verify
 from comictool.elric.context_rows import ContextRows, context_rows, derangement, read_features
-from comictool.elric.data import ElricData, Pictures, frequent, large_enough, shrunk
+from comictool.elric.data import ElricData, frequent
 from comictool.elric.evaluate import embed_characters, gather
 from comictool.elric.settings import PRESETS, RECIPE, ElricConfig
 from comictool.elric.sources import Character, chosen_split, has_split, open_source
 from comictool.elric.train import prepare
 from comictool.features.backbone import backbone_features
 from comictool.plugins.load import EncoderSpec
+from comictool.selfsup.held_pictures import Pictures, large_enough, shrunk
 from comictool.selfsup.options import CropOptions
 from comictool.training.config import resolve
 from comictool.training.recipe import Prepared, SampleKey
@@ -210,12 +211,12 @@ def test_pages_are_decoded_once_and_what_does_not_fit_each_time(
         read.append(picture.name)
         return read_picture(picture, *others, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("comictool.elric.data.read_picture", counted)
+    monkeypatch.setattr("comictool.selfsup.held_pictures.read_picture", counted)
     source = open_source(tmp_path)
     assert not read
     held = Pictures(source, range(12), cache=1)
     assert (held.held, sorted(read)) == (12, ["comic_0/1", "comic_0/2", "comic_0/3"])
-    monkeypatch.setattr("comictool.elric.data.MEBIBYTE", 3 * 30 * 50 * 5)  # five of them
+    monkeypatch.setattr("comictool.selfsup.held_pictures.MEBIBYTE", 3 * 30 * 50 * 5)  # five of them
     some = Pictures(source, range(12), cache=1).only([11, 4, 0])
     assert some.held == 2
     for position, number in enumerate((11, 4, 0)):
