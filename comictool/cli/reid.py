@@ -10,7 +10,7 @@ import typer
 
 from comictool.cli.options import DryRun, Loading, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reid_options import OptionalGallery, Vectors, parse_threshold
+from comictool.cli.reid_options import OptionalGallery, Unknown, Vectors, parse_threshold, undecided_folders
 from comictool.core.errors import ExitCode, UsageError
 from comictool.core.workers import numpy_with_one_thread
 
@@ -107,10 +107,13 @@ def classify(
     result_dir: Annotated[
         Path | None, typer.Option("-o", "--result-dir", help="Where files go, in a folder for each character [out].")
     ] = None,
-    unknown_dir: Annotated[str, typer.Option("--unknown-dir", help="For the unknown; '' leaves them.")] = "unknown",
+    unknown: Unknown = None,
+    unknown_dir: Annotated[
+        str | None, typer.Option("--unknown-dir", help="One folder for the unknown; '' leaves them.")
+    ] = None,
     ambiguous_dir: Annotated[
-        str, typer.Option("--ambiguous-dir", help="For the ambiguous; '' leaves them.")
-    ] = "ambiguous",
+        str | None, typer.Option("--ambiguous-dir", help="One folder for the ambiguous; '' leaves them.")
+    ] = None,
     on_clash: Annotated[
         str, typer.Option("--on-clash", metavar="rename|skip|overwrite", help="When a file has the place.")
     ] = "rename",
@@ -131,9 +134,10 @@ def classify(
     """Say which enrolled character each picture shows, and sort the files.
 
     One record for each picture: ok, unknown (below the threshold), ambiguous (within the margin) or error, with the
-    candidates and the reference that decided; `guess` is the best of an unknown one. JSON lines come as they are
-    decided. Every file action is in a journal first; `comictool reid undo` takes all of it back. A picture that is a
-    reference, byte for byte, keeps its name, which `enrolled_as` says. The same command resumes a run that was stopped.
+    candidates and the reference that decided; `guess` is the best of an unknown one, and what is not named goes into
+    suggestions/<guess> (--unknown). JSON lines come as they are decided. Every file action is in a journal first;
+    `comictool reid undo` takes all of it back. A picture that is a reference, byte for byte, keeps its name, which
+    `enrolled_as` says. The same command resumes a run that was stopped.
 
     Example: comictool reid classify screenshots --enroll-config refs.json -o sorted --report sorted.html
     """
@@ -157,8 +161,7 @@ def classify(
     options = SortOptions(
         action,
         on_clash,
-        unknown_dir,
-        ambiguous_dir,
+        *undecided_folders(unknown, unknown_dir, ambiguous_dir),
         preserve_tree,
         mode=mode,
         threshold=parse_threshold(threshold),

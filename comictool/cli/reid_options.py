@@ -10,7 +10,7 @@ import typer
 
 from comictool.cli.complete import plugin_names
 from comictool.cli.options import BUNDLES, Loading
-from comictool.core.errors import UsageError
+from comictool.core.errors import UsageError, near_matches
 
 if TYPE_CHECKING:
     from comictool.cli.output import Output
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 GalleryFolder = Annotated[Path, typer.Option("-g", "--gallery", help="A gallery folder.")]
 OptionalGallery = Annotated[Path | None, typer.Option("-g", "--gallery", help="A gallery of `comictool reid enroll`.")]
+
+UNKNOWN = ("suggestions", "unknown", "leave")
+Unknown = Annotated[
+    str | None,
+    typer.Option("--unknown", metavar="|".join(UNKNOWN), help="Where pictures without a name go [suggestions]."),
+]
 
 
 @dataclass(frozen=True)
@@ -95,3 +101,22 @@ def parse_threshold(text: str | None) -> float | str | None:
     if not -2 <= value <= 1:
         raise UsageError(f"--threshold {text!r}: it is auto, none, or a score from -2 to 1")
     return value
+
+
+def undecided_folders(
+    unknown: str | None, unknown_dir: str | None = None, ambiguous_dir: str | None = None
+) -> tuple[str | None, str | None]:
+    """What `SortOptions` takes for unknown and for ambiguous pictures: folders, empty to leave them, None to suggest.
+
+    Raises:
+        UsageError: no such choice, or one that contradicts a folder.
+    """
+    if unknown not in (None, *UNKNOWN):
+        raise UsageError(f"--unknown {unknown!r}: it is {', '.join(UNKNOWN)}", near=near_matches(str(unknown), UNKNOWN))
+    if unknown not in (None, "unknown") and unknown_dir:
+        raise UsageError(f"--unknown {unknown} and --unknown-dir {unknown_dir} contradict each other")
+    if unknown_dir is not None or unknown == "unknown":
+        return (UNKNOWN[1] if unknown_dir is None else unknown_dir), ambiguous_dir
+    if unknown == "leave":
+        return "", ambiguous_dir or ""
+    return None, ambiguous_dir

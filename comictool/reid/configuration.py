@@ -13,7 +13,8 @@ from comictool.vectors.files import find_pictures
 
 MAX_BYTES = 64 * 1024 * 1024  # ten thousand characters with a hundred listed pictures each are about 50 MB
 MAX_NAME = 1000  # characters; longer than any name, short enough to print
-UNDECIDED = ("unknown", "ambiguous")  # where `reid classify` puts what shows nobody known: no characters
+SUGGESTIONS = "suggestions"  # where `reid classify` puts, by best guess, what it is not sure of
+UNDECIDED = (SUGGESTIONS, "unknown", "ambiguous")  # folders of what it could not name: no characters
 
 Config = dict[str, list[Path]]
 

@@ -1,7 +1,7 @@
-"""The skeleton of every HTML page that the program writes: one file, nothing loaded from anywhere, no script.
+"""The skeleton of every HTML page that the program writes: one file, nothing loaded from anywhere.
 
 The content security policy is the second lock behind escaping: even if a name slipped through as markup, a browser
-would neither run nor fetch anything for it.
+would neither run nor fetch anything for it. Only a page that asks a person has a script, which is allowed by its hash.
 """
 
 from __future__ import annotations
@@ -32,21 +32,28 @@ pre { overflow-x: auto; padding: .6rem; border: 1px solid var(--line); border-ra
 """
 
 
-def html_page(title: str, body: str, style: str = "") -> str:
+def html_page(title: str, body: str, style: str = "", script: str = "") -> str:
     """A whole document.
 
     Args:
         title: plain text; escaped here.
         body: markup; every text in it already escaped by whoever made it.
         style: more CSS, after the common one.
+        script: run when the page is there; nothing that came from outside may be in it.
     """
     css = STYLE + style
-    allowed = base64.b64encode(hashlib.sha256(css.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+    scripts = f"script-src {_hash(script)}; " if script else ""
+    policy = f"default-src 'none'; img-src data:; style-src {_hash(css)}; {scripts}base-uri 'none'; form-action 'none'"
+    code = f"<script>{script}</script>\n" if script else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<meta name="generator" content="comictool">\n'
-        f"<title>{escape(title)}</title>\n<style>{css}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{css}</style>\n</head>\n<body>\n{body}{code}</body>\n</html>\n"
     )
+
+
+def _hash(text: str) -> str:
+    """What allows one inline style or script: https://www.w3.org/TR/CSP3/#grammardef-hash-source."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"

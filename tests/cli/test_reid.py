@@ -141,7 +141,7 @@ def test_from_a_gallery_with_report_and_undo(comictool: Run, world: Path) -> Non
     assert ran.out == planned.out
     found = records(ran.out)
     assert found["stranger.png"]["status"] == "unknown"
-    assert found["stranger.png"]["destination"] == "unknown/stranger.png"
+    assert found["stranger.png"]["destination"] == "suggestions/hero/stranger.png"
     one = found["a/one.png"]
     assert (one["character"], one["threshold"], one["action"]) == ("hero", 0.9, "move")
     assert [c["character"] for c in one["candidates"]] == ["hero", "villain"]  # type: ignore[union-attr,index]
@@ -231,7 +231,7 @@ HOSTILE = {
     "not JSON": ("hero: refs", "JSON"),
     "same folder": ('{"a/b": "refs/villain", "a:b": "refs/hero [red]"}', "folder"),
     "control": ('{"a\\u0007b": "refs/villain"}', "control"),
-    "unknown": ('{"unknown": "refs/villain", "b": "refs/hero [red]"}', "--unknown-dir"),
+    "suggestions": ('{"suggestions": "refs/villain", "b": "refs/hero [red]"}', "--unknown suggestions"),
 }
 
 

@@ -97,7 +97,7 @@ def test_a_character_without_pictures_is_named(tmp_path: Path) -> None:
 
 
 def test_what_sorting_left_undecided_is_no_character(tmp_path: Path) -> None:
-    for name in ("ann", "unknown", "ambiguous"):
+    for name in ("ann", "unknown", "ambiguous", "suggestions"):
         (tmp_path / name).mkdir()
     notes: list[str] = []
     assert list(read_config(tmp_path, notes)) == ["ann"]

@@ -17,7 +17,7 @@ from comictool.core.errors import ComicError, InputError, UsageError, near_match
 from comictool.core.files import is_inside
 from comictool.core.jobs import FATAL
 from comictool.core.names import safe_component
-from comictool.reid.configuration import folder_names
+from comictool.reid.configuration import SUGGESTIONS, folder_names
 from comictool.reid.sorting.journal import FOLDER, REPLACED, Contents, Entry, Journal, newest_contents, put_aside
 from comictool.reid.sorting.moving import ACTIONS, content_digest
 
@@ -34,8 +34,9 @@ class SortOptions:
         action: none, copy, move, symlink or hardlink; empty is copy where there is a result folder, else none.
         on_clash: when a file has the place already: rename (`name (2).png`), skip, or overwrite (undo brings the old
             file back). Two pictures of one run never overwrite each other.
-        unknown: folder for pictures of no enrolled character; empty leaves them where they are.
-        ambiguous: the same for those between two characters.
+        unknown: folder for pictures that are like no enrolled character; empty leaves them where they are. None: they
+            go by their best guess, into `suggestions/<character>`.
+        ambiguous: the same for those between two characters; None: as `unknown` if that is None, else `ambiguous`.
         preserve_tree: keep the folders that a picture lies in below its target.
         mode, threshold, far, margin, top, own_references: who a picture shows, see
             `comictool.reid.sorting.rules.rules_for`.
@@ -43,8 +44,8 @@ class SortOptions:
 
     action: str = ""
     on_clash: str = "rename"
-    unknown: str = "unknown"
-    ambiguous: str = "ambiguous"
+    unknown: str | None = None
+    ambiguous: str | None = None
     preserve_tree: bool = False
     mode: str = "max"
     threshold: float | str | None = None
@@ -60,6 +61,15 @@ class SortOptions:
                 raise UsageError(
                     f"{option} {value!r}: it is {', '.join(filter(None, known))}", near=near_matches(value, known)
                 )
+
+    @property
+    def undecided(self) -> dict[str, str]:
+        """The folder for each status that gives no name, by that status; `SUGGESTIONS` is parted by best guess."""
+        between = SUGGESTIONS if self.unknown is None else "ambiguous"
+        return {
+            "unknown": SUGGESTIONS if self.unknown is None else self.unknown,
+            "ambiguous": between if self.ambiguous is None else self.ambiguous,
+        }
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,14 @@ def result_folders(characters: Iterable[str], options: SortOptions) -> dict[str,
     """
     names = folder_names(list(characters))
     owners = {folder.casefold(): character for character, folder in names.items()}
-    for option, folder in (("--unknown-dir", options.unknown), ("--ambiguous-dir", options.ambiguous)):
+    for status, folder in options.undecided.items():
+        option = "--unknown suggestions" if folder == SUGGESTIONS else f"--{status}-dir"
         if folder and safe_component(folder) != folder:
             raise UsageError(f"{option} {folder!r}: one plain folder name", hint=f"{option} '{safe_component(folder)}'")
         if folder and folder.casefold() in owners:
             raise UsageError(
                 f"the character {owners[folder.casefold()]!r} and the pictures of {option} would share a folder",
-                hint=f"{option} 'not sorted'",
+                hint=f"--{status}-dir 'not sorted'",
             )
     return names
 
@@ -142,16 +153,12 @@ class Sorter:
             status: ok, unknown, ambiguous or error.
             character: of a picture that is ok.
             digest: hash of its content.
-            record: goes into the journal, with `action` and `destination` added.
+            record: goes into the journal, with `action` and `destination` added; its `guess` is the best candidate.
 
         Raises:
             OSError: the disk is full or the result folder cannot be written at all.
         """
-        folder = {
-            "ok": self.folders.get(character or "", ""),
-            "unknown": self.options.unknown,
-            "ambiguous": self.options.ambiguous,
-        }.get(status, "")
+        folder = self._folder(status, character, record.get("guess"))
         absolute = Path(os.path.abspath(source))
         if self.options.action == "none" or not folder:
             return self._note_only(absolute, digest, record, Placement("none"))
@@ -163,6 +170,15 @@ class Sorter:
             return self._act(absolute, wanted, digest, record)
         except ComicError as error:
             return self._note_only(absolute, digest, record, Placement("failed", None, error.fact))
+
+    def _folder(self, status: str, character: str | None, guess: str | None) -> str:
+        """Where a picture goes, relative to the result folder; empty: nowhere."""
+        if status == "ok":
+            return self.folders.get(character or "", "")
+        folder = self.options.undecided.get(status, "")
+        if folder != SUGGESTIONS:
+            return folder
+        return f"{SUGGESTIONS}/{self.folders[guess]}" if guess in self.folders else SUGGESTIONS
 
     def _act(self, source: Path, wanted: str, digest: str, record: dict[str, Any]) -> Placement:
         action = self.options.action
@@ -238,7 +254,11 @@ class Sorter:
         """Where an earlier run put this very picture, if it is still there, unchanged, under the same character."""
         for destination, filed_digest in self._there.get((str(source), self.options.action), ()):
             place = self.root / destination
-            if destination.split("/")[0] != folder or filed_digest != digest or not is_inside(place.parent, self.root):
+            if (
+                not destination.startswith(f"{folder}/")
+                or filed_digest != digest
+                or not is_inside(place.parent, self.root)
+            ):
                 continue
             same = {
                 "copy": lambda p=place: p.is_file() and not p.is_symlink() and content_digest(p) == digest,

@@ -197,7 +197,7 @@ def classify(
         if before is not None:
             journal = Journal.go_on(before)
         else:
-            undecided = [folder for folder in (options.unknown, options.ambiguous) if folder]
+            undecided = [folder for folder in options.undecided.values() if folder]
             journal = Journal.begin(root, stamp, made_root=made, undecided=undecided)
         stack.callback(journal.close)
         finished = before.finished_sources if before is not None else set()

@@ -25,7 +25,7 @@ def test_every_status_has_its_folder_and_equal_names_both_survive(world: World) 
         "a/one.png": ("copy", "hero/one.png"),
         "b/one.png": ("copy", "hero/one (2).png"),
         "c/deep/er/two.png": ("copy", "villain/two.png"),
-        "nobody.png": ("copy", "unknown/nobody.png"),
+        "nobody.png": ("copy", "suggestions/hero/nobody.png"),
         "spoilt.png": ("none", None),
     }
     assert (world.result / "hero/one.png").read_text() == "hero 1 villain .1"
@@ -43,22 +43,22 @@ def test_copies_keep_times_and_permissions(world: World) -> None:
     source.chmod(0o640)
     os.utime(source, ns=(10**18, 10**18 + 7))
     world.sort()
-    copy = (world.result / "unknown/nobody.png").stat()
+    copy = (world.result / "suggestions/hero/nobody.png").stat()
     assert (copy.st_mode, copy.st_mtime_ns) == (source.stat().st_mode, 10**18 + 7)
 
 
 @pytest.mark.parametrize("clash", ["rename", "skip", "overwrite"])
 def test_a_file_in_the_way(world: World, clash: str) -> None:
-    write(world.result / "unknown/nobody.png", "mine")
+    write(world.result / "suggestions/hero/nobody.png", "mine")
     before = tree(world.root)
     filed = outcome(world, on_clash=clash)
-    kept = (world.result / "unknown/nobody.png").read_text()
+    kept = (world.result / "suggestions/hero/nobody.png").read_text()
     assert (
         filed["nobody.png"]
         == {
-            "rename": ("copy", "unknown/nobody (2).png"),
-            "skip": ("skipped", "unknown/nobody.png"),
-            "overwrite": ("copy", "unknown/nobody.png"),
+            "rename": ("copy", "suggestions/hero/nobody (2).png"),
+            "skip": ("skipped", "suggestions/hero/nobody.png"),
+            "overwrite": ("copy", "suggestions/hero/nobody.png"),
         }[clash]
     )
     assert kept == ("stranger 1 hero .2" if clash == "overwrite" else "mine")
@@ -160,10 +160,14 @@ def test_no_character_leaves_the_result_folder(world: World, name: str) -> None:
 
 
 def test_characters_that_would_share_a_folder_are_refused() -> None:
-    for pair in (["a/b", "a\\b"], ["Hero", "hero"], ["x" * 130, "x" * 131], ["unknown", "b"], ["Ambiguous", "b"]):
+    for pair in (["a/b", "a\\b"], ["Hero", "hero"], ["x" * 130, "x" * 131], ["Suggestions", "b"]):
         with pytest.raises(UsageError, match="folder"):
             result_folders(pair, SortOptions())
-    assert result_folders(["unknown", "b"], SortOptions(unknown=""))["unknown"] == "unknown"
+    assert result_folders(["unknown", "b"], SortOptions())["unknown"] == "unknown"
+    with pytest.raises(UsageError, match="share a folder"):
+        result_folders(["unknown", "b"], SortOptions(unknown="unknown"))
+    with pytest.raises(UsageError, match="share a folder"):
+        result_folders(["Ambiguous", "b"], SortOptions(unknown=""))
     with pytest.raises(UsageError, match="plain folder name"):
         result_folders(["a"], SortOptions(unknown="../x"))
 

@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_and_gives_the_same(world: World, action: str, done
         "hero/one.png": "hero 1 villain .1",
         "hero/one (2).png": "hero 1 villain .2",
         "villain/two.png": "villain 1 hero .1",
-        "unknown/nobody.png": "stranger 1 hero .2",
+        "suggestions/hero/nobody.png": "stranger 1 hero .2",
     }
     assert read_journal(world.result / ".reid/journal-0001.jsonl").finished
     assert not (world.result / ".reid/journal-0002.jsonl").exists()
@@ -162,14 +162,14 @@ def test_what_a_person_changed_since_is_kept_and_told(world: World) -> None:
 def test_what_a_person_moved_is_named_and_the_journal_stays(world: World) -> None:
     """F4: a picture moved out of `unknown` was neither put back nor named, and the journal was deleted."""
     world.sort(action="move")
-    (world.result / "unknown/nobody.png").rename(world.result / "hero/nobody.png")
+    (world.result / "suggestions/hero/nobody.png").rename(world.result / "hero/nobody.png")
     report = undo(world.result)
-    assert list(report.kept) == ["unknown/nobody.png"]
-    assert "moved or deleted" in report.kept["unknown/nobody.png"]
+    assert list(report.kept) == ["suggestions/hero/nobody.png"]
+    assert "moved or deleted" in report.kept["suggestions/hero/nobody.png"]
     assert (world.targets / "a/one.png").exists()
     assert list((world.result / ".reid").glob("journal-*.jsonl"))
-    (world.result / "unknown").mkdir(exist_ok=True)
-    (world.result / "hero/nobody.png").rename(world.result / "unknown/nobody.png")
+    (world.result / "suggestions/hero").mkdir(parents=True, exist_ok=True)
+    (world.result / "hero/nobody.png").rename(world.result / "suggestions/hero/nobody.png")
     assert undo(world.result).kept == {}
     assert (world.targets / "nobody.png").exists()
 
@@ -177,13 +177,13 @@ def test_what_a_person_moved_is_named_and_the_journal_stays(world: World) -> Non
 def test_the_only_copy_is_kept(world: World) -> None:
     world.sort(action="hardlink")
     (world.targets / "nobody.png").unlink()
-    assert undo(world.result).kept == {"unknown/nobody.png": "the original is gone; this is the only copy"}
+    assert undo(world.result).kept == {"suggestions/hero/nobody.png": "the original is gone; this is the only copy"}
 
 
 def test_a_taken_place_is_not_overwritten_by_undo(world: World) -> None:
     world.sort(action="move")
     write(world.targets / "nobody.png", "new")
-    assert undo(world.result).kept == {"unknown/nobody.png": "another file is at the original place"}
+    assert undo(world.result).kept == {"suggestions/hero/nobody.png": "another file is at the original place"}
     assert (world.targets / "nobody.png").read_text() == "new"
 
 
@@ -233,7 +233,7 @@ def test_something_else_is_no_journal(tmp_path: Path) -> None:
 
 
 def test_a_failed_action_leaves_no_trace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(world.result / "unknown/nobody.png", "mine")
+    write(world.result / "suggestions/hero/nobody.png", "mine")
     before = tree(world.root)
 
     def refused(*arguments: object) -> None:
@@ -242,7 +242,7 @@ def test_a_failed_action_leaves_no_trace(world: World, monkeypatch: pytest.Monke
     monkeypatch.setitem(actions.ACTIONS, "copy", refused)
     results = world.sort(on_clash="overwrite")
     assert {r.placed.action for r in results} == {"failed", "none"}
-    assert (world.result / "unknown/nobody.png").read_text() == "mine"
+    assert (world.result / "suggestions/hero/nobody.png").read_text() == "mine"
     assert undo(world.result).kept == {}
     assert tree(world.root) == before
 
@@ -263,7 +263,7 @@ def test_a_failed_action_is_noted_and_tried_again(world: World, monkeypatch: pyt
     assert list(failed) == [4]
     assert "Permission denied" in failed[4]
     again = {os.path.basename(r.decision.path): r for r in world.sort(resume=True)}
-    assert again["nobody.png"].placed.destination == "unknown/nobody.png"
+    assert again["nobody.png"].placed.destination == "suggestions/hero/nobody.png"
     assert [r.earlier for r in again.values()] == [True, True, False, False]
 
 
