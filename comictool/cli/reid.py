@@ -16,6 +16,7 @@ from comictool.core.workers import numpy_with_one_thread
 
 if TYPE_CHECKING:
     from comictool.reid.sorting.classify import SortedPicture
+    from comictool.reid.sorting.sort import SortingRun
     from comictool.reid.sorting.undoing import Undone
 
 UNKNOWN_PRESENT = 10  # with --fail-on-unknown
@@ -24,6 +25,8 @@ COLUMNS = ["path", "status", "character", "guess", "enrolled_as", "score", "marg
 Mode = Annotated[
     str, typer.Option("--mode", metavar="max|avg|centroid|knn:K|auto", help="How references make one score.")
 ]
+
+Margin = Annotated[float, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less.")]
 
 
 @command
@@ -91,7 +94,7 @@ def classify(
     far: Annotated[
         float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")
     ] = None,
-    margin: Annotated[float, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less.")] = 0.0,
+    margin: Margin = 0.0,
     own_references: Annotated[
         bool, typer.Option("--own-references", help="Compare a picture that is a reference with itself too.")
     ] = False,
@@ -172,6 +175,18 @@ def classify(
     )
     reader = vectors.reader(loading, out)
     run = prepare_sorting(places, references, root, options, reader=reader, dry_run=dry_run, resume=resume)
+    show_run(run, out, report, dry_run=dry_run)
+    counts = run.counts
+    out.note(", ".join(f"{counts[status]} {status}" for status in ("ok", "unknown", "ambiguous", "error")))
+    if action != "none" and not dry_run:
+        out.next_commands([f"comictool reid undo {root}"])
+    if fail_on_unknown and counts["unknown"]:
+        return UNKNOWN_PRESENT
+    return ExitCode.FINDINGS if counts["error"] or counts["failed"] or run.problems else ExitCode.DONE
+
+
+def show_run(run: SortingRun, out: Output, report: Path | None, *, dry_run: bool) -> None:
+    """Do a run, with a record for each picture, and the report when all is done."""
     for note in run.notes:
         out.note(note)
     for line in run.problems:
@@ -201,13 +216,6 @@ def classify(
         else:
             # A table holds all its rows: only what it shows, or the candidates of many targets fill the memory.
             rows.append(record if out.format is Format.json else {column: record[column] for column in COLUMNS})
-    counts = run.counts
-    out.note(", ".join(f"{counts[status]} {status}" for status in ("ok", "unknown", "ambiguous", "error")))
-    if action != "none" and not dry_run:
-        out.next_commands([f"comictool reid undo {root}"])
-    if fail_on_unknown and counts["unknown"]:
-        return UNKNOWN_PRESENT
-    return ExitCode.FINDINGS if counts["error"] or counts["failed"] or run.problems else ExitCode.DONE
 
 
 @command
@@ -221,11 +229,11 @@ def undo(
     *,
     out: Output,
 ) -> int:
-    """Take back what `reid classify` did with files.
+    """Take back the last `reid classify`, `learn`, `cluster` or `name` of a folder.
 
-    Every file is where it was, also after a run that was killed. What was changed, moved or deleted since is left and
-    reported, with exit code 1, and the journal stays. A journal that came with somebody's folder is refused with a list
-    of what it would do.
+    Every file is where it was, also after a run that was killed, and a gallery forgets what it learned by it. What was
+    changed, moved or deleted since is left and reported, with exit code 1, and the journal stays. A journal that came
+    with somebody's folder is refused with a list of what it would do.
 
     Example: comictool reid undo sorted
     """

@@ -118,7 +118,12 @@ COMMANDS: dict[str, Command | Group] = {
             "classify": Command(
                 "reid:classify", "Say which enrolled character each picture shows, and sort the files."
             ),
-            "undo": Command("reid:undo", "Take back what `reid classify` did with files."),
+            "learn": Command(
+                "reid_learn:learn", "Learn from what a person corrected in sorted pictures, and sort the rest anew."
+            ),
+            "undo": Command(
+                "reid:undo", "Take back the last `reid classify`, `learn`, `cluster` or `name` of a folder."
+            ),
             "cluster": Command("reid_gallery:cluster", "Group pictures by character, without references."),
             "evaluate": Command(
                 "reid_gallery:evaluate", "Measure how well characters are re-identified, on labelled pictures."
@@ -181,7 +186,8 @@ OTHER_WORDS = {
     "convert": "transform translate",
     "import": "read load unpack extract ingest",
     "classify": "sort label identify recognise recognize tag",
-    "enroll": "reference references learn",
+    "enroll": "reference references",
+    "learn": "accept correct confirm teach",
     "embed": "encode vectorise vectorize vectors embeddings",
     "doctor": "diagnose health status",
     "undo": "revert restore",

@@ -57,7 +57,7 @@ def _from_folders(source: Path, notes: list[str]) -> Config:
             f"{source} has no folders in it", hint="put the references of each character into a folder of its name"
         )
     folders.sort(key=lambda folder: natural_key(folder.name))
-    return {_checked_name(folder.name, source): [folder] for folder in folders}
+    return {checked_name(folder.name, source): [folder] for folder in folders}
 
 
 def _pairs(source: Path) -> list[tuple[Any, Any]]:
@@ -79,7 +79,7 @@ class _Pairs(tuple[tuple[str, Any], ...]):
 def _from_pairs(pairs: list[tuple[Any, Any]], source: Path) -> Config:
     config: Config = {}
     for name, places in pairs:
-        character = _checked_name(name, source)
+        character = checked_name(name, source)
         if character in config:
             raise InputError(
                 f"{source}: the character {character!r} occurs twice", hint=f'write {{"{character}": ["A", "B"]}}'
@@ -118,7 +118,12 @@ def _place(place: Any, character: str, source: Path) -> Path:
     return path
 
 
-def _checked_name(name: Any, source: Path) -> str:
+def checked_name(name: Any, source: Path) -> str:
+    """The name, if it can be one of a character.
+
+    Raises:
+        InputError: it is not; `source` is where it stands.
+    """
     if not isinstance(name, str):
         raise InputError(f"{source}: a character's name is {name!r:.100}, not a text")
     if not name.strip():

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EnrolledSet:
-    """References, the thresholds stored with them, and what to report to the user."""
+    """References, the thresholds stored with them, and what to report to the user; `refused`: see `Gallery.refused`."""
 
     found: ReferenceSet
     thresholds: Thresholds | None = None
     warnings: list[str] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    refused: ReferenceSet | None = None
 
 
 def from_gallery(gallery: Gallery, reader: PictureReader) -> EnrolledSet:
@@ -54,7 +55,8 @@ def from_gallery(gallery: Gallery, reader: PictureReader) -> EnrolledSet:
     stored = gallery.thresholds
     outdated = ["the thresholds of the gallery were fitted to other references; calibrate again"]
     warnings = outdated if gallery.outdated_thresholds else []
-    return EnrolledSet(gallery.found, Thresholds.from_json(stored) if stored else None, warnings)
+    thresholds = Thresholds.from_json(stored) if stored else None
+    return EnrolledSet(gallery.found, thresholds, warnings, refused=gallery.refused)
 
 
 def from_config(source: Path, reader: PictureReader) -> EnrolledSet:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,12 +28,14 @@ from comictool.core.ledger import lock_file
 from comictool.core.typed import Check, text, typed
 from comictool.plugins.load import EncoderSpec
 from comictool.reid.configuration import Config
+from comictool.reid.known import Known
 from comictool.reid.reader import PictureReader
 from comictool.reid.references import ReferenceSet, gather_references, questionable
-from comictool.reid.types import Reference
+from comictool.reid.types import Lesson, Reference
 from comictool.vectors.reading import digest_of, read_bytes
+from comictool.vectors.stream import encoder_key
 
-SCHEMA = 2  # 1 had absolute paths
+SCHEMA = 3  # 1 had absolute paths; 2 no refusals, and is what is written without any
 FILE = "gallery.json"
 LOCK = ".lock"
 UNTOLD = ".untold.json"  # changes whose answer a killed process may not have told
@@ -65,6 +67,7 @@ class _Written:
     thresholds: dict[str, Any] | None
     fitted_to: str
     folder: Annotated[str, PATH] = ""
+    refused: list[tuple[str, Annotated[str, PATH], str]] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -87,10 +90,21 @@ class Enrolment:
 class _State:
     """The contents of `gallery.json` and the vectors it names."""
 
-    found: ReferenceSet
+    known: Known
     encoder: dict[str, Any]
     thresholds: dict[str, Any] | None = None
     fitted_to: str = ""
+
+    @property
+    def found(self) -> ReferenceSet:
+        """All references, also those that were refused later."""
+        return self.known.found
+
+    def of(self, found: ReferenceSet) -> _State:
+        """With other references; a refusal of a character that is gone is gone."""
+        names = set(found.characters)
+        refused = self.known.refused.of([r.character in names for r in self.known.refused.references])
+        return replace(self, known=Known(found, refused))
 
 
 @dataclass
@@ -132,7 +146,7 @@ class Gallery:
             return cls.open(folder)
         if folder.exists() and (not folder.is_dir() or not all(_is_ours(entry.name) for entry in folder.iterdir())):
             raise InputError(f"{folder} is there already and is no gallery", hint="give another path")
-        return cls(folder, _State(ReferenceSet([], np.zeros((0, 0), np.float32), ""), {}))
+        return cls(folder, _State(Known(), {}))
 
     @classmethod
     def open(cls, folder: Path) -> Gallery:
@@ -147,23 +161,33 @@ class Gallery:
 
     @property
     def found(self) -> ReferenceSet:
-        """References and vectors together."""
-        return self._state.found
+        """References and vectors together, less what was refused."""
+        return self._state.known.counted
+
+    @property
+    def known(self) -> Known:
+        """References, also those that were refused later, and refusals."""
+        return self._state.known
+
+    @property
+    def refused(self) -> ReferenceSet:
+        """Pictures of which somebody said whom they do not show (`comictool reid learn`)."""
+        return self._state.known.refused
 
     @property
     def references(self) -> list[Reference]:
         """The references, by character and path in natural order."""
-        return self._state.found.references
+        return self.found.references
 
     @property
     def vectors(self) -> np.ndarray:
         """(R, D) float32 unit rows, one for each reference."""
-        return self._state.found.vectors
+        return self.found.vectors
 
     @property
     def characters(self) -> list[str]:
         """The enrolled characters in natural order."""
-        return self._state.found.characters
+        return self.found.characters
 
     @property
     def encoder_id(self) -> str:
@@ -213,9 +237,9 @@ class Gallery:
         fingerprint = _fingerprint(self.found)
 
         def change(state: _State) -> tuple[_State, dict[str, int]]:
-            if _fingerprint(state.found) != fingerprint:
+            if _fingerprint(state.known.counted) != fingerprint:
                 raise InputError(f"{self.folder} changed while thresholds were fitted", hint="calibrate again")
-            return _State(state.found, state.encoder, dict(values), fingerprint), {}
+            return replace(state, thresholds=dict(values), fitted_to=fingerprint), {}
 
         self._change("thresholds", change)
 
@@ -258,7 +282,10 @@ class Gallery:
             rest = base.of([not out and not seen for out, seen in zip(gone, again, strict=True)]) if before else base
             found = rest.joined(gathered.found)
             encoder = {**spec.remembered(), **reading, "exact": spec.precision == "fp32"}
-            return _State(found, encoder, state.thresholds, state.fitted_to), counts
+            grown = state.of(found)
+            kept = [(r.character, r.digest) not in new for r in grown.known.refused.references]
+            known = Known(found, grown.known.refused.of(kept))  # what is enrolled is refused no more
+            return replace(grown, known=known, encoder=encoder), counts
 
         asked = ["enroll", gathered.found.key, prune, *((r.character, r.digest) for r in gathered.found.references)]
         counts = self._change(json.dumps(asked), change)
@@ -289,8 +316,7 @@ class Gallery:
     def _keep(self, asked: str, wanted: Callable[[ReferenceSet], list[bool]]) -> int:
         def change(state: _State) -> tuple[_State, dict[str, int]]:
             mask = wanted(state.found)
-            kept = _State(state.found.of(mask), state.encoder, state.thresholds, state.fitted_to)
-            return kept, {"gone": mask.count(False)}
+            return state.of(state.found.of(mask)), {"gone": mask.count(False)}
 
         return self._change(asked, change)["gone"]
 
@@ -306,10 +332,68 @@ class Gallery:
             for other in others:
                 found, encoder = found.joined(other.found), encoder or other._state.encoder
             added = len(found.references) - len(state.found.references)
-            return _State(found, encoder, state.thresholds, state.fitted_to), {"added": added}
+            return replace(state.of(found), encoder=encoder), {"added": added}
 
         asked = json.dumps(["merge", *(_fingerprint(other.found) for other in others)])
         return self._change(asked, change)["added"]
+
+    def grown(self, lesson: Lesson, reader: PictureReader | None = None) -> Known:
+        """References and refusals as `learn` would leave them; nothing is written.
+
+        Raises:
+            InputError: a picture of the lesson cannot be read any more, or another encoder than that of the gallery.
+        """
+        return self._lesson(lesson, reader or PictureReader())(self._state).known
+
+    def learn(self, lesson: Lesson, reader: PictureReader | None = None) -> None:
+        """Take over what a person said; doing it again changes nothing. Raises what `grown` raises."""
+        change = self._lesson(lesson, reader or PictureReader())
+        self._change("learn", lambda state: (change(state), {}))
+
+    def unlearn(self, lesson: Lesson) -> None:
+        """Take a lesson back; what was enrolled since stays. A gallery that it made and that is empty then goes."""
+        self._change("unlearn", lambda state: (replace(state, known=state.known.without(lesson)), {}))
+        if lesson.made and not self._state.found.references:
+            for name in os.listdir(self.folder):
+                if name == FILE or _is_ours(name):
+                    (self.folder / name).unlink()
+            with suppress(OSError):  # somebody keeps other things in it
+                self.folder.rmdir()
+
+    def relocate(self, moved: Mapping[str, str]) -> None:
+        """References and refusals lie elsewhere now: from absolute paths to paths."""
+        places = [str(r.path) for r in (*self._state.found.references, *self._state.known.refused.references)]
+        if not moved.keys().isdisjoint(places):
+            self._change("relocate", lambda state: (replace(state, known=state.known.at(moved)), {}))
+
+    def _lesson(self, lesson: Lesson, reader: PictureReader) -> Callable[[_State], _State]:
+        known = self._state.known
+        rows = dict(zip((r.digest for r in known.found.references), known.found.vectors, strict=True))
+        rows |= dict(zip((r.digest for r in known.refused.references), known.refused.vectors, strict=True))
+        # A run that was killed has learned its lesson by now, and may have moved the pictures.
+        shown = [
+            (digest, Path(path)) for _, digest, path in (*lesson.references, *lesson.refused) if digest not in rows
+        ]
+        spec, reading = reader.spec(self), reader.reading(self)
+        if shown:
+            embedded = reader.embed([path for _, path in shown], self)
+            for path, reason in embedded.errors.items():
+                raise InputError(f"{path}: {reason}", hint="run the same again without it")
+            rows |= dict(zip(embedded.digests, embedded.vectors, strict=True))
+        for digest, path in shown:
+            if digest not in rows:
+                raise InputError(f"{path} changed meanwhile", hint="run the same again")
+        key = encoder_key(spec, **reading) if rows else self._state.found.key
+        encoder = {**spec.remembered(), **reading, "exact": spec.precision == "fp32"}
+
+        def change(state: _State) -> _State:
+            if rows and state.found.references and state.found.key != key:
+                raise InputError(
+                    f"{self.folder} was enrolled with {state.found.key}, not with {key}", hint="leave --plugin out"
+                )
+            return replace(state, known=state.known.with_(lesson, rows, key), encoder=state.encoder or encoder)
+
+        return change
 
     def verify(self) -> list[str]:
         """What is wrong: vectors that are not of length 1, references gone or changed; empty when all is well."""
@@ -391,10 +475,12 @@ def _vectors_name(content: bytes) -> str:
 def _as_files(folder: Path, state: _State) -> tuple[bytes, bytes]:
     """The vectors and `gallery.json`."""
     stream = io.BytesIO()
-    np.save(stream, np.ascontiguousarray(state.found.vectors, "<f4"), allow_pickle=False)
+    refused = state.known.refused
+    both = np.concatenate([state.found.vectors, refused.vectors]) if refused.references else state.found.vectors
+    np.save(stream, np.ascontiguousarray(both, "<f4"), allow_pickle=False)
     content = stream.getvalue()
     value = {
-        "schema": SCHEMA,
+        "schema": SCHEMA if refused else 2,
         "key": state.found.key,
         "encoder": state.encoder,
         "vectors": {"file": _vectors_name(content), "sha256": hashlib.sha256(content).hexdigest()},
@@ -403,6 +489,8 @@ def _as_files(folder: Path, state: _State) -> tuple[bytes, bytes]:
         "thresholds": state.thresholds,
         "fitted_to": state.fitted_to,
     }
+    if refused.references:
+        value["refused"] = [[r.character, _relative(r.path, folder), r.digest] for r in refused.references]
     return content, (json.dumps(value, indent=1) + "\n").encode("ascii")
 
 
@@ -410,7 +498,7 @@ def _read(folder: Path) -> _State:
     """Read and check; once more when another process replaced the vectors in between."""
     for _ in range(3):
         written = _written(folder)
-        most = 4 * MOST_NUMBERS * len(written.references) + MOST_HEADER
+        most = 4 * MOST_NUMBERS * (len(written.references) + len(written.refused)) + MOST_HEADER
         content = read_bounded(folder / written.vectors.file, default=None, most_bytes=most)
         if content is not None:
             return _state(folder, written, content)
@@ -433,12 +521,15 @@ def _state(folder: Path, written: _Written, content: bytes) -> _State:
     except (ValueError, EOFError, MemoryError) as error:
         raise _damaged(folder, str(error)) from error
     located = _locator(folder, written.folder)
-    references = [Reference(character, located(path), digest) for character, path, digest in written.references]
+    every = [*written.references, *written.refused]
+    references = [Reference(character, located(path), digest) for character, path, digest in every]
     sound = isinstance(vectors, np.ndarray) and vectors.ndim == 2 and vectors.dtype == np.float32
     if not sound or len(vectors) != len(references) or not np.isfinite(vectors).all():
         raise _damaged(folder, "its parts do not fit together")
-    found = ReferenceSet(references, vectors, written.key)
-    return _State(found, written.encoder, written.thresholds, written.fitted_to)
+    count = len(written.references)
+    found = ReferenceSet(references[:count], vectors[:count], written.key)
+    known = Known(found, ReferenceSet(references[count:], vectors[count:], written.key))
+    return _State(known, written.encoder, written.thresholds, written.fitted_to)
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -114,8 +114,10 @@ class Sorter:
         earlier: journals of earlier runs, by which a picture that is there already is not filed again.
         journal: where each action is noted; None for a dry run.
         going_on: the part of this run that was done before it was killed; what that filed is never overwritten.
+        within: the pictures are those that lie in the result folder; one that is in its folder stays there.
 
-    `ours` has the absolute paths of what earlier runs filed, so that it is not taken for targets.
+    `ours` has the absolute paths of what earlier runs filed, so that it is not taken for targets; with `within` only
+    what this run filed.
     """
 
     root: Path
@@ -125,6 +127,7 @@ class Sorter:
     earlier: InitVar[Iterable[Contents]] = ()
     journal: Journal | None = None
     going_on: InitVar[Contents | None] = None
+    within: bool = False
     ours: set[str] = field(default_factory=set, init=False)
     _there: dict[tuple[str, str], list[tuple[str, str]]] = field(default_factory=dict, init=False)
     _mine: set[str] = field(default_factory=set, init=False)
@@ -132,10 +135,18 @@ class Sorter:
     _next: int = field(default=0, init=False)
 
     def __post_init__(self, earlier: Iterable[Contents], going_on: Contents | None) -> None:
+        origin: dict[str, tuple[str, str]] = {}
         for contents in earlier:
             for entry, destination in contents.filed():
-                self._there.setdefault((entry.source, entry.action), []).append((destination, entry.digest))
-                self.ours.add(os.path.abspath(self.root / destination))
+                place = os.path.abspath(self.root / destination)
+                # What a later run moved within the folder is still the picture that was filed at first.
+                origin[place] = origin.get(entry.source, (entry.source, entry.action))
+                self._there.setdefault(origin[place], []).append((destination, entry.digest))
+                if not self.within:
+                    self.ours.add(place)
+        if self.within and going_on is not None:
+            filed = [destination for entry, destination in going_on.filed() if not entry.adopted]
+            self.ours.update(os.path.abspath(self.root / destination) for destination in filed)
         if going_on is not None:
             self._mine.update(destination.casefold() for _, destination in going_on.filed())
         self._next = self.journal.last if self.journal else 0
@@ -162,6 +173,8 @@ class Sorter:
         absolute = Path(os.path.abspath(source))
         if self.options.action == "none" or not folder:
             return self._note_only(absolute, digest, record, Placement("none"))
+        if self.within and absolute.is_relative_to(os.path.abspath(self.root / folder)):
+            return self._note_only(absolute, digest, record, Placement("none"))
         wanted = "/".join((folder, *self._tree(absolute), safe_file_name(absolute.name)))
         already = self._already(absolute, digest, folder)
         if already is not None:
@@ -170,6 +183,23 @@ class Sorter:
             return self._act(absolute, wanted, digest, record)
         except ComicError as error:
             return self._note_only(absolute, digest, record, Placement("failed", None, error.fact))
+
+    def adopt(self, before: str, now: str, digest: str, folders: Iterable[str]) -> None:
+        """Note that a person moved a picture within the result folder, so that an undo puts it back.
+
+        Args:
+            before, now: places relative to the result folder.
+            digest: hash of its content.
+            folders: that the person made for it, outermost first.
+        """
+        if self.journal is not None:
+            self._next += 1
+            source = os.path.abspath(self.root / before)
+            told = {"path": os.path.abspath(self.root / now)}
+            made = tuple(folders)
+            self.journal.write(
+                Entry(self._next, "move", source, now, folders=made, digest=digest, record=told, adopted=True)
+            )
 
     def _folder(self, status: str, character: str | None, guess: str | None) -> str:
         """Where a picture goes, relative to the result folder; empty: nowhere."""
@@ -182,7 +212,7 @@ class Sorter:
 
     def _act(self, source: Path, wanted: str, digest: str, record: dict[str, Any]) -> Placement:
         action = self.options.action
-        if source.is_symlink() and action == "move":
+        if source.is_symlink() and action == "move" and not self.within:
             raise InputError("it is a symbolic link, which would break when moved; use copy")
         parent = (self.root / wanted).parent
         if not is_inside(parent, self.root):

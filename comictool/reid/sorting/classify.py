@@ -17,12 +17,20 @@ from comictool.core.errors import InputError, Stopped
 from comictool.core.jobs import stop_signals
 from comictool.core.typed import typed
 from comictool.reid.calibration import Verdict, decide
-from comictool.reid.scoring import Scorer
+from comictool.reid.scoring import Scorer, similarity
 from comictool.reid.sorting.actions import Placement, Sorter, SortOptions, prepare_root, result_folders
-from comictool.reid.sorting.journal import Contents, Journal, all_contents, disk_errors_told, holding, unfinished
+from comictool.reid.sorting.journal import (
+    Contents,
+    Journal,
+    Purpose,
+    all_contents,
+    disk_errors_told,
+    holding,
+    unfinished,
+)
 from comictool.reid.sorting.rules import Rules
 from comictool.reid.sorting.undoing import settle
-from comictool.reid.types import Candidate, Decision, Reference
+from comictool.reid.types import Candidate, Decision, Lesson, Reference
 from comictool.vectors.stream import EmbeddedBatch
 
 STARTS_OVER = "with --no-resume the run starts over"
@@ -47,10 +55,14 @@ class Decider:
     Args:
         enrolled: the references.
         rules: how to decide.
+        refused: pictures of which somebody said whom they do not show. Such a picture is not given that name again, nor
+            is one that is more like it than like any reference of that character.
     """
 
-    def __init__(self, enrolled: References, rules: Rules) -> None:
+    def __init__(self, enrolled: References, rules: Rules, refused: References | None = None) -> None:
         self._references = enrolled.references
+        self._enrolled_vectors = enrolled.vectors
+        self._refused = refused
         self._rules = rules
         labels = [reference.character for reference in enrolled.references]
         digests = [reference.digest for reference in enrolled.references]
@@ -70,7 +82,8 @@ class Decider:
         verdicts: dict[int, Verdict] = {}
         if readable:
             digests = [batch.digests[at] for at in readable]
-            scores = self._score(batch.vectors[readable], excluded=self._own(digests))
+            vectors = batch.vectors[readable]
+            scores = self._score(vectors, excluded=self._excluded(digests, vectors))
             found = decide(scores, self._rules.threshold, margin=self._rules.margin, top=self._rules.top)
             known = map(self._known, digests, found)
             verdicts = dict(zip(readable, known, strict=True))
@@ -91,6 +104,28 @@ class Decider:
             return verdict
         itself = 1.0 if self._rules.metric == "cosine" else 0.0
         return replace(verdict, status="ok", character=name, score=itself, margin=None)
+
+    def _excluded(self, digests: Sequence[str], vectors: np.ndarray) -> np.ndarray | None:
+        """(Q, R) bool: references that a picture is not compared with."""
+        own, against = self._own(digests), self._against(digests, vectors)
+        return against if own is None else own if against is None else own | against
+
+    def _against(self, digests: Sequence[str], vectors: np.ndarray) -> np.ndarray | None:
+        """(Q, R) bool: references of characters that the picture was refused to be, or is nearer to a refusal of."""
+        if self._refused is None or not self._refused.references:
+            return None
+        labels = np.array([reference.character for reference in self._references], dtype=str)
+        excluded = np.zeros((len(digests), len(labels)), bool)
+        to_refused = similarity(vectors, self._refused.vectors, self._rules.metric)
+        told = [(reference.character, reference.digest) for reference in self._refused.references]
+        for name in sorted({character for character, _ in told}):
+            own, said = labels == name, [at for at, (character, _) in enumerate(told) if character == name]
+            if own.any():
+                nearest = similarity(vectors, self._enrolled_vectors[own], self._rules.metric).max(axis=1)
+                out = to_refused[:, said].max(axis=1) > nearest
+                out |= np.isin(digests, [told[at][1] for at in said])
+                excluded[np.ix_(out, own)] = True
+        return excluded if excluded.any() else None
 
     def _own(self, digests: Sequence[str]) -> np.ndarray | None:
         """(Q, R) bool: references that are the query itself; None when no query is a reference, as mostly."""
@@ -140,6 +175,25 @@ class SortedPicture:
         }
 
 
+@dataclass(frozen=True)
+class Again:
+    """What makes a run one over the pictures that earlier runs filed in the same folder.
+
+    Attributes:
+        stamp: of what was asked.
+        lesson: what a person taught before it.
+        adopted: what they moved: before, now, digest, and the folders that they made.
+        begun: called when the journal has the lesson, before anything is done: a gallery learns it.
+        ended: called with where pictures were moved, by absolute paths, when all is done.
+    """
+
+    stamp: str
+    lesson: Lesson
+    adopted: Sequence[tuple[str, str, str, Sequence[str]]] = ()
+    begun: Callable[[], None] = lambda: None
+    ended: Callable[[dict[str, str]], None] = lambda moved: None
+
+
 def classify(
     targets: Sequence[Path],
     enrolled: References,
@@ -153,6 +207,8 @@ def classify(
     dry_run: bool = False,
     resume: bool = True,
     tell: Callable[[], None] = lambda: None,
+    refused: References | None = None,
+    again: Again | None = None,
 ) -> Iterator[SortedPicture]:
     """Decide on every picture, and file it, in the order of `targets`; yields each as soon as that is done.
 
@@ -169,23 +225,26 @@ def classify(
         resume: resume the newest run in `root` when it did the same and was killed; its results are given again.
         tell: called when all is done, before the journal says so: a run that is killed before its results are told is
             resumed, and gives them once more.
+        refused: see `Decider`.
+        again: the targets are what earlier runs put into `root`.
 
     Raises:
         Stopped: SIGINT or SIGTERM came; what was decided is done and in the journal.
         InputError, UsageError: a result folder that cannot be used, or characters that would share a folder.
             Also the disk is full or not writable: what was done is in the journal.
     """
-    options = options or SortOptions("none")
+    options, decider = options or SortOptions("none"), Decider(enrolled, rules, refused)
     folders = result_folders(sorted({r.character for r in enrolled.references}), options)
     if root is None:
-        yield from _run(targets, enrolled, embed, rules, Sorter(Path(), SortOptions("none"), folders), 0)
+        yield from _run(targets, embed, decider, Sorter(Path(), SortOptions("none"), folders), 0)
         tell()
         return
     absolute = [Path(os.path.abspath(base)) for base in bases]
     stamp = _stamp(enrolled, rules, encoder_id, options, absolute, targets if options.action != "move" else ())
+    stamp, within = again.stamp if again else stamp, again is not None
     if dry_run:
-        sorter = Sorter(root, options, folders, absolute, all_contents(root))
-        yield from _run(_left(targets, sorter.ours), enrolled, embed, rules, sorter, 0)
+        sorter = Sorter(root, options, folders, absolute, all_contents(root), within=within)
+        yield from _run(_left(targets, sorter.ours), embed, decider, sorter, 0)
         tell()
         return
     with ExitStack() as stack:
@@ -198,21 +257,31 @@ def classify(
             journal = Journal.go_on(before)
         else:
             undecided = [folder for folder in options.undecided.values() if folder]
-            journal = Journal.begin(root, stamp, made_root=made, undecided=undecided)
+            purpose = Purpose(undecided, again.lesson if again else None)
+            journal = Journal.begin(root, stamp, made_root=made, purpose=purpose)
         stack.callback(journal.close)
         finished = before.finished_sources if before is not None else set()
-        sorter = Sorter(root, options, folders, absolute, all_contents(root), journal, going_on=before)
-        fresh = _run(_left(targets, sorter.ours | finished), enrolled, embed, rules, sorter, len(finished))
-        yield from _in_turn(_earlier_results(before), fresh) if before is not None else fresh
+        sorter = Sorter(root, options, folders, absolute, all_contents(root), journal, before, within)
+        if again is not None:
+            again.begun()
+            for moved in again.adopted:
+                sorter.adopt(*moved)
+        fresh = _run(_left(targets, sorter.ours | finished), embed, decider, sorter, len(finished))
+        went: dict[str, str] = {}
+        for picture in _in_turn(_earlier_results(before), fresh) if before is not None else fresh:
+            if again is not None and picture.placed.action == "move" and picture.placed.destination:
+                went[os.path.abspath(picture.decision.path)] = os.path.abspath(root / picture.placed.destination)
+            yield picture
+        if again is not None:
+            again.ended(went)
         tell()
         journal.finish()
 
 
 def _run(
-    targets: Sequence[Path], enrolled: References, embed: Embed, rules: Rules, sorter: Sorter, count: int
+    targets: Sequence[Path], embed: Embed, decide_batch: Decider, sorter: Sorter, count: int
 ) -> Iterator[SortedPicture]:
     total = count + len(targets)
-    decide_batch = Decider(enrolled, rules)
     with stop_signals() as stop:
         for batch in embed(targets):
             for decision in decide_batch(batch):
@@ -279,7 +348,10 @@ def _in_turn(
 def _earlier_results(contents: Contents) -> Iterator[tuple[str, SortedPicture | None]]:
     """Absolute path and result of each picture of a run that was killed; None where its action failed: once more."""
     finished = contents.finished_sources
+    adopted = {entry.number for entry in contents.entries if entry.adopted}
     for number, record in contents.records():
+        if number in adopted:
+            continue
         if number in contents.failed:
             if (path := os.path.abspath(str(record.get("path")))) not in finished:
                 yield path, None

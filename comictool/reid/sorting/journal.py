@@ -17,9 +17,9 @@ import glob
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -28,6 +28,7 @@ from comictool.core.files import TEMPORARY_SUFFIX, below, is_inside, parse_json,
 from comictool.core.ledger import Ledger
 from comictool.core.typed import typed
 from comictool.reid.sorting.signing import Chain, user_key
+from comictool.reid.types import Lesson
 
 FOLDER = ".reid"  # `safe_component` strips leading dots, so no character can be called this
 REPLACED = f"{FOLDER}/replaced"  # where files wait that were overwritten
@@ -50,6 +51,7 @@ class Entry:
         folders: folders made for it, outermost first.
         digest: content hash of the picture.
         record: the decision, as it is written on standard output; empty as read, see `records`.
+        adopted: a person moved it before; it is noted so that `undo` takes that back too.
     """
 
     number: int
@@ -61,15 +63,40 @@ class Entry:
     folders: tuple[str, ...] = ()
     digest: str = ""
     record: dict[str, Any] = field(default_factory=dict)
+    adopted: bool = False
 
 
 @dataclass(frozen=True)
-class _Head:
+class Naming:
+    """A group that was given another name (`comictool reid name`)."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a run is for: its head line beside the stamp.
+
+    Attributes:
+        undecided: folders of what it cannot name.
+        lesson: what it teaches a gallery (`comictool reid learn`).
+        grouping: whether it files groups (`comictool reid cluster`).
+        naming: the group that it names.
+    """
+
+    undecided: list[str] = field(default_factory=list)
+    lesson: Lesson | None = None
+    grouping: bool = False
+    naming: Naming | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head(Purpose):
     kind: Literal["comictool reid journal"]
     version: Literal[1]
     stamp: str
     made_root: bool
-    undecided: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +120,7 @@ class Contents:
     chain: Chain
     stamp: str = ""
     made_root: bool = False
+    purpose: Purpose = field(default_factory=Purpose)
     entries: list[Entry] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
     undoing: dict[int, Undoing] = field(default_factory=dict)
@@ -141,16 +169,14 @@ class Journal:
         self.last = last
 
     @classmethod
-    def begin(cls, root: Path, stamp: str, *, made_root: bool, undecided: Sequence[str] = ()) -> Journal:
-        """Start the next journal of a result folder.
-
-        `stamp` covers everything that decides what the run does; `undecided` are the folders of what it cannot name.
-        """
+    def begin(cls, root: Path, stamp: str, *, made_root: bool, purpose: Purpose) -> Journal:
+        """Start the next journal of a result folder; `stamp` covers everything that decides what the run does."""
         numbers = [int(match[1]) for file in _journals(root) if (match := _NAME.fullmatch(file.name))]
         path = root / FOLDER / f"journal-{max(numbers, default=0) + 1:04d}.jsonl"
         remove_left(path)
         # Never there without its head, also when the disk is full: every later run reads it.
-        head = {"kind": KIND, "version": VERSION, "stamp": stamp, "made_root": made_root, "undecided": undecided}
+        told = {name: value for name, value in asdict(purpose).items() if value}
+        head = {"kind": KIND, "version": VERSION, "stamp": stamp, "made_root": made_root, **told}
         chain = Chain(user_key())
         write_bytes(path, chain.sign(_as_line(head)))
         return cls(path, chain, 0)
@@ -338,7 +364,9 @@ def read_journal(path: Path, root: Path | None = None) -> Contents:
             value.pop("mac", None)
             if not contents.end:
                 head = typed(_Head, value, str(path))
-                contents.stamp, contents.made_root = head.stamp, head.made_root
+                contents.stamp, contents.made_root, contents.purpose = head.stamp, head.made_root, head
+                if head.lesson is not None and "\0" in head.lesson.gallery:
+                    raise InputError("a path holds a null byte")
             elif "finished" in value:
                 contents.finished = True
             elif "failed" in value:

@@ -51,7 +51,7 @@ const typed = card => card.querySelector("input[type=text]");
 function answer(card) {
   const picked = choice(card), name = typed(card).value.trim(), {path, digest, guess} = card.dataset;
   if (!picked || (picked.value === "name" && !name)) return null;
-  if (picked.value === "no") return {path, digest, not: [guess]};
+  if (picked.value === "no") return {path, digest, refused: [guess]};
   return {path, digest, character: picked.value === "yes" ? guess : name};
 }
 const answers = () => cards.map(answer).filter(Boolean);

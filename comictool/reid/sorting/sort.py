@@ -15,7 +15,7 @@ from comictool.reid.gallery import FILE, Gallery
 from comictool.reid.reader import PictureReader
 from comictool.reid.scoring import mode_name
 from comictool.reid.sorting.actions import SortOptions
-from comictool.reid.sorting.classify import SortedPicture, classify
+from comictool.reid.sorting.classify import Again, SortedPicture, classify
 from comictool.reid.sorting.journal import is_unfinished
 from comictool.reid.sorting.rules import Rules, rules_for
 from comictool.vectors.files import find_pictures
@@ -36,6 +36,7 @@ class SortingRun:
         root: the result folder, if files are acted on.
         dry_run, resume: see `sort_pictures`.
         tell: called when all is done, before the journal says so; set it to print what a killed run shall print again.
+        again: what makes it a run over what earlier runs filed (`comictool.reid.sorting.learning`).
         counts: by status, and `failed` file actions; grows while the run is iterated over.
     """
 
@@ -52,6 +53,7 @@ class SortingRun:
     dry_run: bool = False
     resume: bool = True
     tell: Callable[[], None] = lambda: None
+    again: Again | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     def __iter__(self) -> Iterator[SortedPicture]:
@@ -69,9 +71,12 @@ class SortingRun:
                 dry_run=self.dry_run,
                 resume=self.resume,
                 tell=lambda: self.tell(),
+                refused=self.enrolled.refused,
+                again=self.again,
             ):
                 self.counts[picture.decision.status] += 1
                 self.counts["failed"] += picture.placed.action == "failed"
+                self.counts["moved"] += picture.placed.action == "move"
                 yield picture
 
     def write_report(self, path: Path, pictures: Sequence[SortedPicture]) -> int:

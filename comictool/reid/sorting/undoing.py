@@ -17,6 +17,7 @@ from pathlib import Path
 
 from comictool.core.errors import InputError
 from comictool.core.files import below
+from comictool.reid.gallery import FILE, Gallery
 from comictool.reid.sorting.journal import (
     FOLDER,
     REPLACED,
@@ -78,6 +79,7 @@ def undo(place: Path, *, trust: bool = False, tell: Callable[[Undone], None] = l
         contents = read_journal(path)
         if not contents.chain.sound and not trust:
             raise _foreign(contents, root)
+        _forget(contents)
         report, left = Undone(path), set[int]()
         journal = Journal.go_on(contents)
         for entry in reversed(contents.entries):
@@ -100,6 +102,13 @@ def undo(place: Path, *, trust: bool = False, tell: Callable[[Undone], None] = l
         aside = place_aside(root, contents)
         os.replace(path, aside)
     return _end(root, aside, path, report=report, trust=True, tell=tell)
+
+
+def _forget(contents: Contents) -> None:
+    """Take back what the run taught a gallery; a gallery that is gone has nothing to forget."""
+    lesson = contents.purpose.lesson
+    if lesson is not None and lesson and (Path(lesson.gallery) / FILE).is_file():
+        Gallery.open(Path(lesson.gallery)).unlearn(lesson)
 
 
 def _is_open(contents: Contents, entry: Entry) -> bool:
@@ -155,6 +164,8 @@ def _foreign(contents: Contents, root: Path) -> InputError:
     filed = [(entry.action, entry.source, destination) for entry, destination in contents.filed()]
     listed = [f"{action} of {destination} back to {source}" for action, source, destination in filed[:MOST_LISTED]]
     more = f" and {len(filed) - MOST_LISTED} more" if len(filed) > MOST_LISTED else ""
+    if (lesson := contents.purpose.lesson) is not None:
+        more += f"; it would also take references out of {lesson.gallery}"
     return InputError(
         f"{contents.path} was not written by this user, so nothing is undone",
         cause=f"it would take back {len(filed)} actions: {'; '.join(listed)}{more}",

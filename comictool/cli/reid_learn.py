@@ -1,0 +1,78 @@
+"""`comictool reid learn`: what a person corrected becomes known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from comictool.cli.options import DryRun, Loading, command
+from comictool.cli.output import Output
+from comictool.cli.reid import Margin, Mode, show_run
+from comictool.cli.reid_options import GalleryFolder, Unknown, Vectors, parse_threshold, undecided_folders
+from comictool.core.errors import ExitCode
+from comictool.core.workers import numpy_with_one_thread
+
+
+@command
+def learn(
+    sorted_dir: Annotated[Path, typer.Argument(metavar="SORTED", help="A result folder of classify or cluster.")],
+    gallery: GalleryFolder,
+    corrections: Annotated[
+        Path | None, typer.Option("--corrections", metavar="FILE", help="What was ticked in the report and saved.")
+    ] = None,
+    mode: Mode = "max",
+    threshold: Annotated[
+        str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
+    ] = None,
+    far: Annotated[
+        float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")
+    ] = None,
+    margin: Margin = 0.0,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")] = 5,
+    unknown: Unknown = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Also write an HTML page to look through.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Resume a run that was stopped, and tell the whole of it.")
+    ] = True,
+    dry_run: DryRun = False,
+    *,
+    vectors: Vectors,
+    loading: Loading,
+    out: Output,
+) -> int:
+    """Learn from what a person corrected in sorted pictures, and sort the rest anew.
+
+    A picture that was moved into a character's folder becomes a reference of that character; one that was moved out of
+    it, or refused in the report, never gets that name again, and what is more like it than like a reference does not
+    either. A group's folder with a character's name says it of all in it. The gallery grows, every other picture is
+    decided anew and moved to where it belongs. `comictool reid undo` takes all of it back, also from the gallery.
+
+    Example: comictool reid learn sorted -g gallery --corrections corrections.json
+    """
+    numpy_with_one_thread()
+    from comictool.reid.sorting.actions import SortOptions
+    from comictool.reid.sorting.learning import prepare_learning
+
+    options = SortOptions(
+        "move",
+        "rename",
+        *undecided_folders(unknown),
+        mode=mode,
+        threshold=parse_threshold(threshold),
+        far=far,
+        margin=margin,
+        top=top_k,
+    )
+    reader = vectors.reader(loading, out)
+    run = prepare_learning(sorted_dir, gallery, corrections, options, reader=reader, dry_run=dry_run, resume=resume)
+    show_run(run, out, report, dry_run=dry_run)
+    lesson, counts = run.lesson, run.counts
+    names = len({character for character, _, _ in lesson.references})
+    learned = f"{len(lesson.references)} references of {names} characters and {len(lesson.refused)} refusals learned"
+    out.note(f"{learned}; {counts['moved']} pictures moved")
+    out.note(", ".join(f"{counts[status]} {status}" for status in ("ok", "unknown", "ambiguous", "error")))
+    if not dry_run:
+        out.next_commands([f"comictool reid undo {sorted_dir}"])
+    return ExitCode.FINDINGS if counts["error"] or counts["failed"] or run.problems else ExitCode.DONE
