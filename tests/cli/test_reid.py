@@ -148,7 +148,7 @@ def test_from_a_gallery_with_report_and_undo(comictool: Run, world: Path) -> Non
     assert "refs/hero [red]" in one["candidates"][0]["reference"]  # type: ignore[index,operator]
     html = (world / "report.html").read_text()
     assert "data:image/jpeg" in html
-    assert "<script" not in html
+    assert html.count("<script") == 1, "its own"
     assert [p for p in tree(world / "targets").items() if p[1][0] == "file"] == []
     ran = comictool("reid", "undo", "sorted", "--json")
     assert (ran.code, ran.json()["restored"], ran.json()["kept"]) == (0, 6, 0)
