@@ -26,6 +26,15 @@ Mode = Annotated[
     str, typer.Option("--mode", metavar="max|avg|centroid|knn:K|auto", help="How references make one score.")
 ]
 
+Action = Annotated[
+    str | None,
+    typer.Option(
+        "--action",
+        metavar="none|copy|move|symlink|hardlink",
+        help="What happens to the files; copy where there is a folder for them, else none.",
+    ),
+]
+OnClash = Annotated[str, typer.Option("--on-clash", metavar="rename|skip|overwrite", help="When a file has the place.")]
 Margin = Annotated[float, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less.")]
 
 
@@ -99,14 +108,7 @@ def classify(
         bool, typer.Option("--own-references", help="Compare a picture that is a reference with itself too.")
     ] = False,
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")] = 5,
-    action: Annotated[
-        str | None,
-        typer.Option(
-            "--action",
-            metavar="none|copy|move|symlink|hardlink",
-            help="What happens to the files; copy with --result-dir or --target-dir, else none.",
-        ),
-    ] = None,
+    action: Action = None,
     result_dir: Annotated[
         Path | None, typer.Option("-o", "--result-dir", help="Where files go, in a folder for each character [out].")
     ] = None,
@@ -117,9 +119,7 @@ def classify(
     ambiguous_dir: Annotated[
         str | None, typer.Option("--ambiguous-dir", help="One folder for the ambiguous; '' leaves them.")
     ] = None,
-    on_clash: Annotated[
-        str, typer.Option("--on-clash", metavar="rename|skip|overwrite", help="When a file has the place.")
-    ] = "rename",
+    on_clash: OnClash = "rename",
     preserve_tree: Annotated[bool, typer.Option("--preserve-tree", help="Keep folders below the targets.")] = False,
     report: Annotated[Path | None, typer.Option("--report", help="Also write an HTML page to look through.")] = None,
     resume: Annotated[

@@ -214,49 +214,6 @@ def calibrate(
 
 
 @command
-def cluster(
-    targets: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Pictures and folders.")],
-    method: Annotated[str, typer.Option("--method", metavar="average|hdbscan", help="Of grouping.")] = "average",
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", min=-1, max=1, help="Least mean cosine of groups that join.")
-    ] = None,
-    name_from: Annotated[
-        Path | None, typer.Option("--name-from", metavar="GALLERY", help="Name the groups by enrolled characters.")
-    ] = None,
-    links: Annotated[
-        Path | None, typer.Option("--links", help='JSON: {"must": [[a, b]], "cannot": [[a, c]]}, relative to it.')
-    ] = None,
-    sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML page of the groups.")] = None,
-    *,
-    vectors: Vectors,
-    loading: Loading,
-    out: Output,
-) -> int:
-    """Group pictures by character, without references.
-
-    Crops that `data export characters` cut from one panel never come into one group. Group -1 is what fits nowhere.
-    Groups are chosen by shared neighbours, without numbers; with --threshold they are joined while the cosines of
-    their pictures, which `reid similarity` prints for two, have at least this mean. Higher makes more, smaller groups.
-
-    Example: comictool reid cluster character_images --name-from gallery --sheet groups.html
-    """
-    from comictool.reid.gallery import Gallery
-    from comictool.reid.grouping import group_pictures, write_groups
-
-    gallery = Gallery.open(name_from) if name_from else None
-    reader = vectors.reader(loading, out)
-    groups = group_pictures(targets, reader, method=method, threshold=threshold, links=links, gallery=gallery)
-    for line in groups.problems:
-        out.warn(line)
-    out.rows([member.as_record() for member in groups.members], ["group", "name", "path"])
-    if sheet is not None:
-        write_groups(sheet, groups.members)
-        out.note(f"sheet: {sheet}")
-    out.note(f"{groups.count} groups of {len(groups.members)} pictures")
-    return ExitCode.FINDINGS if groups.problems else ExitCode.DONE
-
-
-@command
 def evaluate(
     source: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="A folder for each character, or a file as for enroll.")

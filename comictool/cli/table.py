@@ -124,7 +124,8 @@ COMMANDS: dict[str, Command | Group] = {
             "undo": Command(
                 "reid:undo", "Take back the last `reid classify`, `learn`, `cluster` or `name` of a folder."
             ),
-            "cluster": Command("reid_gallery:cluster", "Group pictures by character, without references."),
+            "cluster": Command("reid_groups:cluster", "Group pictures by character, without references."),
+            "name": Command("reid_groups:name", "Name a group of pictures."),
             "evaluate": Command(
                 "reid_gallery:evaluate", "Measure how well characters are re-identified, on labelled pictures."
             ),

@@ -29,6 +29,7 @@ def cluster(
     *,
     method: str = "average",
     threshold: float | None = None,
+    groups: int | None = None,
     cannot_link: Sequence[Pair] = (),
     must_link: Sequence[Pair] = (),
     similarities: np.ndarray | None = None,
@@ -40,6 +41,8 @@ def cluster(
         method: `average` linkage, or `hdbscan`, which leaves what is dense nowhere as noise.
         threshold: least mean similarity of two groups that are joined: a cosine, -1..1, unless `similarities` are
             given. None chooses it without labels (see `choose_cut`). Average linkage only.
+        groups: how many there shall be; joining stops there. Links that forbid to join so many leave more. Average
+            linkage only.
         cannot_link: pairs that are never in one group, such as two figures of one panel; never broken by `average`.
             `hdbscan` splits groups that break them.
         must_link: pairs that always are.
@@ -57,8 +60,10 @@ def cluster(
     number = len(vectors)
     if method not in METHODS:
         raise UsageError(f"there is no clustering method {method!r}", near=METHODS)
-    if threshold is not None and method != "average":
-        raise UsageError(f"{method} finds its groups without a threshold", hint="--method average --threshold X")
+    if method != "average" and (threshold is not None or groups is not None):
+        raise UsageError(f"{method} finds its groups without a threshold or number", hint="--method average")
+    if groups is not None and threshold is not None:
+        raise UsageError("a threshold and a number of groups both say where to stop", hint="give one of the two")
     if number > MOST_CLUSTERED:
         raise UsageError(
             f"{number} pictures are too many to cluster at once",
@@ -70,12 +75,15 @@ def cluster(
     if similarities is None:
         similarities = group_similarities(vectors) if threshold is None else similarity(vectors, vectors)
     alike = similarities.astype(np.float32)
-    groups, forbidden = _links(number, cannot_link, must_link)
+    linked, forbidden = _links(number, cannot_link, must_link)
     if method == "hdbscan":
-        return _numbered(_hdbscan(alike, groups, forbidden))
-    merges, levels = _average_linkage(alike, groups, forbidden)
-    least = choose_cut(levels, merges, groups, alike) if threshold is None else threshold
-    return _numbered(_cut(groups, merges, levels, least))
+        return _numbered(_hdbscan(alike, linked, forbidden))
+    merges, levels = _average_linkage(alike, linked, forbidden)
+    if groups is not None:
+        joins = max(0, len(forbidden) - groups)
+        return _numbered(_cut(linked, merges[:joins], levels[:joins], -np.inf))
+    least = choose_cut(levels, merges, linked, alike) if threshold is None else threshold
+    return _numbered(_cut(linked, merges, levels, least))
 
 
 def group_similarities(vectors: np.ndarray) -> np.ndarray:

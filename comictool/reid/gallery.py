@@ -284,8 +284,8 @@ class Gallery:
             encoder = {**spec.remembered(), **reading, "exact": spec.precision == "fp32"}
             grown = state.of(found)
             kept = [(r.character, r.digest) not in new for r in grown.known.refused.references]
-            known = Known(found, grown.known.refused.of(kept))  # what is enrolled is refused no more
-            return replace(grown, known=known, encoder=encoder), counts
+            enrolled = Known(found, grown.known.refused.of(kept))  # what is enrolled is refused no more
+            return replace(grown, known=enrolled, encoder=encoder), counts
 
         asked = ["enroll", gathered.found.key, prune, *((r.character, r.digest) for r in gathered.found.references)]
         counts = self._change(json.dumps(asked), change)

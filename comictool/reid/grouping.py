@@ -29,11 +29,12 @@ MOST_PICTURES = 1500  # on a page of groups
 
 @dataclass(frozen=True)
 class Member:
-    """A picture and its group; -1 is none. `name` is that of the group, None for no enrolled character."""
+    """A picture, its group (-1 is none) and the hash of its content; `name`: of the group, None where it has none."""
 
     path: Path
     group: int
     name: str | None = None
+    digest: str = ""
 
     def as_record(self) -> dict[str, Any]:
         """Plain values."""
@@ -59,6 +60,7 @@ def group_pictures(
     *,
     method: str = "average",
     threshold: float | None = None,
+    groups: int | None = None,
     links: Path | None = None,
     gallery: Gallery | None = None,
 ) -> Groups:
@@ -67,7 +69,7 @@ def group_pictures(
     Args:
         targets: pictures and folders.
         reader: the encoder, and how pictures are read.
-        method, threshold: see `comictool.reid.clustering.cluster`.
+        method, threshold, groups: see `comictool.reid.clustering.cluster`.
         links: a JSON file of links, see `comictool.reid.corpus_links.read_links`.
         gallery: groups are named by its characters.
 
@@ -88,20 +90,27 @@ def group_pictures(
         from_gallery(gallery, reader)
     embedded = reader.embed(paths, gallery)
     kept = [path for path, ok in zip(embedded.paths, embedded.ok, strict=True) if ok]
+    digests = [digest for digest, ok in zip(embedded.digests, embedded.ok, strict=True) if ok]
     vectors = embedded.vectors[embedded.ok]
     known = panel_links(kept)
     given = read_links(links, kept) if links is not None else Links()
     # What a user says goes before what names of files suggest.
     cannot = (known.cannot - given.must) | given.cannot
     numbers = cluster(
-        vectors, method=method, threshold=threshold, cannot_link=sorted(cannot), must_link=sorted(given.must)
+        vectors,
+        method=method,
+        threshold=threshold,
+        groups=groups,
+        cannot_link=sorted(cannot),
+        must_link=sorted(given.must),
     )
     sizes = {int(number): int((numbers == number).sum()) for number in np.unique(numbers)}
     order = sorted((n for n in sizes if n >= 0), key=lambda n: (-sizes[n], n))
     place = {number: at for at, number in enumerate(order)} | {-1: -1}
     names = _names(vectors, numbers, gallery) if gallery is not None else {}
     members = [
-        Member(path, place[int(number)], names.get(int(number))) for path, number in zip(kept, numbers, strict=True)
+        Member(path, place[int(number)], names.get(int(number)), digest)
+        for path, number, digest in zip(kept, numbers, digests, strict=True)
     ]
     problems += [f"{path}: {reason}" for path, reason in embedded.errors.items()]
     return Groups(sorted(members, key=lambda member: (member.group < 0, member.group)), problems)

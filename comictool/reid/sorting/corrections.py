@@ -107,6 +107,8 @@ def what_was_said(
         checked_name(new, root)
     for one in positions.pictures:
         was, now = positions.suggestion(one.before), positions.suggestion(one.now)
+        if one.named and not one.moved:
+            said.show(one.digest, one.named, one.now)
         if not one.moved or said.renamed.get(names.get(was, "")) == now:
             continue
         if positions.folder(one.now):

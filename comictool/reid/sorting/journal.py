@@ -83,12 +83,14 @@ class Purpose:
         lesson: what it teaches a gallery (`comictool reid learn`).
         grouping: whether it files groups (`comictool reid cluster`).
         naming: the group that it names.
+        plan: of groups: number, name, path and digest of each picture, for a run that is resumed.
     """
 
     undecided: list[str] = field(default_factory=list)
     lesson: Lesson | None = None
     grouping: bool = False
     naming: Naming | None = None
+    plan: list[tuple[int, str | None, str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from comictool.reid.reader import PictureReader
 from comictool.reid.sorting.actions import SortOptions
 from comictool.reid.sorting.classify import Again
 from comictool.reid.sorting.corrections import check_names, lesson_of, read_corrections, what_was_said
+from comictool.reid.sorting.group_filing import write_groups_file
 from comictool.reid.sorting.journal import FOLDER, newest_contents, unfinished
-from comictool.reid.sorting.positions import Filed, Positions, find_positions
+from comictool.reid.sorting.positions import Positions, adopted, find_positions
 from comictool.reid.sorting.rules import rules_for
 from comictool.reid.sorting.sort import SortingRun
 from comictool.reid.types import Lesson
@@ -98,14 +98,15 @@ def prepare_learning(
     if positions.strange:
         notes.append(f"{positions.strange} pictures in {root} were put there by no run and are left alone")
     moved = [one for one in positions.pictures if one.moved]
+
+    def ended(went: dict[str, str]) -> None:
+        by_hand = {os.path.abspath(root / one.before): os.path.abspath(root / one.now) for one in moved}
+        opened.relocate(by_hand | went)
+        if positions.grouping:
+            write_groups_file(root)
+
     again = Again(
-        stamp,
-        lesson,
-        list(_adopted(root, moved, positions)),
-        begun=lambda: opened.learn(lesson, reader),
-        ended=lambda went: opened.relocate(
-            {os.path.abspath(root / one.before): str(root / one.now) for one in moved} | went
-        ),
+        stamp, lesson, list(adopted(moved, positions)), begun=lambda: opened.learn(lesson, reader), ended=ended
     )
     targets = [root / one.now for one in positions.pictures]
     run = LearningRun(targets, enrolled, rules, notes, problems, root, options, [root], reader, opened)
@@ -123,14 +124,6 @@ def _where(options: SortOptions, positions: Positions) -> SortOptions:
     if positions.grouping and options.unknown is None:
         return replace(options, unknown="", ambiguous="")
     return options
-
-
-def _adopted(root: Path, moved: list[Filed], positions: Positions) -> Iterator[tuple[str, str, str, list[str]]]:
-    """What a person moved, with the folders that hold nothing a run put there."""
-    ours = {parent.as_posix() for one in positions.pictures for parent in Path(one.before).parents}
-    for one in moved:
-        parents = [parent.as_posix() for parent in list(Path(one.now).parents)[-2::-1]]
-        yield one.before, one.now, one.digest, [parent for parent in parents if parent not in ours]
 
 
 def _stamp(gallery: Path, corrections: Path | None, options: SortOptions) -> str:

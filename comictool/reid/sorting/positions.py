@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +20,14 @@ class Filed:
     """A picture that the program filed: where it put it and where it is, relative to the result folder.
 
     `before` and `now` have forward slashes. `origin` is the absolute path that the picture had before the first run.
+    `named`: the name that a person gave the group that it is in (`reid name`), else empty.
     """
 
     before: str
     now: str
     digest: str
     origin: str
+    named: str = ""
 
     @property
     def moved(self) -> bool:
@@ -66,8 +68,8 @@ class Positions:
         return self.folder(place)
 
 
-def find_positions(root: Path) -> Positions:
-    """Compare what the journals say with what is there.
+def find_positions(root: Path, *, without: Path | None = None) -> Positions:
+    """Compare what the journals, but for `without`, say with what is there.
 
     A picture that is not where it was put is looked for by its content among the pictures that no run put where they
     are. Nothing is followed through links to folders.
@@ -75,17 +77,19 @@ def find_positions(root: Path) -> Positions:
     Raises:
         InputError: a journal that is damaged.
     """
-    found, filed = Positions(), dict[str, tuple[str, str]]()
+    found, filed = Positions(), dict[str, tuple[str, str, str]]()
     for contents in all_contents(root):
+        if contents.path == without:
+            continue
         found.undecided.update(contents.purpose.undecided)
-        found.grouping = contents.purpose.grouping or (found.grouping and contents.purpose.naming is not None)
+        found.grouping = found.grouping or contents.purpose.grouping
         _replay(contents, root, filed)
     here = {path.relative_to(root).as_posix(): path for path in find_pictures([root], [])}
     missing: dict[str, list[str]] = defaultdict(list)
-    for place, (digest, _) in filed.items():
+    for place, (digest, _, _) in filed.items():
         if not os.path.lexists(root / place):
             missing[digest].append(place)
-    known = {digest for digest, _ in filed.values()}
+    known = {digest for digest, _, _ in filed.values()}
     now_at: dict[str, str] = {}
     for place in sorted(here.keys() - filed.keys(), key=natural_key):
         try:
@@ -98,23 +102,32 @@ def find_positions(root: Path) -> Positions:
             now_at[_nearest(place, missing[digest])] = place
         else:
             found.copied.append((digest, place))
-    for place, (digest, origin) in filed.items():
+    for place, (digest, origin, named) in filed.items():
         now = now_at.get(place, place)
         if now != place or place in here or os.path.lexists(root / place):
-            found.pictures.append(Filed(place, now, digest, origin))
+            found.pictures.append(Filed(place, now, digest, origin, named))
         else:
             found.gone.append(place)
     found.pictures.sort(key=lambda one: natural_key(one.now))
     return found
 
 
-def _replay(contents: Contents, root: Path, filed: dict[str, tuple[str, str]]) -> None:
+def adopted(moved: Iterable[Filed], positions: Positions) -> Iterator[tuple[str, str, str, list[str]]]:
+    """What a person moved, as `Sorter.adopt` takes it; folders that hold nothing a run put there are theirs."""
+    ours = {parent.as_posix() for one in positions.pictures for parent in Path(one.before).parents}
+    for one in moved:
+        parents = [parent.as_posix() for parent in list(Path(one.now).parents)[-2::-1]]
+        yield one.before, one.now, one.digest, [parent for parent in parents if parent not in ours]
+
+
+def _replay(contents: Contents, root: Path, filed: dict[str, tuple[str, str, str]]) -> None:
     """Bring places, with digest and origin, up to the end of a run; what an undo took back was not filed."""
+    naming = contents.purpose.naming
     for entry, destination in _kept(contents):
         source = os.path.abspath(entry.source)
         inside = os.path.relpath(source, os.path.abspath(root)).replace(os.sep, "/")
         earlier = filed.pop(inside, None) if entry.action == "move" else None
-        filed[destination] = (entry.digest, earlier[1] if earlier else source)
+        filed[destination] = (entry.digest, earlier[1] if earlier else source, naming.after if naming else "")
 
 
 def _kept(contents: Contents) -> Iterator[tuple[Entry, str]]:

@@ -88,6 +88,8 @@ def undo(place: Path, *, trust: bool = False, tell: Callable[[Undone], None] = l
                 journal.undo(entry.number, found)
                 if not _take_back(root, entry, report, found, begun=_was_begun(contents, entry)):
                     left.add(entry.number)
+        if contents.purpose.grouping or contents.purpose.naming or contents.purpose.lesson:
+            _tell_groups(root, path if not left else None)
         if left:
             tell(report)
             journal.leave(left)
@@ -109,6 +111,14 @@ def _forget(contents: Contents) -> None:
     lesson = contents.purpose.lesson
     if lesson is not None and lesson and (Path(lesson.gallery) / FILE).is_file():
         Gallery.open(Path(lesson.gallery)).unlearn(lesson)
+
+
+def _tell_groups(root: Path, without: Path | None) -> None:
+    """Let the file of groups say what is left."""
+    from comictool.reid.sorting.group_filing import GROUPS_FILE, write_groups_file  # which settles runs by this module
+
+    if (root / GROUPS_FILE).is_file():
+        write_groups_file(root, without=without)
 
 
 def _is_open(contents: Contents, entry: Entry) -> bool:

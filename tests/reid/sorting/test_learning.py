@@ -31,7 +31,7 @@ class Place:
 
     def __init__(self, root: Path, action: str = "copy") -> None:
         self.root, self.sorted, self.folder = root, root / "sorted", root / "gallery"
-        self.reader = PictureReader(cache=root / "cache")
+        self.reader = PictureReader(cache=root / "cache", jobs=1)
         cast(root / "refs", ("ann", "bob"), 2)
         for name in ("ann", "bob", "cat"):
             for number in range(3):
