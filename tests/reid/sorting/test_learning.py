@@ -212,7 +212,7 @@ def test_killed_at_any_line_of_the_journal_and_run_again_it_ends_the_same(
     first.learn(ticked)
     whole = first.state()
     begin_again()
-    for moment in range(1, 60, 3):
+    for moment in range(1, 60, 5):
         left = [moment]
         if (child := os.fork()) == 0:
             for kind, name in ((Journal, "_line"), (Gallery, "_change"), (os, "rename")):
