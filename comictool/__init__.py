@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from comictool.api import open as open
     from comictool.api import query as query
     from comictool.api import undo as undo
+    from comictool.assigning.job import AssignOptions as AssignOptions
+    from comictool.assigning.job import assign_identities as assign_identities
     from comictool.core.errors import ComicError as ComicError
     from comictool.core.jobs import JobOptions as JobOptions
     from comictool.core.progress import Heartbeat as Heartbeat
@@ -52,6 +54,7 @@ __version__ = "0.1.0"
 # Where each name is; the imports above say the same to type checkers and editors (tests/test_api.py compares).
 _PLACES = {
     "api": "Opened draw embed find_panels import_comics open query undo",
+    "assigning.job": "AssignOptions assign_identities",
     "core.errors": "ComicError",
     "core.jobs": "JobOptions",
     "core.progress": "Heartbeat",
@@ -73,6 +76,7 @@ _PLACES = {
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
 
 __all__ = [
+    "AssignOptions",
     "Character",
     "ComicError",
     "Corpus",
@@ -89,6 +93,7 @@ __all__ = [
     "SortResult",
     "Text",
     "__version__",
+    "assign_identities",
     "calibrate_gallery",
     "compare_pictures",
     "draw",

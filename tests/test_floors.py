@@ -30,6 +30,7 @@ FLOORS: dict[str, set[str]] = {
     "vectors": {"core", "corpus", "datasets", "formats", "plugins"},
     "search": {"core", "corpus", "duplicates", "panels", "plugins", "vectors"},
     "reid": {"core", "corpus", "plugins", "report", "measure", "vectors"},
+    "assigning": {"core", "corpus", "formats", "identity", "measure", "plugins", "reid", "report", "vectors"},
     "features": {"core", "datasets", "plugins", "measure", "vectors"},
     "selfsup": {"core", "plugins", "training", "vectors"},
     "identity": {"core", "corpus", "datasets", "formats", "measure", "plugins", "selfsup", "training", "vectors"},

@@ -156,6 +156,49 @@ def elric(
 
 
 @command
+def reid(
+    source: Annotated[
+        Path, typer.Argument(metavar="CORPUS", help="Named characters: a corpus in any format, or the published files.")
+    ],
+    plugin: Annotated[
+        str | None, typer.Option("--plugin", help="The encoder of faces and bodies; that of `reid` by default.")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="train|val|test|all", help="Who is asked about.")] = "all",
+    triplets: Annotated[
+        list[Path] | None, typer.Option("--triplets", metavar="CSV", help="Published ones (repeatable); else drawn.")
+    ] = None,
+    seed: Seed = 0,
+    file: MetricsFile = None,
+    *,
+    loading: Loading,
+    out: Output,
+) -> int:
+    """Measure faces and bodies by the published protocols of identity.
+
+    In-series: within every set of characters that are known to be different. Inter-series: one query of each among the
+    references of all series. Triplets. Every row is of the same instances: face, body, both; then all by what they
+    have. Chance is a random ranking; intervals are over series.
+
+    Example: comictool evaluate reid corpus --plugin comic_small --json
+    """
+    from comictool.assigning.measured import evaluate_identities
+    from comictool.identity.sources import open_instances
+    from comictool.reid.reader import DEFAULT_PLUGIN
+    from comictool.vectors.cache import EmbeddingCache, default_cache
+    from comictool.vectors.stream import EmbeddingStream
+
+    spec = loading.spec(plugin or DEFAULT_PLUGIN)
+    with EmbeddingCache(default_cache()) as cache:
+        stream = EmbeddingStream(spec, cache=cache)
+        found = evaluate_identities(open_instances(source, split), stream, triplets=triplets or (), seed=seed)
+    for line in found.problems:
+        out.warn(line)
+    facts = {"corpus": str(source), "split": split, "plugin": spec.name_or_path, **found.facts, "seed": seed}
+    report_metrics(out, found.metrics, facts, file)
+    return ExitCode.FINDINGS if found.problems else ExitCode.DONE
+
+
+@command
 def asterx(
     source: Annotated[
         Path, typer.Argument(metavar="FEATURES", help="Folder of panel features, as the model was trained on.")

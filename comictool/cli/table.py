@@ -126,6 +126,8 @@ COMMANDS: dict[str, Command | Group] = {
             ),
             "cluster": Command("reid_groups:cluster", "Group pictures by character, without references."),
             "name": Command("reid_groups:name", "Name a group of pictures."),
+            "assign": Command("reid_identities:assign", "Say who is who in every comic, without references."),
+            "fit": Command("reid_identities:fit", "Fit what distances mean for `reid assign`."),
             "evaluate": Command(
                 "reid_gallery:evaluate", "Measure how well characters are re-identified, on labelled pictures."
             ),
@@ -158,6 +160,7 @@ COMMANDS: dict[str, Command | Group] = {
                 "evaluate:features", "Measure what a feature pack holds: k-NN, linear probe, retrieval."
             ),
             "asterx": Command("evaluate:asterx", "Measure a sequence model: hidden panels, order, classes of comics."),
+            "reid": Command("evaluate:reid", "Measure faces and bodies by the published protocols of identity."),
             "elric": Command("evaluate:elric", "Measure character vectors: identity, valence, arousal."),
         },
         MODELS,
