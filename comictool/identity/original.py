@@ -1,19 +1,24 @@
 """Checkpoints of comic_char_reid, as Lightning saved them. Nothing in them is run.
 
 Stage 1: `model.convnet.<ResNet-50 in torchvision's names>`, whose `fc` is the projector: `fc.0` to `fc.7`.
+Stage 2: `backbone_face.convnet.*`, the same again as `backbone_body`, with `fc.0` to `fc.5`; and `id_net.1`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from comictool.core.errors import InputError
 from comictool.plugins.building import check_finite, fit_weights
+from comictool.plugins.instance_network import InstanceNetwork, without_original_names
 from comictool.plugins.weights import find_fit, named_tensors, read_checkpoint
 
 PROJECTOR = "convnet.fc."
+# The second stage as published, but for what a run sets itself (dimension, fusion, half).
+ORIGINAL: dict[str, Any] = {"backbone": "timm:resnet50", "features": 2048, "neck": 2048}
 
 
 def load_backbone(network: nn.Module, path: Path) -> str:
@@ -48,3 +53,23 @@ def load_backbone(network: nn.Module, path: Path) -> str:
     check_finite(fit.tensors, str(path))
     projector.load_state_dict(fit.tensors)
     return "backbone, projector"
+
+
+def load_identity(network: InstanceNetwork, path: Path) -> str:
+    """Begin the second stage from its own checkpoint, or from one of the first: backbone, projector, and head.
+
+    Raises:
+        InputError: it cannot be read, its face and body backbones differ, or a tensor has another shape.
+    """
+    tensors = named_tensors(read_checkpoint(path))
+    inside = {name.removeprefix("state_dict."): tensor for name, tensor in tensors.items()}
+    renamed = without_original_names(inside, network)
+    wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("fusion.")}
+    if "head.weight" not in renamed:
+        wanted = {name: tensor for name, tensor in wanted.items() if not name.startswith("head.")}
+    if not renamed:
+        raise InputError(f"{path} is no checkpoint of comic_char_reid with one backbone for faces and bodies")
+    fit = find_fit(wanted, renamed, str(path))
+    check_finite(fit.tensors, str(path))
+    network.load_state_dict(fit.tensors, strict=False)
+    return "backbone, projector, head" if "head.weight" in renamed else "backbone, projector"

@@ -5,6 +5,7 @@ A function registered under a public name builds the model; importing this modul
     classic            numpy descriptors, no weights, no torch
     resnet18_linear    ResNet-18 trunk + linear 512 -> `dimension`; see `resnet18_linear` for the names of its weights
     dino_vit           vision transformer in DINO's layout, any size; what `train elric` exports
+    instance           one of the others with a fusion of face and body and a linear head; what `train reid` exports
     timm:NAME          any timm architecture without its classifier, pooled features; names of its weights are timm's
     joined             several plugins or architectures as one: `comictool.plugins.joined`
     python             model.py in the plugin directory (runs only with trust)
@@ -59,6 +60,7 @@ def architecture(
     *,
     needs_torch: bool = True,
     classifiers: tuple[str, ...] = (),
+    published: Callable[[dict[str, Any], Any], Mapping[str, Any]] | None = None,
     sizes: Callable[[Mapping[str, Any], int], dict[str, Any]] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register a builder under a public name.
@@ -70,7 +72,7 @@ def architecture(
     def register(build: Builder) -> Builder:
         if name in _REGISTRY:
             raise ValueError(f"architecture {name!r} is registered twice: {_REGISTRY[name].build} and {build}")
-        _REGISTRY[name] = Architecture(name, build, needs_torch, classifiers, sizes=sizes)
+        _REGISTRY[name] = Architecture(name, build, needs_torch, classifiers, published, sizes)
         return build
 
     return register
@@ -181,3 +183,36 @@ def dino_vit(
             mlp_ratio=mlp_ratio,
         )
     )
+
+
+def _original_names(tensors: dict[str, Any], network: Any) -> Mapping[str, Any]:
+    from comictool.plugins.instance_network import without_original_names
+
+    return without_original_names(tensors, network)
+
+
+@architecture("instance", published=_original_names)
+def instance(
+    backbone: str = "timm:resnet50",
+    features: int = 2048,
+    dimension: int = 256,
+    fusion: str = "sum",
+    tokens: bool = False,
+    neck: int = 0,
+    half: str = "body",
+    **arguments: Any,
+) -> torch.nn.Module:
+    """What `train reid` exports: another architecture as backbone, which takes the further arguments, a fusion of face
+    and body, and a linear head; see `plugins.instance_network`. One picture is the `half` that is named.
+    """
+    from comictool.core.device import import_torch
+
+    import_torch()
+    from comictool.plugins.instance_network import InstanceNetwork
+
+    if backbone == "instance" or not (found := find_architecture(backbone)).needs_torch:
+        raise ValueError(f"{backbone} is no backbone")
+    if not (1 <= features <= MAX_DIMENSION and max(dimension, neck) <= MAX_DIMENSION and min(dimension, neck) >= 0):
+        raise ValueError(f"features {features}, dimension {dimension}, neck {neck}: at most {MAX_DIMENSION}")
+    network = call_builder(found, arguments)
+    return InstanceNetwork(network, features, dimension=dimension, fusion=fusion, tokens=tokens, neck=neck, half=half)
