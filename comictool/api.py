@@ -72,7 +72,7 @@ class Opened:
         Raises:
             InputError: it is gone, damaged or too large.
         """
-        return decode_array(self._view().image_path(page))
+        return decode_array(self._view().picture(page))
 
     def crop(self, page: PageRecord, part: Panel | Character | Text | Box) -> np.ndarray:
         """The part of a page's picture in a box: (height, width, 3) uint8 RGB; what lies beyond the page is white."""

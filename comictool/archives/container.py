@@ -48,9 +48,11 @@ class Container(ABC):
         kind: `zip`, `rar`, `7z`, `tar`, `pdf`, `epub`, `folder` or `image`.
         problems: what was found wrong besides single pages, one line each.
         links: members that only refer to others, known once `entries` was called.
+        reads_singly: whether a member is read without unpacking or drawing others, so that pages can stay in there.
     """
 
     kind: str
+    reads_singly: bool = False
 
     def __init__(self) -> None:
         self.problems: list[str] = []

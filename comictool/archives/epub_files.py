@@ -95,6 +95,7 @@ class EpubContainer(Container):
         common = Counter(page.key for leaf in leaves for page in leaf.pages if page.behind)
         self._pages = [page for leaf in leaves for page in _pages_of(leaf, common)]
         limits.check_entries(len(self._pages))
+        self.reads_singly = inner.reads_singly and all(page.member for page in self._pages)
         sealed = [page for page in self._pages if page.member and page.member.name in self._files.sealed]
         if sealed and len(sealed) == len(self._pages):
             raise _protected(self._files, sealed[0].name)

@@ -20,6 +20,7 @@ class FolderContainer(Container):
     """
 
     kind = "folder"
+    reads_singly = True
 
     def __init__(self, path: Path, access: Access, *, nested: bool = True) -> None:
         super().__init__()
@@ -51,6 +52,7 @@ class SinglePicture(Container):
     """One picture file."""
 
     kind = "image"
+    reads_singly = True
 
     def __init__(self, path: Path, access: Access) -> None:
         super().__init__()

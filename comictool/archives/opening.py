@@ -41,6 +41,7 @@ class ComicArchive:
         members: the pages in reading order; junk is left out.
         comic_info: what ComicInfo.xml or the package file says, or None.
         problems: what is wrong with the comic besides single pages, one line each.
+        reads_singly: see `Container`.
     """
 
     def __init__(self, container: Container, kind: str, members: list[Member], limits: Limits) -> None:
@@ -48,6 +49,7 @@ class ComicArchive:
         self.members = members
         self.comic_info: ComicInfo | None = None
         self.problems = container.problems
+        self.reads_singly = container.reads_singly
         self._container = container
         self._limits = limits
 

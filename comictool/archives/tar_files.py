@@ -27,6 +27,7 @@ class TarContainer(Container):
     """A plain tar: only the places of its members are kept."""
 
     kind = "tar"
+    reads_singly = True
 
     def __init__(self, path: Path, access: Access) -> None:
         super().__init__()

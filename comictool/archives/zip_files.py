@@ -31,6 +31,7 @@ class ZipContainer(Container):
     """A ZIP archive. Sizes are those of its table of contents, and zipfile never yields more than they say."""
 
     kind = "zip"
+    reads_singly = True
 
     def __init__(self, path: Path, access: Access) -> None:
         super().__init__()

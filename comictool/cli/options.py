@@ -116,9 +116,15 @@ def importing(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove comics whose files are gone from the folders given (not unmounted).")
     ] = False,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            "--keep", metavar="copy|reference", help="Copy pages, or read them in the comic files. Else as it was made."
+        ),
+    ] = None,
 ) -> ImportOptions:
     """Options of every command that imports comics."""
-    return ImportOptions(direction, password, text_books, prune)
+    return ImportOptions(direction, password, text_books, prune, keep)
 
 
 class WholeJob(JobOptions):

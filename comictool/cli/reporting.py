@@ -51,6 +51,8 @@ def note_changes(out: Output, report: JobReport, *, pruned: bool) -> None:
             out.note(f"{name}: {what}")
         if len(names) > MOST_NAMED:
             out.note(f"and {len(names) - MOST_NAMED} more {what}")
+    if copies := report.totals["comics_by_copy"]:
+        out.note(f"kept by copy: {copies:,} comics, their pages cannot be read singly")
     if report.changes.get("gone") and not pruned:
         out.note("their files are gone; --prune removes these comics here as well")
 

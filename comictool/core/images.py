@@ -6,7 +6,7 @@ import io
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from comictool.core.errors import InputError
 from comictool.core.odd_pictures import has_exif, jpeg_ended, jpeg_faults, plain, plain_png
@@ -14,6 +14,16 @@ from comictool.core.odd_pictures import has_exif, jpeg_ended, jpeg_faults, plain
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
+
+
+class Held(Protocol):
+    """A picture that something else holds than a file of its own, as a comic file holds its pages."""
+
+    def read_bytes(self) -> bytes:
+        """The encoded picture; raises InputError."""
+
+
+Source: TypeAlias = "Path | bytes | Held"
 
 MAX_PIXELS = 178_956_970  # from here Pillow takes a picture for a bomb; a 600 dpi tabloid spread is about 90 million
 MAX_SIDE = 1_000_000  # the strip of a whole webtoon chapter has some 300,000 rows
@@ -34,13 +44,17 @@ _SIGNED = 2  # of _SAMPLES
 _FLOAT_WHITES = (1.0, 255.0, 65_535.0)
 
 
-def open_picture(source: Path | bytes) -> Image.Image:
+def open_picture(source: Source) -> Image.Image:
     """Open a picture without decoding it, with its declared size checked. For pixels there is `load_picture`.
 
     Raises:
         InputError: not a readable picture, too many pixels, or too many bytes.
     """
-    return _opened_sound(source)[0]
+    return _opened_sound(_given(source))[0]
+
+
+def _given(source: Source) -> Path | bytes:
+    return source if isinstance(source, Path | bytes) else source.read_bytes()
 
 
 def _opened_sound(source: Path | bytes) -> tuple[Image.Image, bytes | None]:
@@ -90,13 +104,13 @@ def _opened(source: Path | bytes) -> Image.Image:
         raise InputError(f"damaged picture header ({type(error).__name__})") from error
 
 
-def load_picture(source: Path | bytes, *, at_least: int | None = None) -> Image.Image:
+def load_picture(source: Source, *, at_least: int | None = None) -> Image.Image:
     """Decode a whole picture in its own mode, not turned.
 
     What is odd beside the picture itself (metadata that cannot be read, an end mark that is missing) does not matter.
 
     Args:
-        source: a file, or its bytes.
+        source: a file, its bytes, or what holds it.
         at_least: see `decode`.
 
     Raises:
@@ -105,8 +119,9 @@ def load_picture(source: Path | bytes, *, at_least: int | None = None) -> Image.
     return load_sound(source, at_least=at_least)[0]
 
 
-def load_sound(source: Path | bytes, *, at_least: int | None = None) -> tuple[Image.Image, bytes]:
+def load_sound(source: Source, *, at_least: int | None = None) -> tuple[Image.Image, bytes]:
     """As `load_picture`, and the bytes of a file that any decoder reads: mostly those given."""
+    source = _given(source)
     first, bare = _opened_sound(source)  # before all of a file is read
     data = bare or (source if isinstance(source, bytes) else source.read_bytes())
     if first.format == "PNG":
@@ -140,11 +155,11 @@ def _loaded(picture: Image.Image, at_least: int | None) -> Image.Image:
         raise InputError(f"damaged or cut off: {error or type(error).__name__}") from error
 
 
-def decode(source: Path | bytes, *, at_least: int | None = None) -> Image.Image:
+def decode(source: Source, *, at_least: int | None = None) -> Image.Image:
     """Decode a whole picture to upright 8-bit RGB; transparent pixels show `BACKGROUND`.
 
     Args:
-        source: a file, or its bytes.
+        source: a file, its bytes, or what holds it.
         at_least: when given, a JPEG may be decoded at a reduced scale as long as its shorter side stays at
             least this many pixels. Faster; positions must then be scaled by the caller.
 
@@ -160,7 +175,7 @@ def decode(source: Path | bytes, *, at_least: int | None = None) -> Image.Image:
         raise InputError(f"cannot be shown: {error or type(error).__name__}") from error
 
 
-def shown_size(source: Path | bytes) -> tuple[int, int]:
+def shown_size(source: Source) -> tuple[int, int]:
     """Width and height of a picture as it is shown (turned as its EXIF orientation says), from its header.
 
     Raises:
@@ -169,8 +184,9 @@ def shown_size(source: Path | bytes) -> tuple[int, int]:
     return size_and_turn_of(source)[0]
 
 
-def size_and_turn_of(source: Path | bytes) -> tuple[tuple[int, int], int]:
+def size_and_turn_of(source: Source) -> tuple[tuple[int, int], int]:
     """As `shown_size`, and the EXIF orientation, 1 to 8."""
+    source = _given(source)
     with open_picture(source) as picture:
         width, height = picture.size
         # Pillow would decode all of a PNG to look for EXIF behind the picture.
@@ -278,6 +294,6 @@ def to_array(picture: Image.Image) -> np.ndarray:
     return np.asarray(to_rgb(picture))
 
 
-def decode_array(source: Path | bytes) -> np.ndarray:
+def decode_array(source: Source) -> np.ndarray:
     """Decode straight to a `(height, width, 3)` uint8 RGB array; same rules and errors as `decode`."""
     return to_array(decode(source))

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comictool.core.errors import ComicError, InputError
-from comictool.core.files import read_bounded, read_json, state_of, write_json
+from comictool.core.files import read_bounded, read_json, write_json
 from comictool.core.images import MAX_BYTES, decode_array
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.ledger import stamp_of
@@ -30,6 +30,7 @@ from comictool.core.progress import Progress
 from comictool.core.typed import typed
 from comictool.core.workers import Kind
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.page_pictures import PagePicture, state_of_picture
 from comictool.corpus.records import PageRecord, from_json, to_json
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class _Page:
 
     page: int
     image: str
-    file: str
+    picture: PagePicture
     width: int
     height: int
     asked: Any
@@ -182,7 +183,8 @@ class _Find:
         try:
             if page.problem:
                 raise InputError(page.problem)
-            data = read_bounded(Path(page.file), most_bytes=MAX_BYTES)
+            picture = page.picture
+            data = read_bounded(picture, most_bytes=MAX_BYTES) if isinstance(picture, Path) else picture.read_bytes()
             digest = blake2b(json.dumps([self.stamp, page.asked]).encode(), digest_size=12)
             digest.update(data)
             of = digest.hexdigest()
@@ -309,10 +311,10 @@ def _note(record: PageRecord, stage: Stage) -> Mapping[str, Any]:
 
 def _page(corpus: Corpus, record: PageRecord, asked: Any, note: Mapping[str, Any]) -> _Page:
     try:
-        file, problem = str(corpus.image_path(record)), ""
+        picture, problem = corpus.picture(record), ""
     except InputError as error:
-        file, problem = "", error.fact
-    return _Page(record.page, record.image, file, record.width, record.height, asked, note, problem)
+        picture, problem = Path(), error.fact
+    return _Page(record.page, record.image, picture, record.width, record.height, asked, note, problem)
 
 
 def _fingerprint(pages: Sequence[_Page]) -> str:
@@ -320,7 +322,7 @@ def _fingerprint(pages: Sequence[_Page]) -> str:
     digest = blake2b(digest_size=12)
     for page in pages:
         try:
-            state = page.problem or state_of(Path(page.file).stat())
+            state = page.problem or state_of_picture(page.picture)
         except OSError:
             state = "missing"
         digest.update(json.dumps([page.page, page.image, state, page.asked]).encode())

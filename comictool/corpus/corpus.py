@@ -3,7 +3,7 @@
 ```
 CORPUS/
   corpus.toml                          version, name, reading direction default
-  page_images/<comic>/page-<n>.<ext>   as imported
+  page_images/<comic>/page-<n>.<ext>   as imported; not there for pages that are kept by reference (`page_pictures`)
   annotations/comics/<comic>.json      title, series, number, source, ... one file per comic
   annotations/pages/<comic>.jsonl      one page record a line
 ```
@@ -18,10 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from comictool.core.errors import InputError, near_matches
-from comictool.core.files import parse_json, read_json, read_lines, read_toml, write_json, write_text
+from comictool.core.files import parse_json, read_json, read_lines, read_toml, state_of, write_json, write_text
 from comictool.core.jobs import Problem
 from comictool.core.names import natural_key
-from comictool.core.typed import typed
+from comictool.core.typed import Check, typed
+from comictool.corpus.page_pictures import BY_COPY, BY_REFERENCE, KEEPS, KEPT, MemberPicture, PagePicture
 from comictool.corpus.records import DIRECTION, PageRecord, from_json, to_json
 from comictool.corpus.views import ComicPages, picture_path
 
@@ -35,6 +36,7 @@ class _Facts:
     version: int = VERSION
     name: str = ""
     direction: Annotated[str, DIRECTION] = "ltr"
+    keep: Annotated[str, Check(KEEPS.__contains__, f"one of {', '.join(KEEPS)}")] = BY_COPY
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -44,10 +46,12 @@ class Corpus:
     format = "corpus"
     problems: tuple[Problem, ...] = ()
 
-    def __init__(self, root: Path, *, name: str, direction: str) -> None:
+    def __init__(self, root: Path, *, name: str, direction: str, keep: str = BY_COPY) -> None:
         self.root = root
         self.name = name
         self.direction = direction
+        self.keep = keep
+        self._sources: dict[str, tuple[str, Path, bool]] = {}  # state of the facts of a comic, and what they say
 
     @classmethod
     def open(cls, root: Path) -> Corpus:
@@ -72,7 +76,7 @@ class Corpus:
         from comictool.corpus.journal import refuse_unfinished
 
         refuse_unfinished(root)  # nobody may see names half changed
-        return cls(root, name=facts.name or root.name, direction=facts.direction)
+        return cls(root, name=facts.name or root.name, direction=facts.direction, keep=facts.keep)
 
     @classmethod
     def create(cls, root: Path, *, name: str = "", direction: str = "ltr", dry_run: bool = False) -> Corpus:
@@ -88,6 +92,14 @@ class Corpus:
         quoted = json.dumps(title, ensure_ascii=False)  # a JSON string is a TOML basic string too
         write_text(root / "corpus.toml", f'version = {VERSION}\nname = {quoted}\ndirection = "{direction}"\n')
         return cls(root, name=title, direction=direction)
+
+    def set_keep(self, keep: str) -> None:
+        """Remember in `corpus.toml` how pages are kept that are imported from now on, `copy` or `reference`."""
+        if keep != self.keep:
+            file = self.root / "corpus.toml"
+            others = [line for line in file.read_text("utf-8").splitlines() if line.partition("=")[0].strip() != "keep"]
+            write_text(file, "\n".join([f'keep = "{keep}"', *others, ""]))
+            self.keep = keep
 
     def comics(self) -> list[str]:
         """Names of all comics, in natural order."""
@@ -137,12 +149,42 @@ class Corpus:
         write_json(self.root / "annotations" / "comics" / f"{comic}.json", facts)
 
     def image_path(self, record: PageRecord) -> Path:
-        """The file of a page picture.
+        """Where the file of a page picture is, or would be if the page was not kept by reference.
 
         Raises:
             InputError: the record points outside the corpus.
         """
         return picture_path(self.root, record)
+
+    def picture(self, record: PageRecord) -> PagePicture:
+        """The picture of a page, wherever it is kept; it may be missing.
+
+        Raises:
+            InputError: the record points outside the corpus, or the page is kept by reference to nothing.
+        """
+        path = self.image_path(record)
+        if record.extra.get(KEPT) != BY_REFERENCE:
+            return path
+        member, digest = record.extra.get("member"), record.extra.get("digest")
+        source, nested = self._source_of(record.comic)
+        if not isinstance(member, str) or not isinstance(digest, str) or not source.name:
+            raise InputError(f"{record.id} is kept by reference, but its facts do not say to what")
+        return MemberPicture(source, member, digest, path.name, nested)
+
+    def _source_of(self, comic: str) -> tuple[Path, bool]:
+        """The file or folder that a comic was imported from, and whether the folders below belong to it."""
+        if PurePosixPath(comic).name != comic:
+            return Path(), True
+        try:
+            state = state_of((self.root / "annotations" / "comics" / f"{comic}.json").stat())
+        except (OSError, ValueError):
+            state = "missing"
+        if self._sources.get(comic, ("",))[0] != state:
+            facts = self.comic_facts(comic)
+            source = facts.get("source")
+            path = Path(source) if isinstance(source, str) and "\0" not in source else Path()
+            self._sources[comic] = (state, path, facts.get("nested") is not False)
+        return self._sources[comic][1:]
 
     def jobs_folder(self) -> Path:
         """Where ledgers of jobs over this corpus lie."""

@@ -12,6 +12,7 @@ from comictool.core.files import is_inside, read_json
 from comictool.core.jobs import Problem
 from comictool.core.names import natural_key
 from comictool.core.typed import typed
+from comictool.corpus.page_pictures import PagePicture
 from comictool.corpus.records import PageRecord
 
 NAMES_FILE = "annotations/names.json"
@@ -75,6 +76,9 @@ class CorpusView(Protocol):
 
     def image_path(self, record: PageRecord) -> Path:
         """The file of a page picture; it may be missing."""
+
+    def picture(self, record: PageRecord) -> PagePicture:
+        """The picture of a page, to be read wherever it is kept; it may be missing."""
 
 
 def picture_path(folder: Path, record: PageRecord) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 
 from comictool.archives.members import ending
 from comictool.core.errors import InputError
+from comictool.corpus.page_pictures import BY_REFERENCE, KEPT, is_there
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.formats.view import ForeignCorpus
@@ -31,6 +32,7 @@ def info(corpus: CorpusView) -> dict[str, Any]:
     heights: Counter[int] = Counter()
     rows: list[dict[str, Any]] = []
     problems = list(corpus.problems)
+    referred = 0
     for comic in corpus.comics():
         read = corpus.read(comic)
         pages = read.pages
@@ -49,6 +51,7 @@ def info(corpus: CorpusView) -> dict[str, Any]:
         for page in pages:
             types[page.type] += 1
             directions[page.direction] += 1
+            referred += page.extra.get(KEPT) == BY_REFERENCE
             kinds.update(text.kind for text in page.texts)
             pictures[ending(page.image) or "none" if _is_there(corpus, page) else "not there"] += 1
             stages.update({str(run.get("stage", "?")) for run in page.runs if isinstance(run, dict)})
@@ -63,6 +66,7 @@ def info(corpus: CorpusView) -> dict[str, Any]:
         "directions": _by_count(directions),
         "text_kinds": _by_count(kinds),
         "pictures": _by_count(pictures),
+        "pages_by_reference": referred,
         "sizes": {"width": _spread(widths), "height": _spread(heights)},
         "stages": _by_count(stages),
         "rows": rows,
@@ -73,7 +77,7 @@ def info(corpus: CorpusView) -> dict[str, Any]:
 
 def _is_there(corpus: CorpusView, page: PageRecord) -> bool:
     try:
-        return corpus.image_path(page).is_file()
+        return is_there(corpus.picture(page))
     except InputError:
         return False
 

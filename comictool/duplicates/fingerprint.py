@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from hashlib import blake2b, file_digest
-from pathlib import Path
+from hashlib import blake2b
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from PIL import Image
 from comictool.core.errors import InputError
 from comictool.core.images import decode, shown_size
 from comictool.core.typed import at_least, typed
+from comictool.corpus.page_pictures import PagePicture
 
 VERSION = 1  # of everything in this file; another one reads all pages again
 # Of the small pictures. With 32 the six panels of the same kitchen on two pages (e01p01 and e01p02 of Pepper&Carrot)
@@ -102,7 +102,7 @@ def from_json(value: dict[str, Any]) -> Fingerprint:
     return Fingerprint(line.page, line.file, line.pixels, *line.size, line.ink, pictures)
 
 
-def fingerprint_page(page: int, file: Path) -> Fingerprint:
+def fingerprint_page(page: int, file: PagePicture) -> Fingerprint:
     """Read a page picture.
 
     Raises:
@@ -113,8 +113,7 @@ def fingerprint_page(page: int, file: Path) -> Fingerprint:
     pixels = blake2b(f"{width}x{height} {picture.width}x{picture.height} ".encode("ascii"), digest_size=16)
     pixels.update(picture.tobytes())
     try:
-        with file.open("rb") as stream:
-            content = file_digest(stream, lambda: blake2b(digest_size=16))
+        content = blake2b(file.read_bytes(), digest_size=16)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}") from error
     grey = picture.convert("L")

@@ -9,7 +9,6 @@ They are a cache: deleting the folder costs one more reading of the pages and no
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from comictool.core.files import parse_json, read_bounded, write_text
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.names import safe_component
 from comictool.core.progress import Progress
+from comictool.corpus.page_pictures import PagePicture, state_of_picture
 from comictool.corpus.views import CorpusView
 from comictool.duplicates.fingerprint import SIDE, VERSION, Fingerprint, fingerprint_page, from_json
 
@@ -39,7 +39,7 @@ class PrintTask:
     """What a worker needs for one comic: where its pages are and where their fingerprints go."""
 
     comic: str
-    pages: tuple[tuple[int, str, str], ...]  # number, file, stamp of the file; no file: the stamp says why
+    pages: tuple[tuple[int, PagePicture | None, str], ...]  # number, picture, its stamp; without: the stamp says why
     cache: str
     reuse: bool
 
@@ -139,13 +139,13 @@ def print_comic(task: PrintTask | str) -> PrintedComic:
         raise InputError(task)  # the records of this comic cannot be read
     kept = {line["page"]: line for line in _cached(Path(task.cache))} if task.reuse else {}
     out = PrintedComic()
-    for number, file, stamp in task.pages:
+    for number, picture, stamp in task.pages:
         line = kept.get(number)
         if line is None or line.get("stamp") != stamp:
             try:
-                if not file:
+                if picture is None:
                     raise InputError(stamp)
-                line = {**fingerprint_page(number, Path(file)).as_json(), "stamp": stamp, "version": VERSION}
+                line = {**fingerprint_page(number, picture).as_json(), "stamp": stamp, "version": VERSION}
                 out.read += 1
             except ComicError as error:
                 out.problems.append(f"page {number}: {error.fact}")
@@ -196,16 +196,15 @@ def read_prints(tasks: Sequence[PrintTask], folder: Path) -> FingerprintTable:
 def _item(view: CorpusView, comic: str, folder: Path, *, reuse: bool) -> Item:
     pages = []
     for record in view.pages(comic):
-        file = ""
+        picture: PagePicture | None = None
         try:
-            file = str(view.image_path(record))
-            state = os.stat(file)
-            stamp = f"{state.st_size}-{state.st_mtime_ns}"
+            picture = view.picture(record)
+            stamp = state_of_picture(picture)
         except InputError as error:
             stamp = error.fact
         except OSError:
             stamp = "missing"  # the worker says so; a file that appears later changes the stamp
-        pages.append((record.page, file, stamp))
+        pages.append((record.page, picture, stamp))
     together = blake2b(
         json.dumps([(page, stamp) for page, _, stamp in pages]).encode("ascii"), digest_size=12
     ).hexdigest()

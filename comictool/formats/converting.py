@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import ComicError, UsageError
-from comictool.core.files import TEMPORARY_SUFFIX, state_of
+from comictool.core.files import TEMPORARY_SUFFIX
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.page_pictures import PagePicture, state_of_picture
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.formats.keeping import Loss
@@ -161,9 +162,9 @@ def _fingerprint(corpus: CorpusView, comic: str, missing: dict[str, list[PageRec
     """Changes whenever the annotations of a comic or one of its pictures do; notes which pictures are not there."""
     digest = blake2b(digest_size=16)
 
-    def add(path: Path) -> None:
+    def add(path: PagePicture) -> None:
         try:
-            state = state_of(path.stat())
+            state = state_of_picture(path)
         except OSError:
             state = "missing"
         digest.update(f"{path.name} {state}\n".encode("utf-8", "replace"))
@@ -176,7 +177,7 @@ def _fingerprint(corpus: CorpusView, comic: str, missing: dict[str, list[PageRec
         if read.missing:
             missing[comic] = read.missing
         for record in read.pages:
-            add(corpus.image_path(record))
+            add(corpus.picture(record))
     except ComicError as error:  # the worker meets it again and fails this item
         digest.update(error.fact.encode("utf-8", "replace"))
     return digest.hexdigest()

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from comictool.core.errors import ComicError, UsageError
-from comictool.core.files import TEMPORARY_SUFFIX, atomic_file
+from comictool.core.files import TEMPORARY_SUFFIX, atomic_file, write_bytes
 from comictool.core.jobs import Problem
 from comictool.core.names import distinct_names, safe_component
+from comictool.corpus.page_pictures import KEPT, is_there
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.formats.keeping import Loss, counted, facts_lost, keep, losses, numbered, sane, writable
@@ -102,15 +103,21 @@ def place_pictures(
     missing = []
     for record in pages:
         try:
-            source = corpus.image_path(record)
+            source = corpus.picture(record)
         except ComicError as error:
             problems.add(record.id, error.fact)
             continue
-        if not source.is_file():
+        if not is_there(source):
             missing.append(record)
             continue
         target = destination / format.picture_place(replace(record, comic=name))
-        _place(source, target, link=pictures == "link")
+        if isinstance(source, Path):
+            _place(source, target, link=pictures == "link")
+            continue
+        try:
+            write_bytes(target, source.read_bytes())
+        except ComicError as error:
+            problems.add(record.id, error.fact)
     return missing
 
 
@@ -178,6 +185,7 @@ def _count(counts: Counter[str], pages: Sequence[PageRecord]) -> None:
 def _cut_down(record: PageRecord, name: str, format: Format, placed: bool, lost: Counter[str]) -> PageRecord:
     renamed = replace(record, comic=name)
     if placed:
+        renamed.extra = {key: value for key, value in record.extra.items() if key != KEPT}  # its picture lies there
         renamed.image = format.picture_place(renamed)
     if format.holds is None:
         whole = sane(renamed)

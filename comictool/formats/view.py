@@ -125,3 +125,5 @@ class ForeignCorpus:
             InputError: the record points outside the folder of the pictures.
         """
         return picture_path(self.pictures, record)
+
+    picture = image_path

@@ -69,7 +69,9 @@ def example_queries(root: Path) -> list[list[str]]:
     if not pages:
         return []
     inside = next((page for page in pages if len(page.panels) > 1), pages[-1])
-    queries = [["query", str(root), "--image", str(corpus.image_path(inside))], ["query", str(root), "--id", inside.id]]
+    picture = corpus.picture(inside)
+    queries = [["query", str(root), "--image", str(picture)]] if isinstance(picture, Path) else []
+    queries.append(["query", str(root), "--id", inside.id])
     if inside.panels:
         sheet = str(root / "similar.html")
         panel = inside.panel_id(inside.panels[0])

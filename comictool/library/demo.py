@@ -157,7 +157,7 @@ def _questions(drawn: Corpus, library: Corpus, folder: Path) -> list[Question]:
 def _question(
     picture: Path, title: str, corpus: Corpus, page: PageRecord, box: Box | None, scale: float, expected: str
 ) -> Question:
-    image = decode(corpus.image_path(page))
+    image = decode(corpus.picture(page))
     if box is not None:
         image = image.crop(box)
     image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))

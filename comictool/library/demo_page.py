@@ -73,5 +73,5 @@ def _pages(report: DemoReport) -> str:
         found = f"{len(page.panels)} panels" if page.panels else "no panels"
         facts = f"{page.type}, {found}, {page.direction}"
         boxes = [panel.box for panel in page.panels]
-        tiles.append(Tile(library.image_path(page), id=page.id, lines=[facts], outlines=boxes))
+        tiles.append(Tile(library.picture(page), id=page.id, lines=[facts], outlines=boxes))
     return sheet_section(tiles, side=SIDE, name="page-")[0]

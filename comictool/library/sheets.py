@@ -74,7 +74,7 @@ def write_duplicate_sheet(path: Path, corpus: CorpusView, report: DuplicateRepor
     wanted = {page for _, group in chosen for page in group.pages}
     images = {}
     for comic in sorted({page.rsplit("/", 1)[0] for page in wanted}):
-        images.update({record.id: corpus.image_path(record) for record in corpus.pages(comic) if record.id in wanted})
+        images.update({record.id: corpus.picture(record) for record in corpus.pages(comic) if record.id in wanted})
     tiles = [
         Tile(images[page], None, id=page, score=group.score, lines=[f"group {number}: {COPIES[group.kind]}"])
         for number, group in chosen

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from comictool.core.errors import ComicError
 from comictool.core.files import write_text
@@ -55,6 +56,20 @@ figure:target a.close { display: block; position: absolute; inset: 0; z-index: 1
 """
 
 
+class Held(Protocol):
+    """A picture that is in something else than a file of its own, such as a comic file."""
+
+    @property
+    def name(self) -> str:
+        """What a note calls it."""
+
+    def read_bytes(self) -> bytes:
+        """The encoded picture; raises InputError."""
+
+
+Shown: TypeAlias = Path | Held
+
+
 @dataclass(frozen=True)
 class Tile:
     """One picture of a sheet.
@@ -68,7 +83,7 @@ class Tile:
         outlines: boxes to draw on a whole page, in pixels, numbered from 1.
     """
 
-    image: Path
+    image: Shown
     box: tuple[int, int, int, int] | None = None
     id: str = ""
     score: float | None = None

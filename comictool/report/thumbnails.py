@@ -6,10 +6,9 @@ import base64
 import io
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from comictool.core.errors import InputError
-from comictool.core.images import decode, shown_size
+from comictool.core.images import Source, decode, shown_size
 
 QUALITY = 82  # lettering stays clean; 0.1 to 0.25 bytes a pixel on comics
 PIXELS_IN_ALL = 24_000_000  # about 5 MB of HTML
@@ -33,7 +32,7 @@ def side_for(count: int) -> int:
     return max(SMALLEST_SIDE, min(LARGEST_SIDE, math.isqrt(PIXELS_IN_ALL // max(1, count))))
 
 
-def thumbnail(image: Path, box: tuple[int, int, int, int] | None, side: int) -> Thumbnail:
+def thumbnail(image: Source, box: tuple[int, int, int, int] | None, side: int) -> Thumbnail:
     """Cut a box out of a picture, or take all of it, and make it small.
 
     Raises:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from comictool.core.errors import InputError, UsageError, near_matches
+from comictool.corpus.page_pictures import PagePicture
 from comictool.search.everyday import has_both_levels, pages_showing
 from comictool.search.nearest import Searched, nearest
 from comictool.search.text_query import first_matching, parse_words
@@ -38,6 +39,7 @@ class Hit:
         panel, box: None for pages.
         identity: of a character; else empty.
         image: the picture of the page, or without a box that of the row itself; it may be gone by now.
+            In a dictionary it is a path, or None for a page that is in a comic file only.
         source, member: the comic file or folder that the page was imported from, and its name in there.
         text: the place that matched, for words.
         match: for pictures that are looked for at both levels, `same`, `similar` or empty; see `search.everyday`.
@@ -52,7 +54,7 @@ class Hit:
     panel: int | None
     identity: str
     box: Box | None
-    image: Path | None
+    image: PagePicture | None
     type: str
     split: str
     source: str = ""
@@ -63,7 +65,7 @@ class Hit:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON and tables."""
-        box, image = (list(self.box) if self.box else None), (str(self.image) if self.image else None)
+        box, image = (list(self.box) if self.box else None), (str(self.image) if isinstance(self.image, Path) else None)
         return {**asdict(self), "box": box, "image": image}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from comictool.core.errors import InputError, near_matches
+from comictool.core.errors import ComicError, InputError, near_matches
 from comictool.core.files import below, is_inside, read_json
 from comictool.core.names import natural_key
+from comictool.corpus.corpus import Corpus
+from comictool.corpus.page_pictures import BY_CONTENT, PagePicture
 from comictool.vectors.columns import Column
 from comictool.vectors.metadata import CROPS, NOWHERE, Box, CropEntry, Metadata, PageRow
 from comictool.vectors.rows import MemoryRows, Rows
@@ -37,7 +40,7 @@ class Described:
     panel: int | None = None
     identity: str = ""
     box: Box | None = None
-    image: Path | None = None
+    image: PagePicture | None = None
     type: str = "unknown"
     split: str = ""
     source: str = ""
@@ -110,6 +113,7 @@ class StoreCollection:
         self.root = store.root
         self.columns = store.columns
         self._sources: dict[str, str] = {}
+        self._referred: dict[str, dict[str, PagePicture]] = {}  # by comic and picture
 
     def __enter__(self) -> StoreCollection:
         return self
@@ -140,7 +144,7 @@ class StoreCollection:
         corpus = self.store.corpus
         if page.image and not is_inside(corpus / page.image, corpus):
             raise InputError(f"the store is damaged: its picture {page.image!r:.200} lies outside the corpus {corpus}")
-        image = corpus / page.image if page.image else None
+        image = self._picture(page) if page.image else None
         told = Described(
             page.id,
             page.comic,
@@ -156,6 +160,18 @@ class StoreCollection:
         image = image or exported_crop(corpus, level, page.comic, crop.name)
         identity = crop.identity if level == "character" else ""
         return replace(told, id=crop.id(page.comic), panel=crop.panel, identity=identity, box=box, image=image)
+
+    def _picture(self, page: PageRow) -> PagePicture:
+        """The picture of a page: its file, or its place in the comic file when it is kept by reference."""
+        path = self.store.corpus / page.image
+        if not page.fingerprint.startswith(BY_CONTENT) or path.is_file():
+            return path
+        if page.comic not in self._referred:
+            with suppress(ComicError):  # without its records the picture is one that is gone
+                corpus = Corpus.open(self.store.corpus)
+                pictures = {record.image: corpus.picture(record) for record in corpus.pages(page.comic)}
+                self._referred[page.comic] = pictures
+        return self._referred.setdefault(page.comic, {}).get(page.image, path)
 
     def _source(self, comic: str) -> str:
         """The file of a comic as the corpus knows it now: it may have been moved since the vectors were made."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from comictool.corpus.page_pictures import PagePicture
 from comictool.corpus.records import Box
 
 Size = tuple[int, int]  # width, height in pixels
@@ -66,7 +67,7 @@ class Picture:
     """An encoded picture and the parts of it that get a vector, in the order of the rows.
 
     Attributes:
-        source: its file, or its row in a pack.
+        source: its file, its place in a comic file, or its row in a pack.
         parts: at least one, unless there is only an `error` or problems to report.
         comic: whose rows they are; empty outside of comics.
         label: what a report calls it, `comic/page` or `comic/name`; the file when empty.
@@ -76,7 +77,7 @@ class Picture:
         error: why its file must not be read, if it must not.
     """
 
-    source: Path | PackRow
+    source: PagePicture | PackRow
     parts: tuple[Part, ...] = WHOLE
     comic: str = ""
     label: str = ""

@@ -14,6 +14,7 @@ import numpy as np
 
 from comictool.core.errors import InputError
 from comictool.core.images import BACKGROUND, MAX_BYTES
+from comictool.corpus.page_pictures import MemberPicture, PagePicture
 from comictool.corpus.records import Box
 from comictool.plugins.preparation import prepare_one, prepare_picture
 from comictool.vectors.cache import stamp_of
@@ -101,7 +102,7 @@ def digest_of(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=DIGEST_BYTES).hexdigest()
 
 
-def read_bytes(source: Path | PackRow) -> bytes:
+def read_bytes(source: PagePicture | PackRow) -> bytes:
     """An encoded picture, whole.
 
     Raises:
@@ -109,6 +110,8 @@ def read_bytes(source: Path | PackRow) -> bytes:
     """
     if isinstance(source, PackRow):
         return _pack(source.pack).read(source.comic, source.row)
+    if isinstance(source, MemberPicture):
+        return source.read_bytes()
     try:
         facts = source.stat()
         if not stat.S_ISREG(facts.st_mode):
@@ -244,7 +247,7 @@ def part_key(picture: Picture, place: int, digest: str) -> str | None:
     return digest + "/" + ",".join(f"{value}" for value in box) if box is not None else None
 
 
-def size_of(source: Path | PackRow) -> Size:
+def size_of(source: PagePicture | PackRow) -> Size:
     """Width and height of a picture, from its header.
 
     Raises:

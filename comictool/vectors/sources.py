@@ -15,6 +15,7 @@ from comictool.core.errors import InputError, UsageError
 from comictool.core.files import state_of
 from comictool.core.jobs import Problem
 from comictool.corpus.crop_names import crop_key, entry_name
+from comictool.corpus.page_pictures import PagePicture, state_of_picture
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.datasets.exporting import characters, panels
@@ -64,13 +65,13 @@ def page_picture(
     """
     own, parts, error, facts = list(problems), list[Part](), "", list[list[Any]]()
     try:
-        path = view.image_path(record)
+        source: PagePicture = view.picture(record)
     except InputError as outside:
-        path, error = Path(), outside.fact
+        source, error = Path(), outside.fact
     size = (record.width, record.height)
     if PAGE in wanted.levels:
         if min(size) < 1 and not error:
-            size = size_of(path)
+            size = size_of(source)
         parts += (Part(str(record.page), _scaled(box, size), PAGE, "the page") for box in wanted.views)
     if PANEL in wanted.levels:
         parts += _parts(panels.panel_crops(record, own), PANEL)
@@ -78,7 +79,7 @@ def page_picture(
         crops, facts = characters.character_crops(record, own, wanted.cutting)
         facts = sorted(facts, key=lambda fact: crop_key(fact[0]))
         parts += _parts(crops, CHARACTER, wanted.cutting.scale, wanted.cutting.square)
-    picture = Picture(path, tuple(parts), record.comic, record.id, size, "", tuple(own), error)
+    picture = Picture(source, tuple(parts), record.comic, record.id, size, "", tuple(own), error)
     picture.fingerprint = fingerprint(picture)
     return picture, facts
 
@@ -89,7 +90,7 @@ def fingerprint(picture: Picture) -> str:
     The time stands for the content: reading every picture would make each resume as slow as half the job.
     """
     try:
-        return state_of(picture.source.stat()) if isinstance(picture.source, Path) else str(picture.source)
+        return str(picture.source) if isinstance(picture.source, PackRow) else state_of_picture(picture.source)
     except OSError:
         return "missing"
 

@@ -30,7 +30,7 @@ class FolderView:
     def comic_facts(self, comic: str) -> dict[str, Any]:
         return {}
 
-    def image_path(self, record: PageRecord) -> Path:
+    def picture(self, record: PageRecord) -> Path:
         return self.root / record.image
 
 

@@ -5,14 +5,23 @@ from pathlib import Path
 
 import pytest
 
+import comictool as ct
 from comictool.core.errors import ExitCode, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.importing.options import ImportOptions
+from comictool.datasets.exporting.panels import export_panels
+from comictool.formats.converting import convert
 from comictool.library.building import LibraryReport, build_library, example_queries
+from comictool.library.sheets import write_query_sheet
 from comictool.plugins.load import EncoderSpec
+from comictool.search.query import Query, query
+from comictool.vectors.collection import open_collection
+from tests.archives.comic_files import tree
 from tests.vectors.fakes import ask
 
 CLASSIC = EncoderSpec("classic")
+ONE = JobOptions(jobs=1)
 
 
 def build(paths: list[Path], root: Path, **options: object) -> LibraryReport:
@@ -88,3 +97,29 @@ def test_the_folder_of_the_comics_does_not_become_the_library(comics: Path, tmp_
     assert sorted(shelf.rglob("*")) == before
     for _ in range(2):  # a library below the comics is no source of the next run
         assert build([shelf], shelf / "library").summary(shelf)["comics"] == 3
+
+
+def test_every_reader_of_pictures_works_without_copies(comics: Path, tmp_path: Path) -> None:
+    """Library, crops, sheets, duplicates and conversion are the same as over copies."""
+    made = {}
+    for keep in ("copy", "reference"):
+        root = tmp_path / keep
+        report = build_library([comics], root, CLASSIC, ImportOptions(keep=keep), options=ONE)
+        assert report.exit_code == 0
+        library = Corpus.open(root)
+        again = build_library([comics], root, CLASSIC, options=ONE)
+        assert [step.done for step in again.steps] == [0, 0, 0]
+        export_panels(library, options=ONE)
+        convert(root, tmp_path / f"{keep}-converted", "corpus", options=ONE)
+        page = library.pages(library.comics()[0])[1]
+        with open_collection(root) as place:
+            hits = query(place, Query(id=page.id, k=3))
+            assert write_query_sheet(tmp_path / "sheet.html", place, Query(id=page.id), hits) == 0
+        kept = [record.panels for record in library.all_pages()]
+        converted = tree(tmp_path / f"{keep}-converted" / "page_images")
+        made[keep] = (kept, [(hit.id, hit.score) for hit in hits], tree(root / "panel_images"), converted)
+        assert ct.open(root).picture(page).shape == (page.height, page.width, 3)
+        if keep == "reference":
+            assert not (root / "page_images").exists()
+            assert [hit.as_dict()["image"] for hit in hits] == [None] * 3
+    assert made["copy"] == made["reference"]

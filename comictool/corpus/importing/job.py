@@ -38,6 +38,7 @@ from comictool.corpus.importing.following import (
 from comictool.corpus.importing.kept_pictures import pictures_are_sound, pictures_state
 from comictool.corpus.importing.options import ImportOptions
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
+from comictool.corpus.page_pictures import BY_COPY, BY_REFERENCE, KEPT
 from comictool.corpus.records import PageRecord
 
 JOB = "data import"
@@ -66,6 +67,7 @@ def import_comics(
         Stopped: a signal came; what was finished is saved.
     """
     chosen, options = chosen or ImportOptions(), options or JobOptions()
+    keep = chosen.keep or corpus.keep
     sources = find_comics(paths)
     if not sources:
         raise InputError(f"no comics in {', '.join(map(str, paths)) or 'no paths at all'}")
@@ -73,6 +75,7 @@ def import_comics(
     moved = moved_comics(sources, known)
     names = name_comics(sources, corpus, known, moved)
     if not options.dry_run:
+        corpus.set_keep(keep)
         _take_over(corpus, known, moved)
     by_name = dict(zip(names, sources, strict=True))
     states = fingerprints(by_name, known, None if options.dry_run else corpus)
@@ -88,9 +91,11 @@ def import_comics(
             limits or Limits(),
             options.resume != "never",
             chosen.text_books,
+            keep == BY_REFERENCE,
         )
         items.append(Item(name, states[name], task))
     changes: dict[str, list[str]] = {"added": [], "changed": [], "moved": sorted(moved.values()), "gone": []}
+    settings = {"version": VERSION, "direction": chosen.direction}
 
     def commit(item: Item, result: StagedComic) -> Done:
         before = known.get(item.key)
@@ -106,7 +111,7 @@ def import_comics(
         stage_comic,
         commit,
         ledger_folder=corpus.jobs_folder(),
-        settings={"version": VERSION, "direction": chosen.direction},
+        settings=settings if keep == BY_COPY else {**settings, KEPT: keep},
         options=options,
         progress=progress,
         present=lambda item, summary: _still_there(corpus, item.key, summary),
@@ -163,14 +168,15 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
     # Facts first: they bind the name to the source, whatever happens next.
     corpus.write_comic_facts(comic, _facts(task, result, reading, state))
     folder = task.pictures
-    folder.mkdir(parents=True, exist_ok=True)
+    current = {page.file for page in result.pages if not page.referred}
+    if current:
+        folder.mkdir(parents=True, exist_ok=True)
     for page in result.pages:
         if page.staged:
             (task.staging / page.file).replace(folder / page.file)
     corpus.write_pages(comic, records)
     # Only now does no record name the stale pictures any more.
-    current = {page.file for page in result.pages}
-    for file in folder.iterdir():
+    for file in folder.iterdir() if folder.is_dir() else ():
         if file.name not in current and file.is_file():
             file.unlink()
     remove_left(corpus.root / "annotations" / "comics" / f"{comic}.json")
@@ -180,6 +186,8 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
         "pages": len(result.pages),
         "bad_pages": result.member_count - len(result.pages),
         "new_pages": sum(page.staged for page in result.pages),
+        **({"pages_by_reference": len(result.pages) - len(current)} if task.by_reference else {}),
+        **({"comics_by_copy": 1} if task.by_reference and not result.singly else {}),
         PICTURES: pictures_state(folder),
     }
     return Done(summary, [Problem(comic, line) for line in result.problems])
@@ -215,6 +223,9 @@ def _record(comic: str, page: StagedPage, direction: str, earlier: PageRecord | 
         record.type, record.type_confidence = page.type, 1.0
     record.extra["digest"] = page.digest
     record.extra["member"] = page.member
+    record.extra.pop(KEPT, None)
+    if page.referred:
+        record.extra[KEPT] = BY_REFERENCE
     return record
 
 
@@ -228,6 +239,7 @@ def _facts(task: ImportTask, result: StagedComic, direction: str, state: str) ->
         STATE: state,
         CONTENT: result.content,
         SIZE: result.size,
+        **({} if task.source.nested else {"nested": False}),
         "kind": result.kind,
         "page_count": result.member_count,
         "problems": result.problems,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from hashlib import blake2b
 from pathlib import Path
@@ -10,13 +9,7 @@ from pathlib import Path
 from comictool.core.errors import InputError
 from comictool.core.files import state_of
 from comictool.corpus.corpus import Corpus
-
-DIGEST_BYTES = 16
-
-
-def picture_digest(data: bytes) -> str:
-    """What a page record remembers of its picture's content."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+from comictool.corpus.page_pictures import BY_REFERENCE, KEPT, picture_digest
 
 
 def pictures_state(folder: Path) -> str:
@@ -36,6 +29,8 @@ def pictures_are_sound(corpus: Corpus, comic: str) -> bool:
     """Whether every picture that the records of a comic name has the content that was imported; reads them all."""
     try:
         for record in corpus.pages(comic):
+            if record.extra.get(KEPT) == BY_REFERENCE:
+                continue  # its comic file tells
             path = corpus.image_path(record)
             known = record.extra.get("digest")
             if known is not None and picture_digest(path.read_bytes()) != known:

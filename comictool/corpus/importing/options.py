@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from comictool.core.errors import UsageError
+from comictool.corpus.page_pictures import KEEPS
 from comictool.corpus.records import DIRECTIONS
 
 
@@ -20,18 +21,24 @@ class ImportOptions:
             that a comic that is done stays done.
         prune: remove the comics whose files are gone from the folders given. A file that was moved to another place
             below them, or to another folder given, is the same comic.
+        keep: `copy` puts a copy of every page into the corpus; `reference` leaves pages where they are and reads them
+            there, as far as they need no change and can be read singly (out of zip, tar, epub and folders); None: as
+            the corpus was made, which is `copy`.
 
     Raises:
-        UsageError: another direction.
+        UsageError: another direction, or another way to keep pages.
     """
 
     direction: str | None = None
     password: str | None = None
     text_books: bool = False
     prune: bool = False
+    keep: str | None = None
 
     def __post_init__(self) -> None:
         check_direction(self.direction)
+        if self.keep not in (None, *KEEPS):
+            raise UsageError(f"keep {self.keep!r}: it is {' or '.join(KEEPS)}")
 
 
 def check_direction(direction: str | None) -> str | None:

@@ -16,8 +16,8 @@ from comictool.core.errors import ComicError, InputError, SetupError
 from comictool.core.files import write_bytes
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.following import content_of_source, size_of_source
-from comictool.corpus.importing.kept_pictures import picture_digest
 from comictool.corpus.importing.page_files import page_file
+from comictool.corpus.page_pictures import picture_digest
 
 MOST_PROBLEMS = 200  # lines kept for one comic; a damaged archive of 5,000 pages says the same 5,000 times
 
@@ -34,6 +34,7 @@ class ImportTask:
     limits: Limits
     trust_files: bool  # whether a page that is in the corpus already need not be written again
     text_books: bool = False
+    by_reference: bool = False  # whether pages stay in the comic file, where they can
 
     @property
     def pictures(self) -> Path:
@@ -43,7 +44,7 @@ class ImportTask:
 
 @dataclass(frozen=True)
 class StagedPage:
-    """One good page. `staged` is False when the file in the corpus is the same already."""
+    """One good page. `staged` is False when the file in the corpus is the same already, or stays in the comic file."""
 
     page: int
     file: str
@@ -53,6 +54,7 @@ class StagedPage:
     member: str
     type: str | None
     staged: bool
+    referred: bool = False
 
 
 @dataclass
@@ -64,6 +66,7 @@ class StagedComic:
     member_count: int
     content: str = ""
     size: int = 0
+    singly: bool = True
     pages: list[StagedPage] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -102,13 +105,14 @@ def _staged(task: ImportTask) -> StagedComic:
             content, size = content_of_source(task.source), size_of_source(task.source)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}") from error
-        result = StagedComic(comic.kind, comic.comic_info, len(comic.members), content, size)
+        singly = comic.reads_singly and task.password is None
+        result = StagedComic(comic.kind, comic.comic_info, len(comic.members), content, size, singly)
         result.problems.extend(f"{path}: {line}" for line in comic.problems)
         types = comic.comic_info.page_types if comic.comic_info else {}
         reasons: list[tuple[str, str]] = []  # member, why
         for index in range(len(comic.members)):
             try:
-                page, note = _staged_page(task, comic, index, types.get(index), before)
+                page, note = _staged_page(task, comic, index, types.get(index), before, task.by_reference and singly)
             except InputError as error:
                 reasons.append((printable(comic.members[index].name), error.fact))
                 result.problems.append(f"{path}!{': '.join(reasons[-1])}")
@@ -125,14 +129,18 @@ def _staged(task: ImportTask) -> StagedComic:
 
 
 def _staged_page(
-    task: ImportTask, comic: ComicArchive, index: int, kind: str | None, before: dict[str, str]
+    task: ImportTask, comic: ComicArchive, index: int, kind: str | None, before: dict[str, str], refer: bool
 ) -> tuple[StagedPage, str]:
     member = comic.members[index]
-    stored = page_file(comic.read(member))
+    found = comic.read(member)
+    stored = page_file(found)
     # The number is the place among all pages, so a bad page leaves a hole and the others keep their names.
     number = index + 1
     name = f"page-{number}.{stored.ending}"
     digest = picture_digest(stored.data)
+    if refer and stored.data == found:
+        page = StagedPage(number, name, stored.width, stored.height, digest, printable(member.name), kind, False, True)
+        return page, "; ".join(filter(None, (comic.note(member), stored.note)))
     # The file itself is asked as well: an import that was killed may have left another picture under the old record.
     fresh = before.get(name) != digest or picture_digest((task.pictures / name).read_bytes()) != digest
     if fresh:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from comictool.core.errors import InputError, UsageError
 from comictool.core.images import BACKGROUND, LONGEST_SIDE, decode
+from comictool.corpus.page_pictures import PagePicture
 from comictool.corpus.records import Box, clamp_box
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class PageCrops:
     `error` is why the picture's path cannot be used.
     """
 
-    image: Path
+    image: PagePicture
     size: tuple[int, int]
     crops: tuple[Crop, ...]
     options: CropOptions
@@ -84,7 +85,7 @@ def cut_page(order: PageCrops) -> CutPage:
     """
     if order.error:
         raise InputError(order.error)
-    if not order.image.is_file():
+    if isinstance(order.image, Path) and not order.image.is_file():
         raise InputError(f"the page picture {order.image.name} is missing")
     result = CutPage()
     picture: Image.Image | None = None

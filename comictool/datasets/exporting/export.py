@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import InputError
-from comictool.core.files import state_of, write_bytes
+from comictool.core.files import write_bytes
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.ledger import Entry, Ledger
 from comictool.core.progress import Progress
 from comictool.corpus.crop_names import comic_folder, is_crop, page_of_file
 from comictool.corpus.journal import refuse_unfinished
+from comictool.corpus.page_pictures import state_of_picture
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView, in_stable_order, original_names
 from comictool.datasets.exporting.crops import Crop, CropOptions, CutPage, PageCrops, cut_page
@@ -159,7 +160,7 @@ def page_crops(
     """The crops of one page as work; a picture that must not be read becomes that item's error."""
     size = (record.width, record.height)
     try:
-        return PageCrops(view.image_path(record), size, tuple(crops), options, scale, square)
+        return PageCrops(view.picture(record), size, tuple(crops), options, scale, square)
     except InputError as error:
         return PageCrops(Path(), size, (), options, error=error.fact)
 
@@ -174,7 +175,7 @@ def finished_pages(name: str, plans: Iterable[PagePlan], root: Path) -> dict[str
 def page_fingerprint(plan: PagePlan) -> str:
     """Changes with the picture file and with everything that decides its crops; not with the comic's name."""
     try:
-        picture = state_of(plan.order.image.stat())
+        picture = state_of_picture(plan.order.image)
     except OSError:
         picture = "missing"
     crops = [[crop.name, crop.box] for crop in plan.order.crops]

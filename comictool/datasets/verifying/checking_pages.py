@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from comictool.core.errors import ComicError, InputError
-from comictool.core.images import decode
+from comictool.core.images import decode, shown_size
 from comictool.corpus.records import PAGE_TYPES, TEXT_KINDS, PageRecord, Panel, Text
 from comictool.corpus.views import CorpusView
 from comictool.formats.pictures import picture_size
@@ -51,17 +52,17 @@ def check_pages(
 
 def _check_picture(corpus: CorpusView, record: PageRecord, whole: bool) -> Iterator[Finding]:
     try:
-        path = corpus.image_path(record)
+        picture = corpus.picture(record)
     except ComicError as error:
         yield Finding(record.id, "picture", error.fact)
         return
-    if not path.is_file():
+    if isinstance(picture, Path) and not picture.is_file():
         yield Finding(record.id, "picture", f"{record.image} is not there")
         return
     try:
-        width, height = picture_size(path)
+        width, height = picture_size(picture) if isinstance(picture, Path) else shown_size(picture)
         if whole:
-            decode(path)
+            decode(picture)
     except InputError as error:
         yield Finding(record.id, "picture", f"{record.image}: {error.fact}")
         return
