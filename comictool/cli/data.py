@@ -9,7 +9,7 @@ import typer
 
 from comictool.cli.options import Direction, OutputFolder, Seed, command
 from comictool.cli.output import Output
-from comictool.cli.reporting import note_changes, note_doubtful, report_job
+from comictool.cli.reporting import note_changes, note_doubtful, note_forecast, report_job
 from comictool.core.jobs import JobOptions
 from comictool.corpus.importing.options import ImportOptions, check_direction
 
@@ -35,11 +35,14 @@ def import_(
     Example: comictool data import ~/Comics -o corpus
     """
     from comictool.corpus.importing.destination import corpus_for
+    from comictool.corpus.importing.forecast import forecast
     from comictool.corpus.importing.job import import_comics
 
     corpus = corpus_for(paths, output, dry_run=job.dry_run)
     report = import_comics(paths, corpus, chosen, options=job, progress=out.progress())
     note_changes(out, report, pruned=chosen.prune and not job.dry_run)
+    if job.dry_run:
+        note_forecast(out, forecast([item.payload for item in report.to_do], output, jobs=job.jobs))
     return report_job(out, report, {"corpus": str(output)}, [f"comictool data panels {output}"])
 
 

@@ -10,7 +10,7 @@ import typer
 
 from comictool.cli.options import Loading, OutputFolder, PluginName, WholeJob, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reporting import as_record, note_changes, note_doubtful, remind, report_job
+from comictool.cli.reporting import as_record, note_changes, note_doubtful, note_forecast, remind, report_job
 from comictool.core.errors import ExitCode
 from comictool.corpus.importing.options import ImportOptions
 
@@ -39,6 +39,7 @@ def index(
     report = build_library(paths, output, loading.spec(plugin), chosen, options=job, progress=out.progress())
     if job.dry_run:
         note_changes(out, report.imported, pruned=False)
+        note_forecast(out, report.forecast)
         return report_job(out, report.imported, {"library": str(output)}, [])
     remind(out, report.imported)
     note_changes(out, report.imported, pruned=chosen.prune)

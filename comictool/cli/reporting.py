@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comictool.cli.output import Format, Output
 from comictool.core.errors import ExitCode
 from comictool.core.jobs import JobReport
+
+if TYPE_CHECKING:
+    from comictool.corpus.importing.forecast import Forecast
 
 
 def as_record(report: JobReport) -> dict[str, Any]:
@@ -55,6 +58,15 @@ def note_changes(out: Output, report: JobReport, *, pruned: bool) -> None:
         out.note(f"kept by copy: {copies:,} comics, their pages cannot be read singly")
     if report.changes.get("gone") and not pruned:
         out.note("their files are gone; --prune removes these comics here as well")
+
+
+def note_forecast(out: Output, expected: Forecast | None) -> None:
+    """Say what an import would take, and when the disk has no room for it."""
+    if expected is None or not expected.pages:
+        return
+    out.note(f"{expected.comics:,} comics to import: {expected}")
+    if not expected.fits:
+        out.warn("this does not fit on the disk; --keep reference leaves pages in their comic files")
 
 
 def note_doubtful(out: Output, report: JobReport) -> None:

@@ -101,7 +101,8 @@ class JobReport:
     """What a job did. `totals` sums the numbers in the summaries of all finished items, old and new alike.
 
     `told` holds the problems that were said while it ran; what is added to `problems` later is still to be said.
-    `changes` are keys of items by what became of them, for jobs that can tell.
+    `planned` are the keys of what a dry run would do, `to_do` these items. `changes` are keys of items by what became
+    of them, for jobs that can tell.
     """
 
     name: str
@@ -113,6 +114,7 @@ class JobReport:
     totals: Counter[str] = field(default_factory=Counter)
     new: Counter[str] = field(default_factory=Counter)
     planned: list[str] = field(default_factory=list)
+    to_do: list[Item] = field(default_factory=list)
     changes: dict[str, list[str]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
 
@@ -167,7 +169,8 @@ def run_job(
     if options.resume == "must" and not ledger.load().entries:
         raise InputError(f"nothing to resume: {ledger.path} has no finished items", hint="leave --resume out to begin")
     if options.dry_run:
-        report.planned = [item.key for item in _plan(chosen, ledger.load(), settings, options, report, present)]
+        report.to_do = list(_plan(chosen, ledger.load(), settings, options, report, present))
+        report.planned = [item.key for item in report.to_do]
         return report
     with ledger.writing(), within or nullcontext(), stop_signals() as stop:
         open_items = _plan(chosen, ledger, settings, options, report, present)

@@ -8,30 +8,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comictool.core.errors import ExitCode, UsageError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.destination import corpus_for
+from comictool.corpus.importing.forecast import Forecast, Later, forecast
 from comictool.corpus.importing.job import import_comics
 from comictool.corpus.importing.options import ImportOptions
+from comictool.panels.detect import detect_panels
 from comictool.panels.job import detect_corpus
 from comictool.plugins.load import EncoderSpec
+from comictool.vectors.columns import DTYPES
 from comictool.vectors.encoders import lazy_encoder
-from comictool.vectors.job import embed
+from comictool.vectors.job import EmbedOptions, embed
+from comictool.vectors.reading import cut
 from comictool.vectors.store import NESTED
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass
 class LibraryReport:
-    """What the three steps did; the later ones are None after a dry run."""
+    """What the three steps did; the later ones are None after a dry run, which gives a forecast instead."""
 
     imported: JobReport
     comics: int = 0
     panels: JobReport | None = None
     embedded: JobReport | None = None
+    forecast: Forecast | None = None
 
     @property
     def steps(self) -> list[JobReport]:
@@ -137,9 +145,23 @@ def build_library(
     corpus = corpus_for(paths, root, dry_run=options.dry_run)
     imported = import_comics(paths, corpus, chosen, options=options, progress=steps)
     if options.dry_run:
-        return LibraryReport(imported)
+        tasks = [item.payload for item in imported.to_do]
+        later = _later_steps(encoder, chosen.direction or corpus.direction) if tasks else None
+        return LibraryReport(imported, forecast=forecast(tasks, root, later=later, jobs=options.jobs))
     # --limit is about what to import; the steps after it take all of the library.
     rest = JobOptions(jobs=options.jobs, resume=options.resume if options.resume != "must" else "auto")
     panels = detect_corpus(corpus, direction=chosen.direction, options=rest, progress=steps)
     embedded = embed(corpus, encoder, root / NESTED, options=rest, progress=steps)
     return LibraryReport(imported, len(corpus.comics()), panels, embedded)
+
+
+def _later_steps(encoder: EncoderSpec, direction: str) -> Later:
+    """What finding panels and embedding do with a page, for the forecast; the model is loaded before the clock runs."""
+    model = lazy_encoder(encoder).loaded()
+
+    def work(page: np.ndarray) -> int:
+        panels = detect_panels(page, direction)
+        vectors = model.embed([page, *(cut(page, panel.box) for panel in panels)])
+        return vectors.size * DTYPES[EmbedOptions().dtype].itemsize
+
+    return work
