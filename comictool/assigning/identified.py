@@ -10,6 +10,7 @@ from typing import Any
 from comictool.core.files import read_json
 from comictool.core.jobs import Problem
 from comictool.core.typed import typed
+from comictool.corpus.page_pictures import PagePicture
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import ComicPages, CorpusView
 
@@ -64,6 +65,10 @@ class IdentifiedView:
     def image_path(self, record: PageRecord) -> Path:
         """As the view."""
         return self._view.image_path(record)
+
+    def picture(self, record: PageRecord) -> PagePicture:
+        """As the view."""
+        return self._view.picture(record)
 
 
 def _with(record: PageRecord, names: dict[tuple[int, int], str | None]) -> PageRecord:

@@ -14,6 +14,7 @@ import numpy as np
 
 from comictool.core.errors import InputError
 from comictool.corpus.assignment import assign_panel
+from comictool.corpus.page_pictures import PagePicture
 from comictool.corpus.records import Box, Character, PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.vectors.pictures import CHARACTER, Part, Picture
@@ -107,16 +108,16 @@ def pictures_of(view: CorpusView, records: Sequence[PageRecord], instances: Sequ
     for page, group in groupby(instances, key=lambda instance: instance.page):
         own, record, error = list(group), by_page[page], ""
         try:
-            path = view.image_path(record)
+            source: PagePicture = view.picture(record)
         except InputError as outside:
-            path, error = view.root, outside.fact
+            source, error = view.root, outside.fact
         parts = [
             Part(instance.id, getattr(instance, kind), CHARACTER, instance.id, *_cutting(kind))
             for kind in KINDS
             for instance in own
             if instance.has(kind)
         ]
-        found.append(Picture(path, tuple(parts), record.comic, record.id, (record.width, record.height), error=error))
+        found.append(Picture(source, tuple(parts), record.comic, record.id, (record.width, record.height), error=error))
     return found
 
 

@@ -66,7 +66,7 @@ def draw_pages(
         if not own:
             continue
         try:
-            picture = draw_page(decode(view.image_path(record)), record, own, numbers)
+            picture = draw_page(decode(view.picture(record)), record, own, numbers)
         except ComicError as error:
             problems.append(Problem(record.id, error.fact))
             continue

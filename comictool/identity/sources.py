@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from comictool.core.errors import InputError, UsageError, near_matches
+from comictool.corpus.page_pictures import is_there
 from comictool.corpus.records import Character, PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.datasets.splitting.folders import SPLITS, read_manifest
@@ -59,11 +60,11 @@ def instances_of(view: CorpusView, split: str = ALL) -> InstanceTable:
     for record, lines in records_of_split(view, split, problems):
         problems += [f"{record.id}: {line}" for line in lines]
         try:
-            path = view.image_path(record)
+            picture = view.picture(record)
         except InputError as outside:
             problems.append(f"{record.id}: {outside.fact}")
             continue
-        if not path.is_file():
+        if not is_there(picture):
             problems.append(f"{record.id}: {record.image} is missing")
             continue
         parts: list[Part] = []
@@ -82,7 +83,7 @@ def instances_of(view: CorpusView, split: str = ALL) -> InstanceTable:
                 )
             )
         if parts:
-            pictures.append(Picture(path, tuple(parts), record.comic, record.id, (record.width, record.height)))
+            pictures.append(Picture(picture, tuple(parts), record.comic, record.id, (record.width, record.height)))
             crops += len(parts)
     return InstanceTable(instances, pictures, problems)
 

@@ -148,6 +148,7 @@ def test_reading_is_through_the_door() -> None:
         str(file.relative_to(package)) for file in package.rglob("*.py") if ".image_path(" in file.read_text("utf-8")
     }
     assert users == {
+        "assigning/identified.py",
         "corpus/corpus.py",
         "corpus/importing/kept_pictures.py",
         "datasets/verifying/checking_corpus.py",
