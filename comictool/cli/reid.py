@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 UNKNOWN_PRESENT = 10  # with --fail-on-unknown
 COLUMNS = ["path", "status", "character", "guess", "enrolled_as", "score", "margin", "action", "destination"]
 
-Mode = Annotated[
-    str, typer.Option("--mode", metavar="max|avg|centroid|knn:K|auto", help="How references make one score.")
+MODES = "max|avg|centroid|knn:K|auto"
+Mode = Annotated[str, typer.Option("--mode", metavar=MODES, help="How references make one score.")]
+ChosenMode = Annotated[
+    str | None, typer.Option("--mode", metavar=MODES, help="How references make one score; else chosen by them.")
 ]
 
 Action = Annotated[
@@ -35,7 +37,9 @@ Action = Annotated[
     ),
 ]
 OnClash = Annotated[str, typer.Option("--on-clash", metavar="rename|skip|overwrite", help="When a file has the place.")]
-Margin = Annotated[float, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less.")]
+Margin = Annotated[
+    float | None, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less; else fitted.")
+]
 
 
 @command
@@ -96,14 +100,14 @@ def classify(
         Path | None,
         typer.Option("--enroll-config", "--enroll-config-fn", help="References: a JSON file, or a folder of folders."),
     ] = None,
-    mode: Mode = "max",
+    mode: ChosenMode = None,
     threshold: Annotated[
         str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
     ] = None,
     far: Annotated[
         float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")
     ] = None,
-    margin: Margin = 0.0,
+    margin: Margin = None,
     own_references: Annotated[
         bool, typer.Option("--own-references", help="Compare a picture that is a reference with itself too.")
     ] = False,
@@ -166,7 +170,7 @@ def classify(
         on_clash,
         *undecided_folders(unknown, unknown_dir, ambiguous_dir),
         preserve_tree,
-        mode=mode,
+        mode=mode or "",
         threshold=parse_threshold(threshold),
         far=far,
         margin=margin,

@@ -11,7 +11,7 @@ import typer
 from comictool.cli.evaluate import report_metrics
 from comictool.cli.options import Loading, Seed, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reid import Mode
+from comictool.cli.reid import ChosenMode, Mode
 from comictool.cli.reid_options import GalleryFolder, OptionalGallery, Vectors
 from comictool.core.errors import ExitCode, UsageError
 
@@ -33,8 +33,8 @@ def enroll(
 ) -> int:
     """Add reference pictures of characters to a gallery.
 
-    Only what is new is embedded. Warns of pictures enrolled twice, and of references unlike the others of their
-    character.
+    Only what is new is embedded. Warns of pictures enrolled twice, of references unlike the others of their character,
+    and of characters that can hardly be told apart by their references.
 
     Example: comictool reid enroll refs.json -g gallery
     """
@@ -180,7 +180,7 @@ def calibrate(
         ),
     ] = None,
     per_character: Annotated[bool, typer.Option("--per-character", help="A threshold for each character.")] = False,
-    mode: Mode = "max",
+    mode: ChosenMode = None,
     *,
     vectors: Vectors,
     loading: Loading,
@@ -201,7 +201,7 @@ def calibrate(
         Gallery.open(gallery),
         vectors.reader(loading, out),
         far=far,
-        mode=mode,
+        mode=mode or "auto",
         background=background,
         per_character=per_character,
     )

@@ -9,7 +9,7 @@ import typer
 
 from comictool.cli.options import DryRun, Loading, command
 from comictool.cli.output import Output
-from comictool.cli.reid import Margin, Mode, show_run
+from comictool.cli.reid import ChosenMode, Margin, show_run
 from comictool.cli.reid_options import GalleryFolder, Unknown, Vectors, parse_threshold, undecided_folders
 from comictool.core.errors import ExitCode
 from comictool.core.workers import numpy_with_one_thread
@@ -22,14 +22,14 @@ def learn(
     corrections: Annotated[
         Path | None, typer.Option("--corrections", metavar="FILE", help="What was ticked in the report and saved.")
     ] = None,
-    mode: Mode = "max",
+    mode: ChosenMode = None,
     threshold: Annotated[
         str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
     ] = None,
     far: Annotated[
         float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")
     ] = None,
-    margin: Margin = 0.0,
+    margin: Margin = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")] = 5,
     unknown: Unknown = None,
     report: Annotated[Path | None, typer.Option("--report", help="Also write an HTML page to look through.")] = None,
@@ -59,7 +59,7 @@ def learn(
         "move",
         "rename",
         *undecided_folders(unknown),
-        mode=mode,
+        mode=mode or "",
         threshold=parse_threshold(threshold),
         far=far,
         margin=margin,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from comictool.core.errors import InputError
-from comictool.reid.calibration import FEW_CHARACTERS, Thresholds, calibrate
+from comictool.reid.apart import best_mode
+from comictool.reid.calibration import Thresholds, calibrate
 from comictool.reid.configuration import read_config
 from comictool.reid.pages import pages_of
 from comictool.reid.reader import PictureReader
@@ -80,21 +81,12 @@ def one_page(found: ReferenceSet) -> Callable[[int, int], np.ndarray]:
     return lambda start, stop: page(start, stop) | content(start, stop)
 
 
-def best_mode(found: ReferenceSet) -> tuple[str, dict[str, float]]:
-    """Nearest reference or prototype, by leaving each reference out with its page: see `evaluation.choose_mode`."""
-    from comictool.reid.evaluation import choose_mode  # of all runs only this one needs it
-
-    pages = pages_of([reference.path for reference in found.references])
-    groups = [page or reference.digest for page, reference in zip(pages, found.references, strict=True)]
-    return choose_mode(found.vectors, found.labels.astype(str), groups)
-
-
 def calibrate_gallery(
     gallery: Gallery,
     reader: PictureReader | None = None,
     *,
     far: float = 0.05,
-    mode: str = "max",
+    mode: str = "auto",
     background: list[Path] | None = None,
     per_character: bool = False,
 ) -> tuple[Thresholds, dict[Path, str]]:
@@ -102,7 +94,7 @@ def calibrate_gallery(
 
     Args:
         far: the false acceptance rate to keep, 0..1, exclusive.
-        mode: of scoring, or `auto`: `best_mode`, where there are characters enough to choose by.
+        mode: of scoring, or `auto`: the one by which the references name each other best (`apart.best_mode`).
         background: folders of impostors; pictures in one folder count as one character.
         per_character: a threshold for each character.
 
@@ -117,8 +109,9 @@ def calibrate_gallery(
     mode = mode_name(mode)
     from_gallery(gallery, reader)
     found = gallery.found
+    metric = "legacy" if gallery.legacy else "cosine"
     if mode == "auto":
-        mode = "max" if len(found.characters) < FEW_CHARACTERS else best_mode(found)[0]
+        mode = best_mode(found, metric)[0].mode
     others, folders, failed = None, None, dict[Path, str]()
     if background:
         pictures = find_pictures(background)
@@ -132,7 +125,7 @@ def calibrate_gallery(
         found.labels.astype(str),
         far=far,
         mode=mode,
-        metric="legacy" if gallery.legacy else "cosine",
+        metric=metric,
         background=others,
         background_groups=folders,
         per_character=per_character,

@@ -27,6 +27,7 @@ from comictool.core.files import TEMPORARY_SUFFIX, read_bounded, read_json, writ
 from comictool.core.ledger import lock_file
 from comictool.core.typed import Check, text, typed
 from comictool.plugins.load import EncoderSpec
+from comictool.reid.apart import best_mode, confusions
 from comictool.reid.configuration import Config
 from comictool.reid.known import Known
 from comictool.reid.reader import PictureReader
@@ -289,7 +290,8 @@ class Gallery:
 
         asked = ["enroll", gathered.found.key, prune, *((r.character, r.digest) for r in gathered.found.references)]
         counts = self._change(json.dumps(asked), change)
-        warnings = [*gathered.problems, *questionable(self.found)]
+        metric = "legacy" if self.legacy else "cosine"
+        warnings = [*gathered.problems, *questionable(self.found), *confusions(best_mode(self.found, metric)[0])]
         return Enrolment(**counts, failed=gathered.failed, warnings=warnings)
 
     def remove(self, characters: Sequence[str]) -> int:

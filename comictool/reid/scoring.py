@@ -68,7 +68,7 @@ class Scores:
         scores: (Q, C) float32, higher is more alike: cosine -1..1, or minus the distance of unit vectors -2..0.
             Minus infinity where every reference of the character is excluded.
         deciding: (Q, C) int32, the index of the reference nearest to the query among those of the character (the
-            first of equals); -1 for `centroid` and where nothing is left.
+            first of equals); -1 where nothing is left.
     """
 
     characters: tuple[str, ...]
@@ -140,15 +140,15 @@ class Scorer:
         for start, stop in blocks(len(queries), len(self.references)):
             mask = _mask(excluded, start, stop)
             mask = mask[:, self.order] if mask is not None else None
-            if self.mode.name == "centroid":
-                scores[start:stop] = self._with_centroids(queries[start:stop], mask)
-                continue
             alike = similarity(queries[start:stop], self.references, self.metric)
             if mask is not None:
                 alike[mask] = -np.inf
             best = np.maximum.reduceat(alike, self.starts, axis=1)
             deciding[start:stop] = self._first_best(alike, best)
-            scores[start:stop] = best if self.mode.name == "max" else _means(alike, self.starts, self.mode)
+            if self.mode.name == "centroid":
+                scores[start:stop] = self._with_centroids(queries[start:stop], mask)
+            else:
+                scores[start:stop] = best if self.mode.name == "max" else _means(alike, self.starts, self.mode)
         return Scores(self.characters, scores, deciding)
 
     def _first_best(self, alike: np.ndarray, best: np.ndarray) -> np.ndarray:

@@ -47,10 +47,10 @@ class SortOptions:
     unknown: str | None = None
     ambiguous: str | None = None
     preserve_tree: bool = False
-    mode: str = "max"
+    mode: str = ""
     threshold: float | str | None = None
     far: float | None = None
-    margin: float = 0.0
+    margin: float | None = None
     top: int = 5
     own_references: bool = False
 

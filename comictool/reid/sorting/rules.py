@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from comictool.core.errors import UsageError
+from comictool.reid.apart import LeftOut, best_mode, confusions, fitted_margin, leave_out
 from comictool.reid.calibration import Thresholds, calibrate
-from comictool.reid.enrolled import EnrolledSet, best_mode, one_page
+from comictool.reid.enrolled import EnrolledSet, one_page
 from comictool.reid.scoring import mode_name
 
 DEFAULT_FAR = 0.05  # false acceptance rate of thresholds that are fitted on the way
@@ -42,38 +43,52 @@ class Rules:
 def rules_for(
     enrolled: EnrolledSet,
     *,
-    mode: str = "max",
+    mode: str = "",
     legacy: bool = False,
     threshold: float | str | None = None,
     far: float | None = None,
-    margin: float = 0.0,
+    margin: float | None = None,
     top: int = 5,
     own_references: bool = False,
 ) -> tuple[Rules, list[str]]:
     """Rules for a run, and what the user should know of them.
 
+    What is not given is chosen by the references, each left out in turn and named by the others (`apart`).
+
     Args:
-        mode: of scoring, or `auto`: nearest or prototype, whichever names more references right with each left out.
+        mode: of scoring. Empty or `auto`: that of the gallery's thresholds, else the one by which the references name
+            each other best; with a number as threshold, and with `legacy`, `max` when it is empty.
         legacy: score as character-reid did.
         threshold: a number, `none`, or `auto`: those of the gallery when they were fitted for this mode, else fitted
             now with the false acceptance rate `far`. None is `auto`, or `none` with `legacy`, which knew no threshold.
         far: 0..1, exclusive.
-        own_references: compare a picture that is a reference with itself too; always with `legacy`.
+        margin: a winner that leads by less is ambiguous. None: with a fitted threshold, which keeps strangers out, the
+            lead that keeps enrolled characters apart (`apart.fitted_margin`); else 0.
 
     Raises:
         UsageError: an unknown mode, or thresholds asked for that cannot be fitted.
     """
     found, notes, metric = enrolled.found, list[str](), "legacy" if legacy else "cosine"
-    if mode == "auto":
-        mode, accuracy = best_mode(found)
-        notes.append(f"mode {mode} (left out in turn: {', '.join(f'{m} {v:.3f}' for m, v in accuracy.items())})")
-    mode = mode_name(mode)
     if threshold is None:
         threshold = "none" if legacy else "auto"
+    stored = (
+        enrolled.thresholds
+        if threshold == "auto" and far in (None, getattr(enrolled.thresholds, "far", None))
+        else None
+    )
+    left: LeftOut | None = None
+    if not mode and (legacy or isinstance(threshold, float)):
+        mode = "max"
+    if mode in ("", "auto") and stored is not None and stored.metric == metric:
+        mode = stored.mode
+    elif mode in ("", "auto"):
+        left, told = best_mode(found, metric)
+        mode = left.mode
+        notes.append(told)
+    mode = mode_name(mode)
     fitted: Thresholds | float | None = None
     if threshold == "auto":
-        stored = enrolled.thresholds
-        if stored and (stored.mode, stored.metric) == (mode, metric) and far in (None, stored.far):
+        if stored is not None and (stored.mode, stored.metric) == (mode, metric):
             fitted = stored
         else:
             rate, labels = far or DEFAULT_FAR, found.labels.astype(str)
@@ -87,4 +102,11 @@ def rules_for(
                 notes.append(f"no threshold: {error.fact}")
     elif threshold != "none":
         fitted = float(threshold)
+    if not legacy:
+        left = left or leave_out(found, mode, metric)
+        notes += confusions(left)
+    if margin is None:
+        margin = fitted_margin(left, fitted) if left is not None and isinstance(fitted, Thresholds) else 0.0
+        if margin:
+            notes.append(f"margin {margin:.3f}: with a smaller lead references would be taken for other characters")
     return Rules(mode, metric, fitted, margin, top, own_references=own_references or legacy), notes

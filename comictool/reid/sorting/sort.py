@@ -124,7 +124,7 @@ def prepare_sorting(
     bases = [Path(targets)] if isinstance(targets, str | os.PathLike) else [Path(target) for target in targets]
     root = Path(result_dir) if result_dir is not None else None
     action = options.action or ("copy" if root is not None else "none")
-    options = replace(options, action=action, mode=mode_name(options.mode))
+    options = replace(options, action=action, mode=mode_name(options.mode) if options.mode else "")
     if root is None and options.action != "none":
         raise UsageError(f"the action {options.action} needs a result folder", hint="--result-dir FOLDER")
     problems: list[str] = []
