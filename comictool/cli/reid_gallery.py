@@ -170,7 +170,7 @@ def gallery_merge(
 @command
 def calibrate(
     gallery: GalleryFolder,
-    far: Annotated[float, typer.Option("--far", help="Share of impostors that may be given a name.")] = 0.05,
+    far: Annotated[float, typer.Option("--far", help="Share of impostors that may be given a name.")] = 0.1,
     background: Annotated[
         list[Path] | None,
         typer.Option(

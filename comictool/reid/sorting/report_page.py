@@ -9,14 +9,13 @@ from pathlib import Path
 
 from comictool.core.files import write_text
 from comictool.reid.sorting.review_cards import BAR, CARD_STYLE, SCRIPT, card
-from comictool.reid.sorting.worth import guess_of, worth_first
+from comictool.reid.sorting.worth import FIRST, guess_of, worth_first
 from comictool.reid.types import Decision, Reference
 from comictool.report.page import escape, html_page
 from comictool.report.sheet import STYLE, Tile, sheet_section
 from comictool.report.thumbnails import side_for
 
 MOST_PICTURES = 1500  # thumbnails on the page; about 15 MB, which browsers still open at once
-FIRST = 20  # pictures in the first section
 STRIP = 6  # references shown for each character
 MOST_PAIRS = 12  # pairs of characters that are confused, shown side by side
 

@@ -8,10 +8,8 @@ from typing import Any
 from comictool.core.errors import UsageError
 from comictool.reid.apart import LeftOut, best_mode, confusions, fitted_margin, leave_out
 from comictool.reid.calibration import Thresholds, calibrate
-from comictool.reid.enrolled import EnrolledSet, one_page
+from comictool.reid.enrolled import DEFAULT_FAR, EnrolledSet, one_page
 from comictool.reid.scoring import mode_name
-
-DEFAULT_FAR = 0.05  # false acceptance rate of thresholds that are fitted on the way
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from comictool.reid.types import Decision
 
+FIRST = 20  # pictures that a person is asked about first
+
 
 def guess_of(decision: Decision) -> str:
     """The name that was given, else the best guess; empty where there was nothing to compare with."""
