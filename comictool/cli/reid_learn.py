@@ -70,8 +70,8 @@ def learn(
     show_run(run, out, report, dry_run=dry_run)
     lesson, counts = run.lesson, run.counts
     names = len({character for character, _, _ in lesson.references})
-    learned = f"{len(lesson.references)} references of {names} characters and {len(lesson.refused)} refusals learned"
-    out.note(f"{learned}; {counts['moved']} pictures moved")
+    learned = f"{len(lesson.references)} (of characters: {names}), refusals: {len(lesson.refused)}"
+    out.note(f"references learned: {learned}, pictures moved: {counts['moved']}")
     out.note(", ".join(f"{counts[status]} {status}" for status in ("ok", "unknown", "ambiguous", "error")))
     if not dry_run:
         out.next_commands([f"comictool reid undo {sorted_dir}"])

@@ -131,6 +131,9 @@ def what_was_said(
         if correction.character is not None:
             wanted = said.renamed.get(correction.character, correction.character)
             said.show(correction.digest, wanted, found.now)
+            was = names.get(positions.suggestion(found.now), wanted)
+            if was != wanted:
+                said.refuse(correction.digest, was, found.now)
     return said
 
 

@@ -33,12 +33,13 @@ fieldset.card.done { border-width: 2px; border-color: var(--ink); }
 .bar { position: sticky; bottom: 0; display: flex; flex-wrap: wrap; gap: .3rem 1rem; align-items: center;
   padding: .6rem 0; background: var(--paper); border-top: 1px solid var(--line); }
 .bar button { font: inherit; font-weight: 600; padding: .5rem 1rem; }
+@media (hover: none) { .keys { display: none; } }
 @media print { .bar { display: none; } }
 """
 
 BAR = """<div class="bar"><button type="button" id="save">Save corrections</button>
 <span id="told" role="status" class="quiet">nothing ticked yet</span>
-<span class="quiet">Keys: y it is, n it is not, t type a name, j and k to the next and the last picture.</span></div>
+<span class="quiet keys">Keys: y it is, n it is not, t type a name, j next picture, k the one before.</span></div>
 """
 
 # Texts of the page reach it by data attributes only; the script is the same on every page, and so is its hash.

@@ -60,6 +60,20 @@ def test_undo_refuses_it_and_lists_what_it_would_do(tmp_path: Path) -> None:
     assert files(tmp_path / "victim") == [".ssh/id_rsa", "thesis.txt"]
 
 
+def test_it_makes_no_gallery_forget(tmp_path: Path) -> None:
+    root = forged(tmp_path)
+    journal = root / FOLDER / "journal-0001.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    taught = HEAD | {"lesson": {"gallery": str(tmp_path / "victim"), "references": [["ann", "d", "/a.png"]]}}
+    journal.write_text(json.dumps(taught) + "\n" + "".join(lines[1:]))
+    with pytest.raises(InputError) as caught:
+        undo(root)
+    assert f"take references out of {tmp_path / 'victim'}" in caught.value.cause
+    journal.write_text(json.dumps(HEAD | {"lesson": {"gallery": "a\0b"}}) + "\n")
+    with pytest.raises(InputError, match="not a journal of"):
+        undo(root, trust=True)
+
+
 def test_trusted_it_is_undone(tmp_path: Path) -> None:
     root = forged(tmp_path, source=str(tmp_path / "mine" / "a.png"))
     assert undo(root, trust=True).kept == {}
