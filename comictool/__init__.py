@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from comictool.reid.reader import PictureReader as PictureReader
     from comictool.reid.reader import compare_pictures as compare_pictures
     from comictool.reid.sorting.actions import SortOptions as SortOptions
+    from comictool.reid.sorting.group_filing import name_group as name_group
+    from comictool.reid.sorting.learning import learn as learn
     from comictool.reid.sorting.sort import SortResult as SortResult
     from comictool.reid.sorting.sort import sort_pictures as sort_pictures
     from comictool.training.api import train as train
@@ -70,6 +72,8 @@ _PLACES = {
     "reid.measured": "evaluate_labelled",
     "reid.reader": "PictureReader compare_pictures",
     "reid.sorting.actions": "SortOptions",
+    "reid.sorting.group_filing": "name_group",
+    "reid.sorting.learning": "learn",
     "reid.sorting.sort": "SortResult sort_pictures",
     "training.api": "train",
 }
@@ -102,9 +106,11 @@ __all__ = [
     "find_panels",
     "group_pictures",
     "import_comics",
+    "learn",
     "list_plugins",
     "load_plugin",
     "metrics",
+    "name_group",
     "open",
     "query",
     "read_config",

@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from comictool.core.errors import InputError
 from comictool.reid.calibration import NOBODY
@@ -20,7 +21,7 @@ from comictool.reid.sorting.group_filing import write_groups_file
 from comictool.reid.sorting.journal import FOLDER, newest_contents, unfinished
 from comictool.reid.sorting.positions import Positions, adopted, find_positions
 from comictool.reid.sorting.rules import rules_for
-from comictool.reid.sorting.sort import SortingRun
+from comictool.reid.sorting.sort import AnyPath, SortingRun, SortResult
 from comictool.reid.types import Lesson
 
 
@@ -111,6 +112,27 @@ def prepare_learning(
     targets = [root / one.now for one in positions.pictures]
     run = LearningRun(targets, enrolled, rules, notes, problems, root, options, [root], reader, opened)
     return replace(run, dry_run=dry_run, resume=resume, again=again, lesson=lesson)
+
+
+class LearningHow(TypedDict, total=False):
+    """How it is learned: see `prepare_learning`."""
+
+    reader: PictureReader | None
+    dry_run: bool
+    resume: bool
+
+
+def learn(
+    result_dir: AnyPath,
+    gallery: AnyPath,
+    corrections: AnyPath | None = None,
+    options: SortOptions | None = None,
+    **how: Unpack[LearningHow],
+) -> SortResult:
+    """Learn what a person corrected in a result folder, and file its pictures anew: see `prepare_learning`."""
+    file = Path(corrections) if corrections is not None else None
+    run = prepare_learning(Path(result_dir), Path(gallery), file, options, **how)
+    return SortResult(list(run), run)
 
 
 def _gallery(folder: Path, positions: Positions) -> Gallery:
