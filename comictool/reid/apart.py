@@ -16,7 +16,7 @@ from comictool.reid.scoring import DECIMALS, Scores, same_group, score_character
 # leaving out was right about .02 less often than this one on the series it was chosen on (LOG.md).
 MODES = ("centroid", "knn:3", "max", "avg")
 CLEARLY = 2.0  # standard errors of the difference, by the references that one names rightly and the other does not
-MOST_LEFT_OUT = 2_000  # references that are left out in turn; of more, so many drawn evenly
+MOST_LEFT_OUT = 1_000  # references that are left out in turn; of more, so many drawn evenly
 MOST_WRONG = 0.05  # of the references that are named, by a fitted margin
 CONFUSED, FEWEST = 0.25, 2  # share and number of the references of two characters, from which they are told
 MOST_TOLD = 5  # pairs
