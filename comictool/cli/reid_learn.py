@@ -74,5 +74,6 @@ def learn(
     out.note(f"references learned: {learned}, pictures moved: {counts['moved']}")
     out.note(", ".join(f"{counts[status]} {status}" for status in ("ok", "unknown", "ambiguous", "error")))
     if not dry_run:
-        out.next_commands([f"comictool reid undo {sorted_dir}"])
+        outdated = [f"comictool reid calibrate -g {gallery}"] if run.gallery and run.gallery.outdated_thresholds else []
+        out.next_commands([*outdated, f"comictool reid undo {sorted_dir}"])
     return ExitCode.FINDINGS if counts["error"] or counts["failed"] or run.problems else ExitCode.DONE

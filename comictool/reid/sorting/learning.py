@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 
 from comictool.core.errors import InputError
 from comictool.reid.calibration import NOBODY
-from comictool.reid.enrolled import EnrolledSet
+from comictool.reid.enrolled import EnrolledSet, from_gallery
 from comictool.reid.gallery import FILE, Gallery
 from comictool.reid.reader import PictureReader
 from comictool.reid.sorting.actions import SortOptions
@@ -70,6 +70,8 @@ def prepare_learning(
     if before is None and not newest.ended and newest.purpose.lesson is None:
         raise InputError(f"the last run into {root} was not finished", hint="run that command again, or undo it")
     opened = _gallery(gallery, positions)
+    if opened.references:
+        from_gallery(opened, reader)  # refuses another encoder
     if before is not None and before.purpose.lesson is not None:
         lesson, problems = before.purpose.lesson, list[str]()
     else:
@@ -100,15 +102,17 @@ def prepare_learning(
         notes.append(f"{positions.strange} pictures in {root} were put there by no run and are left alone")
     moved = [one for one in positions.pictures if one.moved]
 
+    def begun() -> None:
+        if lesson:
+            opened.learn(lesson, reader)
+
     def ended(went: dict[str, str]) -> None:
         by_hand = {os.path.abspath(root / one.before): os.path.abspath(root / one.now) for one in moved}
         opened.relocate(by_hand | went)
         if positions.grouping:
             write_groups_file(root)
 
-    again = Again(
-        stamp, lesson, list(adopted(moved, positions)), begun=lambda: opened.learn(lesson, reader), ended=ended
-    )
+    again = Again(stamp, lesson, list(adopted(moved, positions)), begun=begun, ended=ended)
     targets = [root / one.now for one in positions.pictures]
     run = LearningRun(targets, enrolled, rules, notes, problems, root, options, [root], reader, opened)
     return replace(run, dry_run=dry_run, resume=resume, again=again, lesson=lesson)

@@ -103,6 +103,8 @@ def test_a_second_time_nothing_is_learned_or_moved(place: Place) -> None:
     assert not run.lesson
     assert {picture.placed.action for picture in run} == {"none"}
     assert place.state() == state
+    again = sort_pictures(place.root / "targets", place.folder, place.sorted, NAMED, reader=place.reader)
+    assert {picture.placed.action for picture in again.pictures} == {"skipped"}, "what learning moved is there already"
 
 
 def test_what_was_refused_never_gets_that_name_again_nor_what_is_like_it(place: Place) -> None:
