@@ -94,8 +94,8 @@ def identify(
         if chosen.stream:
             found, pending = _streamed(own, part, chosen)
         elif chosen.method == "average":
-            distance = chosen.distance or (chosen.calibration.distance if chosen.calibration else PUBLISHED)
-            found = average(part, distance)
+            fitted = chosen.calibration.distance if chosen.calibration else PUBLISHED
+            found = average(part, fitted if chosen.distance is None else chosen.distance)
         else:
             found = constrained(part, known, chosen.calibration)
         conflicts += broken_panels(own, found)

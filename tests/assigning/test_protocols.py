@@ -91,6 +91,7 @@ def test_random_vectors_score_chance_and_perfect_ones_one() -> None:
     everybody = np.ones(72, bool)
     for metric in protocol_figures(Row("r", rows, everybody), crowd)[0]:
         assert metric.low <= metric.chance <= metric.high, metric
+        assert not metric.beats_chance
     looks = np.eye(27, dtype=np.float32)[np.unique(crowd.label, return_inverse=True)[1]]
     for metric in protocol_figures(Row("r", looks, everybody), crowd)[0]:
         assert metric.value == pytest.approx(1.0), metric.name
@@ -164,7 +165,5 @@ def test_a_corpus_is_measured(drawn, tmp_path) -> None:  # noqa: F811
     values = {metric.name: metric for metric in found.metrics}
     assert values["body, in-series P@1"].value == 1
     assert values["body, inter-series MRR"].count == 4
-    again = evaluate_identities(table, stream)
-    assert [m.as_record() for m in again.metrics] == [m.as_record() for m in found.metrics]
     with pytest.raises(InputError, match="fewer than two identities"):
         evaluate_identities(InstanceTable(table.instances[:1], table.pictures), stream)
