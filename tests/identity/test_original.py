@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torchvision.models import resnet18
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from comictool.core.errors import InputError
 from comictool.identity import original, reid_train
@@ -19,13 +18,14 @@ from comictool.plugins.architectures import call_builder, find_architecture
 from comictool.plugins.instance_network import InstanceNetwork
 
 WIDTH, HIDDEN, DIMENSION = 512, 24, 6
-SMALL = {"backbone": "timm:resnet18", "features": WIDTH, "neck": HIDDEN}
+LAYERS = (1, 1, 1, 1)  # blocks of each stage, a fifth of a ResNet-50
+SMALL = {"backbone": "timm:resnet18", "layers": list(LAYERS), "features": WIDTH, "neck": HIDDEN}
 
 
 def convnet(seed: int, *, layers: int = 8) -> nn.Module:
     """torchvision's ResNet with the projector as its `fc`; statistics of the norms as after some training."""
     torch.manual_seed(seed)
-    network = resnet18(num_classes=HIDDEN)
+    network = ResNet(BasicBlock, list(LAYERS), num_classes=HIDDEN)
     fc = [
         network.fc,
         nn.BatchNorm1d(HIDDEN),
@@ -42,11 +42,11 @@ def convnet(seed: int, *, layers: int = 8) -> nn.Module:
     return network.eval()
 
 
-def stage_1(path: Path, seed: int = 0, **more: Any) -> nn.Module:
-    network = convnet(seed)
+def stage_1(path: Path) -> nn.Module:
+    network = convnet(0)
     state = {f"model.convnet.{name}": tensor for name, tensor in network.state_dict().items()}
     hyper = {"model_name": "resnet50", "temperature": 0.07, "hidden_dim": 128}
-    torch.save({"epoch": 439, "state_dict": state, "optimizer_states": [{}], "hyper_parameters": hyper, **more}, path)
+    torch.save({"epoch": 439, "state_dict": state, "optimizer_states": [{}], "hyper_parameters": hyper}, path)
     return network
 
 
@@ -67,14 +67,14 @@ def identity_network() -> InstanceNetwork:
 
 def test_the_first_stage_begins_a_run(tmp_path: Path) -> None:
     theirs = stage_1(tmp_path / "ssl.ckpt")
-    encoder = Encoder(build_backbone("timm:resnet18", {}), WIDTH, HIDDEN, 8).eval()
+    encoder = Encoder(build_backbone("timm:resnet18", {"layers": LAYERS}), WIDTH, HIDDEN, 8).eval()
     assert load_backbone(encoder, tmp_path / "ssl.ckpt") == "backbone, projector"
     pictures = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(encoder(pictures), theirs(pictures), rtol=1e-4, atol=1e-5)
-    other = Encoder(build_backbone("timm:resnet18", {}), WIDTH, 16, 8)
+    other = Encoder(encoder.backbone, WIDTH, 16, 8)
     assert load_backbone(other, tmp_path / "ssl.ckpt") == "backbone, no projector (of another shape)"
     with pytest.raises(InputError) as wrong:
-        load_backbone(Encoder(build_backbone("timm:resnet34", {}), WIDTH, HIDDEN, 8), tmp_path / "ssl.ckpt")
+        load_backbone(Encoder(build_backbone("timm:resnet18", {}), WIDTH, HIDDEN, 8), tmp_path / "ssl.ckpt")
     assert "model.backbone" in wrong.value.hint
 
 
@@ -107,7 +107,8 @@ def test_what_is_no_such_checkpoint_is_refused(tmp_path: Path) -> None:
     stage_2(tmp_path / "two.ckpt", shared=False)
     with pytest.raises(InputError, match="one backbone"):
         load_identity(identity_network(), tmp_path / "two.ckpt")
-    stage_1(tmp_path / "hostile.ckpt", callbacks=Path("anything"))  # a Python object
+    state = {"model.convnet.conv1.weight": torch.zeros(64, 3, 7, 7)}
+    torch.save({"state_dict": state, "callbacks": Path("anything")}, tmp_path / "hostile.ckpt")  # a Python object
     with pytest.raises(InputError):
         load_identity(identity_network(), tmp_path / "hostile.ckpt")
     theirs = stage_1(tmp_path / "nan.ckpt").state_dict()
