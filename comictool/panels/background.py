@@ -6,14 +6,17 @@ short list of candidate colours, and each candidate gives a mask of the pixels t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 from comictool.panels.cells import unit
+from comictool.panels.planes import closing, opening, share
 
 WORK_PIXELS = 720_000  # about 710x1010: a 4-pixel gutter of a 1200x1700 page keeps 2 to 3 pixels
 WORK_WIDTH = 360  # pixels of the shorter side
@@ -38,7 +41,7 @@ class WorkingPage:
     """A reduced page.
 
     Attributes:
-        planes: (3, h, w) float32 red, green, blue in 0..255; planes, because reductions over a last axis of 3 crawl.
+        planes: (3, h, w) uint8 red, green, blue; planes, because reductions over a last axis of 3 crawl.
         scale: working pixels per page pixel, at most 1.
     """
 
@@ -49,6 +52,11 @@ class WorkingPage:
     def shape(self) -> tuple[int, int]:
         """(height, width) of the working copy."""
         return self.planes.shape[1], self.planes.shape[2]
+
+    @cached_property
+    def grey(self) -> np.ndarray:
+        """(h, w) float32 in 0..255, the mean of the three."""
+        return np.asarray(np.mean(self.planes, axis=0, dtype=np.float32))
 
 
 @dataclass(frozen=True)
@@ -79,18 +87,18 @@ def reduce_page(image: np.ndarray) -> WorkingPage:
     picture = Image.fromarray(np.ascontiguousarray(image))
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.BOX)
-    planes = np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1), dtype=np.float32)
+    planes = np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
     return WorkingPage(planes, size[0] / width)
 
 
 def candidate_backgrounds(page: WorkingPage) -> Iterator[Background]:
     """Guesses at the gutter, the most likely first: the margin's colour, the lightest paper, black."""
     colours: list[np.ndarray] = []
-    colour, share = _mode(_ring(page.planes))
-    if share >= RING_SHARE:
+    colour, usual = _mode(_ring(page.planes))
+    if usual >= RING_SHARE:
         colours.append(colour)
     flat = page.planes[:, ::2, ::2].reshape(3, -1)
-    light = flat.mean(0)
+    light = flat.mean(0, dtype=np.float32)
     for pool in (flat[:, light >= max(150.0, np.percentile(light, 97) - 40)], flat[:, light <= 40]):
         if pool.shape[1] >= 0.03 * flat.shape[1]:
             colours.append(_mode(pool)[0])
@@ -104,18 +112,16 @@ def candidate_backgrounds(page: WorkingPage) -> Iterator[Background]:
 
 def background_mask(planes: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """Where a page (3, h, w) has the gutter colour, allowing slow changes of shade over a scan. Returns (h, w) bool."""
-    distance = _beyond(planes, colour)
-    near = distance <= NEAR_COLOUR
+    near = _is_near(planes, colour, NEAR_COLOUR)
     grain = _grain(planes[1], near)
     if grain >= GRAINY and _grain(planes[1], near & _margin(near.shape)) >= GRAINY:  # else it is screentone
-        planes = np.stack([ndimage.gaussian_filter(plane, SMOOTHING * unit(near)) for plane in planes])
-        distance = _beyond(planes, colour)
-        near = distance <= NEAR_COLOUR
+        sigma = SMOOTHING * unit(near)
+        planes = np.stack([ndimage.gaussian_filter(plane.astype(np.float32), sigma) for plane in planes])
+        near = _is_near(planes, colour, NEAR_COLOUR)
         grain = _grain(planes[1], near)
     tolerance = float(np.clip(GRAIN * grain, *TOLERANCE))
-    if grain >= SCANNED:
-        distance = _beyond(planes, _local_shade(planes, colour, near))
-    mask = _without_specks((distance <= tolerance) & ~_thin_lines(planes[1], colour, 0.8 * tolerance))
+    shade = _local_shade(planes, colour, near) if grain >= SCANNED else colour
+    mask = _without_specks(_is_near(planes, shade, tolerance) & ~_thin_lines(planes[1], colour, 0.8 * tolerance))
     # Scan borders and torn edges would close the ends of gutters that run off the page.
     mask[:RIM] = mask[-RIM:] = True
     mask[:, :RIM] = mask[:, -RIM:] = True
@@ -123,42 +129,66 @@ def background_mask(planes: np.ndarray, colour: np.ndarray) -> np.ndarray:
 
 
 def _local_shade(planes: np.ndarray, colour: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """The paper's colour around every pixel, (3, h, w): a wide blur over what looks like paper."""
+    """The paper's colour around every pixel: a wide blur over what looks like paper.
+
+    Returns (3, rows, columns) float32, one colour for squares of `_square(near)` pixels.
+    """
     sigma = LOCAL_SPREAD * max(planes.shape[1:])
-    step = max(1, int(sigma // 6))
+    step = _square(near)
     sparse = planes[:, ::step, ::step]
     weight = near[::step, ::step].astype(np.float32)
     blurred = ndimage.gaussian_filter(weight, sigma / step) + 0.02
-    local = np.empty_like(sparse)
+    local = np.empty(sparse.shape, dtype=np.float32)
     for channel in range(3):
         excess = (sparse[channel] - colour[channel]) * weight
         local[channel] = colour[channel] + ndimage.gaussian_filter(excess, sigma / step) / blurred
-    wide = np.repeat(np.repeat(local, step, 1), step, 2)
-    return wide[:, : planes.shape[1], : planes.shape[2]]
+    return local
+
+
+def _square(plane: np.ndarray) -> int:
+    """The side of the squares of a page (h, w) for which the local shade is known."""
+    return max(1, int(LOCAL_SPREAD * max(plane.shape) // 6))
 
 
 def _thin_lines(grey: np.ndarray, colour: np.ndarray, contrast: float) -> np.ndarray:
     """Faint frame lines: pixels that stand out from what surrounds them by `contrast` levels. Returns (h, w) bool."""
-    size = round(LINE * unit(grey))
+    side = max(1, round(LINE * unit(grey)))
+    size = side, side
     if float(np.mean(colour)) >= 128:
-        return ndimage.grey_closing(grey, size=(size, size)) - grey > contrast
-    return grey - ndimage.grey_opening(grey, size=(size, size)) > contrast
+        return closing(grey, size) - grey > contrast
+    return grey - opening(grey, size) > contrast
 
 
 def _grain(grey: np.ndarray, near: np.ndarray) -> float:
     """The noise of the paper: mean difference between neighbours that both look like paper, in levels."""
-    step = np.abs(np.diff(grey, axis=1))[near[:, 1:] & near[:, :-1]]
-    return float(step.mean()) if step.size else 0.0
+    both = near[:, 1:] & near[:, :-1]
+    step = np.maximum(grey[:, 1:], grey[:, :-1]) - np.minimum(grey[:, 1:], grey[:, :-1])
+    return float((step * both).sum(dtype=np.float64)) / max(1, int(np.count_nonzero(both)))
 
 
-def _beyond(planes: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """How far pixels are from a colour, levels; beyond white or black there is nothing, so overshoot counts half."""
-    difference = [planes[channel] - colour[channel] for channel in range(3)]
-    above = np.maximum(np.maximum(difference[0], difference[1]), difference[2])
-    below = -np.minimum(np.minimum(difference[0], difference[1]), difference[2])
-    if float(np.mean(colour)) >= 128:
-        return np.maximum(above * 0.5, below)
-    return np.maximum(above, below * 0.5)
+def _is_near(planes: np.ndarray, colour: np.ndarray, levels: float) -> np.ndarray:
+    """Where all channels (3, h, w) are within `levels` of a colour: (3,), or that of `_local_shade`.
+
+    Beyond white or black there is nothing, so overshoot counts half. Returns (h, w) bool.
+    """
+    light = float(np.mean(colour)) >= 128
+    below, above = (levels, 2 * levels) if light else (2 * levels, levels)
+    inside = np.ones(planes.shape[1:], dtype=bool)
+    for channel, plane in zip(colour, planes, strict=True):
+        least, most = channel - below, channel + above
+        if plane.dtype == np.uint8:  # whole levels compare ten times as fast
+            least = np.clip(np.ceil(least), 0, 255).astype(np.uint8)
+            most = np.clip(np.floor(most), 0, 255).astype(np.uint8)
+        if colour.ndim > 1:
+            least, most = (_spread(limit, plane) for limit in (least, most))
+        inside &= (plane >= least) & (plane <= most)
+    return inside
+
+
+def _spread(coarse: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """Values of squares (rows, columns) for every pixel of a plane (h, w)."""
+    side = _square(plane)
+    return np.repeat(np.repeat(coarse, side, 0), side, 1)[: plane.shape[0], : plane.shape[1]]
 
 
 def _margin(shape: tuple[int, ...]) -> np.ndarray:
@@ -172,7 +202,7 @@ def _margin(shape: tuple[int, ...]) -> np.ndarray:
 def _ring(planes: np.ndarray) -> np.ndarray:
     """The pixels (3, n) of a page's margin."""
     height, width = planes.shape[1:]
-    outer, inner = (max(1, int(share * min(height, width))) for share in RING)
+    outer, inner = (max(1, int(part * min(height, width))) for part in RING)
     inner = max(inner, outer + 2)
     parts = (
         planes[:, outer:inner, outer : width - outer],
@@ -187,11 +217,13 @@ def _mode(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     """The commonest colour of (3, n) pixels and the share of pixels within 24 levels of it."""
     if pixels.shape[1] == 0:
         return np.full(3, 255.0), 0.0
-    bins = pixels.astype(np.int32) // 16
-    keys = (bins[0] * 16 + bins[1]) * 16 + bins[2]
+    bins = pixels >> 4
+    keys = (bins[0].astype(np.uint16) << 8) | (bins[1] << 4) | bins[2]
     colour = pixels[:, keys == np.bincount(keys).argmax()].mean(1)
-    close = np.abs(pixels - colour[:, None]).max(0) <= 24
-    return (pixels[:, close].mean(1) if close.any() else colour), float(close.mean())
+    close = np.ones(pixels.shape[1], dtype=bool)
+    for channel, plane in zip(colour, pixels, strict=True):
+        close &= (plane >= math.ceil(channel - 24)) & (plane <= math.floor(channel + 24))
+    return (pixels[:, close].mean(1) if close.any() else colour), share(close)
 
 
 def _without_specks(mask: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -106,9 +107,10 @@ def split(cell: Cell, ground: Ground) -> list[Cell]:
         return []
     longest_run = max(6, int(LONGEST_RUN * page_extent(paper)))
     crossed: list[tuple[Gutter, bool]] = []
+    regions = ground.regions(cell)
     for slanted in (False, True):
         found: list[tuple[Gutter, bool]] = []
-        for upright, region in enumerate(ground.regions(cell)):
+        for upright, region in enumerate(regions):
             gutters = find_gutters(region, slanted=slanted, longest_run=longest_run)
             best = max(gutters, key=_quality, default=None)
             if best is not None and best.quality >= ENOUGH:
@@ -213,11 +215,18 @@ def _is_stroke(piece: Cell, pieces: list[Cell | None], paper: np.ndarray) -> boo
 
 def _halves(cell: Cell, gutter: Gutter, upright: bool, paper: np.ndarray) -> Iterator[Cell | None]:
     height, width = cell.inside.shape
+    certain = cell.certain or gutter.certain
+    if gutter.slope == 0:
+        at = min(max(math.ceil(gutter.offset), 0), width if upright else height)
+        halves = (cell.inside[:, :at], cell.inside[:, at:]) if upright else (cell.inside[:at], cell.inside[at:])
+        left, top = (at, 0) if upright else (0, at)
+        yield trim(Cell(cell.left, cell.top, halves[0], certain), paper)
+        yield trim(Cell(cell.left + left, cell.top + top, halves[1], certain), paper)
+        return
     rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
     if upright:
         beyond = columns >= gutter.offset + gutter.slope * rows
     else:
         beyond = rows >= gutter.offset + gutter.slope * columns
-    certain = cell.certain or gutter.certain
     for side in (~beyond, beyond):
         yield trim(Cell(cell.left, cell.top, cell.inside & side, certain), paper)

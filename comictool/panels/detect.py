@@ -9,7 +9,7 @@ import numpy as np
 
 from comictool.corpus.order import order_boxes
 from comictool.corpus.records import Panel
-from comictool.panels.background import Background, candidate_backgrounds, reduce_page
+from comictool.panels.background import Background, WorkingPage, candidate_backgrounds, reduce_page
 from comictool.panels.captions import attach_captions
 from comictool.panels.cells import Cell, page_extent
 from comictool.panels.cutting import Ground, cut_at_plain_lines, cut_page
@@ -75,11 +75,10 @@ def examine_page(image: np.ndarray, direction: str = "ltr", order: str = "auto")
         return Findings([])
     image = even_light(image)
     page = reduce_page(image)
-    grey = page.planes.mean(0)
     best, refused = Verdict((), 0.0), 0
     colour: tuple[int, int, int] = (255, 255, 255)
     for background in candidate_backgrounds(page):
-        verdict = _explain_in_ring(background, grey)
+        verdict = _explain_in_ring(background, page)
         refused = max(refused, verdict.refused)
         if _worth(verdict) > _worth(best):
             best, colour = verdict, background.colour
@@ -110,31 +109,31 @@ def _mostly_bleeds(verdict: Verdict) -> bool:
     return sum(frame.bleeds > 0 for frame in verdict.frames) > 0.5 * len(verdict.frames)
 
 
-def _explain_in_ring(background: Background, grey: np.ndarray) -> Verdict:
+def _explain_in_ring(background: Background, page: WorkingPage) -> Verdict:
     """`_explain` without the line around all panels, where it is one and not the frame of the only panel."""
     inner = without_ring(background.mask)
     if inner is not None:
-        verdict = _explain(replace(background, mask=inner), grey)
+        verdict = _explain(replace(background, mask=inner), page)
         if len(verdict.frames) > 1:
             return verdict
-    return _explain(background, grey)
+    return _explain(background, page)
 
 
-def _explain(background: Background, grey: np.ndarray) -> Verdict:
+def _explain(background: Background, page: WorkingPage) -> Verdict:
     """The panels of a working page under one guess at its background."""
     paper = background.mask
     ground = Ground(paper)
-    blank = None if background.light else grey >= BLANK
+    blank = None if background.light else page.grey >= BLANK
     cells = cut_page(ground)
     verdict = _judge(cells, paper, blank)
     if 1 < len(verdict.frames) <= SPARSE and not verdict.certain:
-        parted = cut_at_plain_lines(cells, ground, line_planes(grey))
+        parted = cut_at_plain_lines(cells, ground, line_planes(page.grey))
         if len(parted) > len(cells):
             verdict, cells = _judge(parted, paper, blank), parted
     elif len(verdict.frames) <= 1:
         # Frame lines that are covered or begin anywhere count only where gutters explain nothing: art has straight
         # strokes too.
-        lined_cells = cut_page(ground, line_planes(grey))
+        lined_cells = cut_page(ground, line_planes(page.grey))
         lined = _judge(lined_cells, paper, blank)
         if len(lined.frames) > 1:
             verdict, cells = lined, lined_cells

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from comictool.panels.cells import Cell, is_lettering, page_extent, unit
+from comictool.panels.planes import share
 
 SIDE_WINDOW = 0.02  # share of the working page's longer side in which a side may wander
 SIDE_SLOPES = (0.0, -0.015, 0.015, -0.03, 0.03, -0.045, 0.045)  # tilt of a side: crooked scans, loose hands
@@ -80,12 +81,12 @@ def frame_of(cell: Cell, paper: np.ndarray) -> Frame:
     lettering = is_lettering(ink)
     rim = round(OUTLINE * unit(paper))
     wordy = lettering or is_wordy(part[rim:-rim, rim:-rim], unit(paper))
-    return Frame(box, (sides[0], sides[1], sides[2], sides[3]), float(part.mean()), lettering, wordy, cell.certain)
+    return Frame(box, (sides[0], sides[1], sides[2], sides[3]), share(part), lettering, wordy, cell.certain)
 
 
 def is_wordy(ink: np.ndarray, unit: float) -> bool:
     """Whether most of the ink of the inside of a box, (h, w) bool, is letters; `unit` in pixels."""
-    if ink.size == 0 or ink.mean() > WORDY_FILL:
+    if ink.size == 0 or share(ink) > WORDY_FILL:
         return False
     labels, count = ndimage.label(ink, structure=np.ones((3, 3), dtype=int))
     letter = np.zeros(count + 1, dtype=bool)
@@ -107,9 +108,12 @@ def _left_side(ink: np.ndarray, inside: np.ndarray, window: int, tilt_shows: flo
     """
     height, width = ink.shape
     reach = max(window + 1, int(OVERSHOOT * width))
-    begin = inside.argmax(1)
-    columns = np.minimum(begin[:, None] + np.arange(reach)[None, :], width - 1)
-    along = np.take_along_axis(ink, columns, axis=1)
+    if inside.all():
+        begin, along = np.zeros(height, dtype=np.intp), np.ascontiguousarray(ink[:, :reach])
+    else:
+        begin = inside.argmax(1)
+        columns = np.minimum(begin[:, None] + np.arange(reach)[None, :], width - 1)
+        along = np.take_along_axis(ink, columns, axis=1)
     first, has = along.argmax(1), along.any(1)
     if not has.any():
         return 0.0, 0

@@ -12,8 +12,11 @@ All geometry here is for nearly horizontal gutters; vertical ones are found on t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+from comictool.panels.planes import counts
 
 STRAIGHT_WINDOW = 5  # units in which a gutter's edge may wander: hand-drawn frames do
 TILT = 0.05  # slope that scanning tilt and loose hands reach (about 3 degrees)
@@ -80,25 +83,38 @@ class Plane:
     Attributes:
         paper: (h, w) bool, True where it is open.
         unit: pixels per unit.
-        up, down: (h, w) int16, rows to the nearest closed pixel above and below; 0 where it is closed itself, and
-            more than the rows there are where there is none.
+        ends: (n,) where open runs of columns begin and end in turn, as `column * (h + 2) + row`, ascending.
         runs: columns, first rows and rows after the last (n,) of the open runs that go on sideways, columns ascending.
     """
 
     def __init__(self, paper: np.ndarray, unit: float) -> None:
-        self.paper, self.unit = np.ascontiguousarray(paper), unit
+        self.paper, self.unit = paper, unit
         height, width = paper.shape
-        rows = np.arange(height, dtype=np.int16)[:, None]
-        none = np.int16(height + 1)
-        self.up = rows - np.maximum.accumulate(np.where(self.paper, -none, rows), axis=0)
-        self.down = np.minimum.accumulate(np.where(self.paper, 2 * none, rows)[::-1], axis=0)[::-1] - rows
-        turned = np.zeros((width, height + 2), dtype=np.int8)
-        turned[:, 1:-1] = self.paper.T
-        change = np.diff(turned, axis=1).ravel()
-        columns, starts = np.divmod(np.flatnonzero(change == 1), height + 1)
-        stops = np.flatnonzero(change == -1) % (height + 1)
+        turned = np.zeros((width, height + 2), dtype=bool)
+        turned[:, 1:-1] = paper.T
+        flat = turned.ravel()
+        self.ends = np.flatnonzero(flat[1:] != flat[:-1])
+        columns, starts = np.divmod(self.ends[::2], height + 2)
+        stops = self.ends[1::2] - columns * (height + 2)
         lasting = _lasting(columns, starts, stops, max(2, int(LASTING * unit)), height)
         self.runs = columns[lasting], starts[lasting], stops[lasting]
+
+    def steps(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows from points (n,) to the nearest closed pixel above and below.
+
+        0 where the point is closed itself, and more than the rows there are where there is none.
+        """
+        height = self.paper.shape[0]
+        if not len(self.ends):
+            return np.zeros_like(y), np.zeros_like(y)
+        first = x * (height + 2)
+        number = np.searchsorted(self.ends, first + y, side="right")
+        is_open = number % 2 == 1
+        number = np.where(is_open, number, 1)
+        start, stop = self.ends[number - 1] - first, self.ends[number] - first
+        up = np.where(start > 0, y - start + 1, 2 * height)
+        down = np.where(stop < height, stop - y, 2 * height)
+        return np.where(is_open, up, 0), np.where(is_open, down, 0)
 
 
 def _lasting(columns: np.ndarray, starts: np.ndarray, stops: np.ndarray, length: int, height: int) -> np.ndarray:
@@ -143,9 +159,12 @@ class Region:
     top: int
     inside: np.ndarray
 
+    @cached_property
     def limits(self) -> tuple[np.ndarray, np.ndarray]:
         """The first row and the row after the last of every column, (w,) each; equal where there is none."""
-        height = self.inside.shape[0]
+        height, width = self.inside.shape
+        if self.inside.all():
+            return np.zeros(width, dtype=np.intp), np.full(width, height, dtype=np.intp)
         first = self.inside.argmax(0)
         after = height - self.inside[::-1].argmax(0)
         return first, np.where(self.inside.any(0), after, first)
@@ -171,7 +190,7 @@ def find_gutters(region: Region, *, slanted: bool, longest_run: int) -> list[Gut
     height, width = region.inside.shape
     if height < 16 or width < 8:
         return []
-    limits = region.limits()
+    limits = region.limits
     found = [] if slanted else [measure(region, limits, 0.0, row, far=True) for row in _open_rows(region)]
     for slope, offset in _voted_lines(region, limits, longest_run, (TILT, SLANT) if slanted else (0.0, TILT)):
         found.append(measure(region, limits, slope, offset, refit=True))
@@ -190,7 +209,7 @@ def measure(
     """Sample the page along a line and judge it as a gutter; None when it is not worth it.
 
     Args:
-        region, limits: where, and `region.limits()`.
+        region, limits: where, and `region.limits`.
         slope, offset: the line in the region's pixels.
         far: seek its edges at any distance.
         refit: measure again along the line through the middle between the edges when that is another one.
@@ -206,7 +225,7 @@ def measure(
     if span < 8:
         return None
     at = y + region.top, x + region.left
-    up, down = plane.up[at].astype(np.intp), plane.down[at].astype(np.intp)
+    up, down = plane.steps(*at)
     centre_open = up > 0
     open_share = float(centre_open.mean())
     if open_share < LEAST_OPEN:
@@ -255,11 +274,11 @@ def measure(
     )
 
 
-def _closed_at_end(centre_open: np.ndarray, end: int) -> int:
+def _closed_at_end(opened: np.ndarray, end: int) -> int:
     """The length of the closed run that begins within the first `end` pixels of a line (n,) bool; 0 without one."""
-    if centre_open[:end].all():
+    if opened[:end].all():
         return 0
-    rest = centre_open[int(centre_open.argmin()) :]
+    rest = opened[int(opened.argmin()) :]
     return int(rest.argmax()) if rest.any() else len(rest)
 
 
@@ -282,12 +301,12 @@ def _open_rows(region: Region) -> list[float]:
     """Rows in the middle of bands of rows that are mostly background, away from the region's ends."""
     height, width = region.inside.shape
     paper = region.plane.paper[region.top : region.top + height, region.left : region.left + width]
-    total = np.count_nonzero(region.inside, axis=1)
-    share = np.count_nonzero(paper & region.inside, axis=1) / np.maximum(total, 1)
-    share[total < 0.3 * total.max()] = 0.0
+    total = counts(region.inside, 1)
+    opened = counts(paper & region.inside, 1) / np.maximum(total, 1)
+    opened[total < 0.3 * total.max()] = 0.0
     rows: list[float] = []
     for level in (OPEN_SHARE, 0.85, 0.95):
-        rows += [(a + b - 1) / 2 for a, b in _runs(share >= level) if a > 2 and b < len(share) - 2]
+        rows += [(a + b - 1) / 2 for a, b in _runs(opened >= level) if a > 2 and b < len(opened) - 2]
     return list(dict.fromkeys(rows))
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from comictool.panels.cells import UNITS, page_extent
+from comictool.panels.planes import closing
 
 NEIGHBOURHOOD = 9  # working pixels; letters stand out from the ground within this
 CONTRAST = 40  # levels by which they do
@@ -17,17 +18,17 @@ LINE = (5, 40, 16)  # a line is this many times longer than high, at least this 
 
 
 def lettering_share(grey: np.ndarray) -> float:
-    """The share of a working page (h, w), 0..255, that lies under lines of dark-on-light or light-on-dark letters."""
+    """The share of a working page (h, w) uint8 that lies under lines of dark-on-light or light-on-dark letters."""
     height, width = grey.shape
     one = page_extent(grey) / UNITS
     if one > 1:  # the sizes below are those of letters in units
         size = max(1, round(width / one)), max(1, round(height / one))
         grey = np.asarray(Image.fromarray(grey.astype(np.float32)).resize(size, Image.Resampling.BOX))
-    return max(_share(grey), _share(255.0 - grey))
+    return max(_share(grey), _share(255 - grey))
 
 
 def _share(grey: np.ndarray) -> float:
-    marks = ndimage.grey_closing(grey, size=(NEIGHBOURHOOD, NEIGHBOURHOOD)) - grey > CONTRAST
+    marks = closing(grey, (NEIGHBOURHOOD, NEIGHBOURHOOD)) - grey > CONTRAST
     touching = np.ones((3, 3), dtype=int)
     labels, count = ndimage.label(marks, structure=touching)
     letter = np.zeros(count + 1, dtype=bool)

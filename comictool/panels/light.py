@@ -11,6 +11,7 @@ PAPER_SHARE = 0.12  # share of the blocks that must be paper at the end: gutters
 EVEN = 4.0  # levels within which the paper must keep to the surface: pictures do not
 VARIES = 6.0  # levels; under it the paper is even enough for `background.TOLERANCE`
 DARKEST = 90.0  # levels; what the surface says is darker than this is no lit paper
+ROWS = 16  # that are brightened at once: what the processor keeps at hand
 
 
 def even_light(image: np.ndarray) -> np.ndarray:
@@ -24,17 +25,8 @@ def even_light(image: np.ndarray) -> np.ndarray:
     rows, columns = height // size, width // size
     if min(rows, columns) < 6:
         return image
-    grey = image[: rows * size : max(1, size // 8), : columns * size : max(1, size // 8), 1].astype(np.float32)
-    lightest = np.empty((rows, columns))
-    down, across = np.linspace(0, grey.shape[0], rows + 1).astype(int), np.linspace(0, grey.shape[1], columns + 1)
-    across = across.astype(int)
-    for row in range(rows):
-        band = grey[down[row] : down[row + 1]]
-        for column in range(columns):
-            part = band[:, across[column] : across[column + 1]]
-            lightest[row, column] = np.partition(part.ravel(), part.size * LIGHT_IN_BLOCK // 100)[
-                part.size * LIGHT_IN_BLOCK // 100
-            ]
+    step = max(1, size // 8)
+    lightest = _lightest(image[: rows * size : step, : columns * size : step, 1], rows, columns)
     y, x = np.mgrid[0:rows, 0:columns]
     terms = _terms(y.ravel() / (rows - 1), x.ravel() / (columns - 1))
     level = lightest.ravel()
@@ -55,8 +47,30 @@ def even_light(image: np.ndarray) -> np.ndarray:
     by_row = np.stack([np.interp(at_y, np.arange(rows), gain[:, column]) for column in range(columns)], axis=1)
     low = np.minimum(at_x.astype(int), columns - 2)
     part = (at_x - low).astype(np.float32)
-    wide = by_row[:, low].astype(np.float32) * (1 - part) + by_row[:, low + 1].astype(np.float32) * part
-    return np.minimum(image * wide[..., None], 255.0).astype(np.uint8)
+    lit = np.empty((height, 3 * width), dtype=np.uint8)
+    pixels, by_row = image.reshape(height, 3 * width), by_row.astype(np.float32)
+    for at in range(0, height, ROWS):
+        some = by_row[at : at + ROWS]
+        wide = np.repeat(some[:, low] * (1 - part) + some[:, low + 1] * part, 3, axis=1)
+        wide *= pixels[at : at + ROWS]
+        lit[at : at + ROWS] = np.minimum(wide, 255.0, out=wide)
+    return lit.reshape(image.shape)
+
+
+def _lightest(grey: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """How light the paper is in each of rows x columns blocks of a plane: (rows, columns) float64."""
+    lightest = np.empty((rows, columns))
+    down = np.linspace(0, grey.shape[0], rows + 1).astype(np.intp)
+    across = np.linspace(0, grey.shape[1], columns + 1).astype(np.intp)
+    heights, widths = np.diff(down), np.diff(across)
+    for height in np.unique(heights):  # blocks of one size at once; there are two heights and two widths at most
+        for width in np.unique(widths):
+            at_y, at_x = np.flatnonzero(heights == height), np.flatnonzero(widths == width)
+            y, x = down[at_y, None] + np.arange(height), across[at_x, None] + np.arange(width)
+            blocks = grey[y[:, None, :, None], x[None, :, None, :]].reshape(len(at_y), len(at_x), -1)
+            rank = height * width * LIGHT_IN_BLOCK // 100
+            lightest[np.ix_(at_y, at_x)] = np.partition(blocks, rank, axis=-1)[..., rank]
+    return lightest
 
 
 def _terms(y: np.ndarray, x: np.ndarray) -> np.ndarray:

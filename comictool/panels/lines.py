@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from comictool.panels.cells import UNITS, page_extent
 from comictool.panels.gutters import Gutter, Plane, Region, best_gutter, find_gutters
+from comictool.panels.planes import closing
 
 THICKEST = 9  # units; wider black bands are gutters or shadows
 AVERAGED = 15  # units along a stroke, more than the pitch of coarse screentone
@@ -47,7 +48,7 @@ def line_planes(grey: np.ndarray) -> LinePlanes:
 
 def _strokes(grey: np.ndarray, unit: float) -> np.ndarray:
     along = ndimage.uniform_filter1d(grey, round(AVERAGED * unit), axis=1)
-    closed = ndimage.grey_closing(along, size=(round(THICKEST * unit), 1))
+    closed = closing(along, (max(1, round(THICKEST * unit)), 1))
     plane: np.ndarray = (along < DARK) & (closed - along > CONTRAST)
     return plane
 
