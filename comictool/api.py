@@ -123,20 +123,21 @@ def open(path: AnyPath) -> Opened:
     return Opened(root, found.title if found is not None else "corpus", view, None)
 
 
-def find_panels(image: np.ndarray | AnyPath, direction: str = "ltr") -> list[Panel]:
+def find_panels(image: np.ndarray | AnyPath, direction: str = "ltr", order: str = "auto") -> list[Panel]:
     """The panels of one page, found without weights, in reading order.
 
     Args:
         image: (height, width, 3) uint8 RGB, or a picture file.
         direction: ltr, rtl or ttb.
+        order: rows or columns first; auto: rows, except on 4-koma pages.
 
     Raises:
         InputError: the file cannot be read.
-        ValueError: an array of another shape or type.
+        ValueError: an array of another shape or type, or an unknown direction or order.
     """
     from comictool.panels.detect import detect_panels
 
-    return detect_panels(image if isinstance(image, np.ndarray) else decode_array(Path(image)), direction)
+    return detect_panels(image if isinstance(image, np.ndarray) else decode_array(Path(image)), direction, order)
 
 
 def import_comics(

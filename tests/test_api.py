@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import comictool as ct
+from tests.panels.panel_pages import page_of
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/python.md"
@@ -72,6 +73,15 @@ def test_the_page_runs_as_one_script(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "<corpus of 1 comics at comics>" in ran.stdout
     assert ran.stderr == ""
+
+
+def test_panels_of_one_page_by_columns() -> None:
+    boxes = [(x, y, x + 200, y + 160) for y in (30, 220, 410) for x in (40, 260)]
+    page = page_of(boxes, size=(500, 600))
+    assert [panel.box[0] < 250 for panel in ct.find_panels(page)] == [True, False] * 3
+    assert [panel.box[0] < 250 for panel in ct.find_panels(page, order="columns")] == [True] * 3 + [False] * 3
+    with pytest.raises(ValueError, match="spiral"):
+        ct.find_panels(page, order="spiral")
 
 
 def test_open_says_what_it_found(tmp_path: Path) -> None:

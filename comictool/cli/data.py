@@ -61,8 +61,8 @@ def panels(
 
     Needs no weights. Pages without panels (covers, prose, advertisements) get none. Panels that a person drew
     (source "manual") are kept. Rows are read one after the other; but the columns of 4-koma are, which auto takes a
-    right-to-left page of two strips of four like panels for. A page with none that looks as if it might have some is
-    called doubtful, here and in its record (panels_doubtful).
+    page of two strips of four like panels for. A page with none that looks as if it might have some, or
+    with a panel that looks little like one, is named and marked in its record (panels_doubtful).
 
     Example: comictool data panels corpus --direction rtl
     """

@@ -70,12 +70,13 @@ def note_forecast(out: Output, expected: Forecast | None) -> None:
 
 
 def note_doubtful(out: Output, report: JobReport) -> None:
-    """Name the pages on which nothing was found, though they look as if they might have panels."""
-    names = report.changes.get("doubtful", [])
-    for name in names[:MOST_NAMED]:
-        out.note(f"{name}: no panels found, but it may have some")
-    if len(names) > MOST_NAMED:
-        out.note(f"and {len(names) - MOST_NAMED} more doubtful pages (panels_doubtful in their records)")
+    """Name the pages whose panels may be wrong, and those on which none were found, though they may have some."""
+    for kind, what in (("doubtful", "no panels found, but it may have some"), ("unsure", "its panels are uncertain")):
+        names = report.changes.get(kind, [])
+        for name in names[:MOST_NAMED]:
+            out.note(f"{name}: {what}")
+        if len(names) > MOST_NAMED:
+            out.note(f"and {len(names) - MOST_NAMED} more {kind} pages (panels_doubtful in their records)")
 
 
 def remind(out: Output, report: JobReport) -> None:

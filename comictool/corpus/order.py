@@ -11,10 +11,13 @@ from comictool.corpus.records import Box
 INSET = 0.75  # share of a box inside a larger one from which it is an inset, read with its host
 ROW_OVERLAP = 0.2  # rows may overlap by this share of the lower of two boxes: slanted gutters, small stagger
 COLUMN_OVERLAP = 0.25
+SIDE_BY_SIDE = 0.6  # share of their height that two panels of a strip have in common when they stand in one row
 ORDERS = ("auto", "rows", "columns")
 STRIP = 4  # panels of a 4-koma strip; two of them stand side by side and are read one after the other
 SAME_SIZE = 0.08  # how far such panels may be from the usual one: balloons over both rims move boxes by up to .06
-WIDER = 1.25  # strips are this many times further apart than the panels of one; in a grid all gutters are alike
+# Strips are so many times further apart than the panels of one, at least; in a grid all gutters are alike. From left to
+# right grids are common and strips are not.
+WIDER = {"rtl": 1.25, "ltr": 2.0}
 WIDE_GAP = 1.8  # a spread's fold is this many times wider than the gutters beside it
 SPREAD = 1.2  # width by height of a picture that may be two pages side by side
 
@@ -24,8 +27,9 @@ def order_boxes(boxes: Sequence[Box], direction: str = "ltr", order: str = "auto
 
     Args:
         boxes: (x0, y0, x1, y1), x1 and y1 exclusive.
-        direction: "ltr" rows from left to right, "rtl" rows from right to left, "ttb" one strip from top to bottom.
-        order: "rows" or "columns" first; "auto" is rows, except on right-to-left pages of two 4-koma strips. One strip
+        direction: "ltr" rows from left to right, "rtl" rows from right to left, "ttb" one strip from top to bottom, and
+            what stands side by side in it from left to right.
+        order: "rows" or "columns" first; "auto" is rows, except on pages of two 4-koma strips. One strip
             from top to bottom is the same in all of them.
 
     Raises:
@@ -36,7 +40,7 @@ def order_boxes(boxes: Sequence[Box], direction: str = "ltr", order: str = "auto
     if direction not in ("ltr", "rtl", "ttb"):
         raise ValueError(f"direction is ltr, rtl or ttb, not {direction!r}")
     if direction == "ttb":
-        return sorted(range(len(boxes)), key=lambda i: (boxes[i][1], boxes[i][0], i))
+        return _down(boxes)
     turned = [(-b[2], b[1], -b[0], b[3]) for b in boxes] if direction == "rtl" else [tuple(b) for b in boxes]
     hosts = _hosts(turned)
     free = [i for i in range(len(boxes)) if hosts[i] is None]
@@ -47,14 +51,31 @@ def order_boxes(boxes: Sequence[Box], direction: str = "ltr", order: str = "auto
         for inset in _ordered([i for i, host in enumerate(hosts) if host == index], turned):
             visit(inset)
 
-    down = order == "columns" or (order == "auto" and direction == "rtl" and _is_yonkoma(free, turned))
+    down = order == "columns" or (order == "auto" and _is_yonkoma(free, turned, WIDER[direction]))
     for index in _columns(free, turned) if down else _pages(free, turned):
         visit(index)
     return ordered
 
 
-def _is_yonkoma(members: list[int], boxes: Sequence[tuple[int, ...]]) -> bool:
-    """Whether a page is two columns of four equal panels, further apart than the panels of a column."""
+def _down(boxes: Sequence[Box]) -> list[int]:
+    """Boxes of a strip from top to bottom; what stands beside the uppermost box left comes with it, left first."""
+    rest = sorted(range(len(boxes)), key=lambda i: (boxes[i][1], boxes[i][0], i))
+    ordered: list[int] = []
+    while rest:
+        top = boxes[rest[0]]
+        beside = [i for i in rest if _shared_height(top, boxes[i]) >= SIDE_BY_SIDE]
+        ordered += sorted(beside, key=lambda i: (boxes[i][0], boxes[i][1], i))
+        rest = [i for i in rest if i not in beside]
+    return ordered
+
+
+def _shared_height(a: Box, b: Box) -> float:
+    """The share of the lower box's height that two boxes have in common."""
+    return (min(a[3], b[3]) - max(a[1], b[1])) / max(1, min(a[3] - a[1], b[3] - b[1]))
+
+
+def _is_yonkoma(members: list[int], boxes: Sequence[tuple[int, ...]], wider: float) -> bool:
+    """Whether a page is two columns of four equal panels, `wider` times further apart than the panels of a column."""
     if len(members) != 2 * STRIP:
         return False
     across = sorted((boxes[i] for i in members), key=lambda box: box[0] + box[2])
@@ -67,7 +88,7 @@ def _is_yonkoma(members: list[int], boxes: Sequence[tuple[int, ...]]) -> bool:
         return False
     gaps = [b[1] - a[3] for column in (first, second) for a, b in pairwise(column)]
     between = median(box[0] for box in second) - median(box[2] for box in first)
-    return min(gaps) >= -off[1] and between > WIDER * max(gaps)
+    return min(gaps) >= -off[1] and between > wider * max(gaps)
 
 
 def _columns(members: list[int], boxes: Sequence[tuple[int, ...]]) -> list[int]:

@@ -245,7 +245,10 @@ def measure(
             if better is not None and better.both >= pair.mean():
                 return better
     end = max(1, round(END * plane.unit))
-    closed = [_closed_at_end(centre_open, end), _closed_at_end(centre_open[::-1], end)]
+    # A gutter of two pixels between corners that are not quite square is open beside its middle.
+    over, under = np.maximum(at[0] - 1, 0), np.minimum(at[0] + 1, len(plane.paper) - 1)
+    opened = centre_open | plane.paper[over, at[1]] | plane.paper[under, at[1]]
+    closed = [_closed_at_end(opened, end), _closed_at_end(opened[::-1], end)]
     at_edge = at[1][0] <= 2 * end, at[1][-1] >= plane.paper.shape[1] - 2 * end  # no frame goes on there
     blocked = sum(run > 0 for run in closed)
     lines = sum(0 < run <= END_LINE * plane.unit and not edge for run, edge in zip(closed, at_edge, strict=True))

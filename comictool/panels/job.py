@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WITHOUT_PANELS = ("cover", "advertisement", "text", "credits")  # page types that a comic's own metadata may declare
 DECLARED = 0.9  # type_confidence from which a page type is taken for declared rather than guessed
-DOUBT = "panels_doubtful"  # of a page record without panels: true where a rule refused pieces that look like some
+DOUBT = "panels_doubtful"  # of a page record: true where the panels, or that there are none, may be wrong
 INSIDE = 0.3  # share of a character's or text's box that must lie in a panel to belong to it
 
 
@@ -35,8 +35,9 @@ def detect_corpus(
 ) -> JobReport:
     """Find the panels of every page and write them into the page records; a job that annotates (`annotate`).
 
-    Pages whose own metadata calls them covers, advertisements, prose or credits get none. The report's
-    `changes["doubtful"]` names the pages, of this run or an earlier one, that have none but look as if they might.
+    Pages whose own metadata calls them covers, advertisements, prose or credits get none. The report names pages of
+    this run or an earlier one: `changes["doubtful"]` those that have none but look as if they might, and
+    `changes["unsure"]` those with a panel that looks little like one.
 
     Args:
         direction: "ltr", "rtl" or "ttb" for all comics; by default each page's own.
@@ -57,20 +58,22 @@ def detect_corpus(
     report = annotate(corpus, stage, options=options, progress=progress)
     if not report.planned:
         comics = (options or JobOptions()).share(corpus.comics())
-        report.changes["doubtful"] = [page for comic in comics for page in _doubtful(corpus, comic)]
+        pages = [page for comic in comics for page in _doubtful(corpus, comic)]
+        report.changes["doubtful"] = [page.id for page in pages if not page.panels]
+        report.changes["unsure"] = [page.id for page in pages if page.panels]
     return report
 
 
-def _doubtful(corpus: Corpus, comic: str) -> list[str]:
-    """The pages of a comic on which nothing was found, but perhaps should have been."""
+def _doubtful(corpus: Corpus, comic: str) -> list[PageRecord]:
+    """The pages of a comic whose panels are in doubt."""
     try:
-        return [page.id for page in corpus.pages(comic) if page.extra.get(DOUBT) and not page.panels]
+        return [page for page in corpus.pages(comic) if page.extra.get(DOUBT)]
     except (ComicError, OSError):
         return []  # the job has reported it
 
 
 def find_panels(picture: np.ndarray, direction: str, *, order: str = "auto") -> dict[str, Any]:
-    """The worker: the panels of one page picture, their direction, and a doubt whether it has any."""
+    """The worker: the panels of one page picture, their direction, and a doubt whether they are right."""
     found = examine_page(picture, direction, order)
     return {"panels": found.panels, "direction": direction, "extra": {DOUBT: True} if found.doubtful else {}}
 

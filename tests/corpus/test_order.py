@@ -40,6 +40,13 @@ def test_one_strip_downwards() -> None:
     assert reading([(0, 0, 60, 30), (40, 35, 100, 60), (0, 65, 100, 100)], "ttb") == [0, 1, 2]
 
 
+def test_panels_beside_each_other_in_a_strip() -> None:
+    """Fault 6.14: from left to right, though the right one begins higher; what only begins higher comes first."""
+    assert reading([(52, 0, 100, 58), (0, 4, 48, 60), (0, 70, 100, 90)], "ttb") == [1, 0, 2]
+    assert reading([(52, 0, 100, 58), (0, 40, 48, 98), (52, 80, 100, 130)], "ttb") == [0, 1, 2]
+    assert reading([(0, 0, 100, 60), (60, 30, 95, 55), (0, 65, 100, 100)], "ttb") == [0, 1, 2]
+
+
 def test_a_tall_panel_beside_a_column() -> None:
     boxes: list[Box] = [(0, 0, 40, 100), (45, 0, 100, 30), (45, 35, 100, 60), (45, 65, 100, 100)]
     assert reading(boxes) == [0, 1, 2, 3]
@@ -129,6 +136,15 @@ def test_four_panel_strips_are_seen_though_balloons_move_their_boxes(seed: int) 
 
 def _rim(rng: random.Random) -> int:
     return rng.choice((0, 0, 0, 8))
+
+
+def test_four_panel_strips_from_left_to_right() -> None:
+    """Fault 4E.24: only where the strips are plainly apart, since grids of two by four are common there."""
+    strips = [(x, 56 + 241 * i, x + 260, 282 + 241 * i) for x in (60, 380) for i in range(4)]
+    assert reading(strips) == list(range(8))
+    assert order_boxes(strips, "ltr", "rows") == [0, 4, 1, 5, 2, 6, 3, 7]
+    grid = [(x0 - 35 * (x0 == 380), y0, x1 - 35 * (x0 == 380), y1) for x0, y0, x1, y1 in strips]  # 25 apart, and 15
+    assert reading(grid) == [0, 4, 1, 5, 2, 6, 3, 7]
 
 
 def test_columns_when_asked() -> None:

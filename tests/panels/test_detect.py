@@ -9,8 +9,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from comictool.panels.cells import Cell
-from comictool.panels.detect import detect_panels
+from comictool.panels.cutting import ENOUGH
+from comictool.panels.detect import Findings, detect_panels, examine_page
 from comictool.panels.edges import reach_edges
+from comictool.panels.gutters import Plane, Region, best_gutter
 from tests.panels.panel_pages import (
     BLACK,
     WHITE,
@@ -301,3 +303,37 @@ def test_a_balloon_over_half_of_a_gutter(draw: Callable[[Sequence[Box]], np.ndar
     width = round(share * 420)
     page = balloon(draw(boxes), (250 - width // 2, 290, 250 + width // 2, 406), words=0)
     assert_panels(page, boxes)
+
+
+def test_the_ends_of_a_gutter_of_two_pixels() -> None:
+    """Fault 1 A: a corner that stands out by a pixel closes the middle of the gutter, not the gutter."""
+    paper = np.zeros((200, 120), dtype=bool)
+    paper[:, 60:62] = True
+    paper[:3, 61] = paper[197:, 60] = False
+    region = Region(Plane(paper.T, 1.0), 0, 0, np.ones_like(paper.T))
+    best = best_gutter(region, slanted=False, longest_run=20)
+    assert best is not None
+    assert (best.blocked, best.certain) == (0, True)
+    assert best.quality > ENOUGH
+    paper[:3] = False  # a frame does close it
+    closed = best_gutter(Region(Plane(paper.T, 1.0), 0, 0, region.inside), slanted=False, longest_run=20)
+    assert closed is not None
+    assert closed.blocked == 1
+
+
+def _sketches() -> np.ndarray:
+    """Soft pictures without frames between lines of words, as on the slices of a strip."""
+    page = np.full((700, 500, 3), 255, dtype=np.uint8)
+    y, x = np.mgrid[0:700, 0:500]
+    for cx, cy in ((200, 180), (330, 520)):
+        far = ((x - cx) / 170) ** 2 + ((y - cy) / 120) ** 2 + 0.2 * np.sin(x / 9) * np.sin(y / 11)
+        page[far < 1] = (120, 160, 90)
+    return page
+
+
+def test_a_page_that_is_neither_empty_nor_one_picture_is_in_doubt() -> None:
+    """Fault 6.14: slices on which nothing is found are told."""
+    assert examine_page(_sketches()) == Findings([], doubtful=True)
+    white = np.full((700, 500, 3), 255, dtype=np.uint8)
+    for page in (white, _cover(), _prose()):
+        assert examine_page(page) == Findings([])

@@ -83,8 +83,13 @@ def test_a_page_without_panels_that_may_have_some_is_told(tmp_path: Path, monkey
         assert (report.done, report.exit_code, report.changes["doubtful"]) == (done, 0, ["a/1"])
     assert [page.extra.get("panels_doubtful") for page in corpus.pages("a")] == [True, None]
     monkeypatch.undo()
+    monkeypatch.setattr("comictool.panels.detect.UNSURE", 1.1)  # all panels look little like some
+    unsure = detect_corpus(corpus, options=JobOptions(jobs=1, resume="never"))
+    assert (unsure.changes["doubtful"], unsure.changes["unsure"]) == ([], ["a/1"])
+    assert corpus.pages("a")[0].extra["panels_doubtful"]
+    monkeypatch.undo()
     again = detect_corpus(corpus, options=JobOptions(jobs=1, resume="never"))
-    assert again.changes["doubtful"] == []
+    assert again.changes["doubtful"] == again.changes["unsure"] == []
     assert "panels_doubtful" not in corpus.pages("a")[0].extra
 
 

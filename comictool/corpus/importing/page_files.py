@@ -20,6 +20,7 @@ from PIL import Image
 from comictool.core.errors import InputError
 from comictool.core.images import JPEGS, LONGEST_SIDE, load_sound, orientation, upright_rgb
 from comictool.core.odd_pictures import jpeg_faults, png_chunks
+from comictool.corpus.importing.strips import rims_of
 
 # Drawn comics with flat colours and soft edges reach some 60,000 colours at print size, scans pass 80,000 in a
 # picture of half a million pixels (counted on the pages of ten comics).
@@ -47,6 +48,7 @@ class PageFile:
         ending: `jpg`, `png`, `webp`, `avif` or `gif`, by content.
         width, height: pixels, upright.
         note: something lost on the way that the user should hear of; empty mostly.
+        rims: its uppermost and lowest row (`strips.rims_of`).
     """
 
     data: bytes
@@ -54,6 +56,7 @@ class PageFile:
     width: int
     height: int
     note: str = ""
+    rims: bytes = b""
 
 
 def page_file(data: bytes) -> PageFile:
@@ -68,7 +71,7 @@ def page_file(data: bytes) -> PageFile:
     if cut:
         raise InputError(f"damaged or {cut}")
     if _is_kept(picture, data):
-        return PageFile(data, KEPT[picture.format or ""], picture.width, picture.height, broken)
+        return PageFile(data, KEPT[picture.format or ""], picture.width, picture.height, broken, rims_of(picture))
     try:
         stored = _encoded(picture, data)
     except (InputError, MemoryError):
@@ -143,7 +146,7 @@ def _encoded(picture: Image.Image, data: bytes) -> PageFile:
         lossless and (_is_see_through(picture) or result.getcolors(MOST_PNG_COLOURS) is not None)
     ):
         result.save(stream, "PNG", icc_profile=profile)
-        return PageFile(stream.getvalue(), "png", *result.size)
+        return PageFile(stream.getvalue(), "png", *result.size, rims=rims_of(result))
     # An empty EXIF block: the picture is upright now, its old orientation must not be applied again.
     result.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, icc_profile=profile, exif=b"")
-    return PageFile(stream.getvalue(), "jpg", *result.size)
+    return PageFile(stream.getvalue(), "jpg", *result.size, rims=rims_of(result))

@@ -44,7 +44,9 @@ class ImportTask:
 
 @dataclass(frozen=True)
 class StagedPage:
-    """One good page. `staged` is False when the file in the corpus is the same already, or stays in the comic file."""
+    """One good page. `staged` is False when the file in the corpus is the same already, or stays in the comic file; `rims`
+    are those of `PageFile`.
+    """
 
     page: int
     file: str
@@ -55,6 +57,7 @@ class StagedPage:
     type: str | None
     staged: bool
     referred: bool = False
+    rims: bytes = b""
 
 
 @dataclass
@@ -138,14 +141,15 @@ def _staged_page(
     number = index + 1
     name = f"page-{number}.{stored.ending}"
     digest = picture_digest(stored.data)
+    facts = number, name, stored.width, stored.height, digest, printable(member.name), kind
     if refer and stored.data == found:
-        page = StagedPage(number, name, stored.width, stored.height, digest, printable(member.name), kind, False, True)
+        page = StagedPage(*facts, staged=False, referred=True, rims=stored.rims)
         return page, "; ".join(filter(None, (comic.note(member), stored.note)))
     # The file itself is asked as well: an import that was killed may have left another picture under the old record.
     fresh = before.get(name) != digest or picture_digest((task.pictures / name).read_bytes()) != digest
     if fresh:
         write_bytes(task.staging / name, stored.data)
-    page = StagedPage(number, name, stored.width, stored.height, digest, printable(member.name), kind, fresh)
+    page = StagedPage(*facts, staged=fresh, rims=stored.rims)
     return page, "; ".join(filter(None, (comic.note(member), stored.note)))
 
 
