@@ -44,8 +44,9 @@ class ImportTask:
 
 @dataclass(frozen=True)
 class StagedPage:
-    """One good page. `staged` is False when the file in the corpus is the same already, or stays in the comic file; `rims`
-    are those of `PageFile`.
+    """One good page. `staged` is False when the file in the corpus is the same already, or stays in the comic file.
+
+    `rims` are those of `PageFile`.
     """
 
     page: int

@@ -12,6 +12,7 @@ from PIL import Image
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.job import import_comics
+from comictool.corpus.importing.options import ImportOptions
 from comictool.corpus.importing.staging import StagedPage
 from comictool.corpus.importing.strips import is_strip, rims_of
 from comictool.drawn.page import draw_page
@@ -23,9 +24,7 @@ ONE = JobOptions(jobs=1)
 
 
 def pages(pictures: list[Image.Image]) -> list[StagedPage]:
-    return [
-        StagedPage(n, "", one.width, one.height, "", "", None, True, rims=rims_of(one)) for n, one in enumerate(pictures, 1)
-    ]
+    return [StagedPage(1, "", one.width, one.height, "", "", None, True, rims=rims_of(one)) for one in pictures]
 
 
 def strip(seed: int, height: int) -> Image.Image:
@@ -81,7 +80,7 @@ def test_a_drawn_strip_is_read_downwards(tmp_path: Path) -> None:
     tops = [panel.box[1] for panel in record.panels]
     assert len(tops) == len(drawn.record.panels) > 1
     assert tops == sorted(tops)
-    import_comics([tmp_path], corpus, direction="ltr", options=ONE)
+    import_comics([tmp_path], corpus, ImportOptions(direction="ltr"), options=ONE)
     assert {page.direction for page in corpus.all_pages()} == {"ltr"}
 
 
