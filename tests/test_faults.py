@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NUMBERS = [
     *(f"1.{letter}" for letter in "ABCDEFG"),
-    "2",
+    *(f"2.{number}" for number in range(1, 6)),
     *(f"F{number}" for number in range(1, 18)),
     *(f"4A.{number}" for number in range(1, 7)),
     *(f"4B.{number}" for number in range(7, 13)),
