@@ -55,8 +55,8 @@ class Decider:
     Args:
         enrolled: the references.
         rules: how to decide.
-        refused: pictures of which somebody said whom they do not show. Such a picture is not given that name again, nor
-            is one that is more like it than like any reference of that character.
+        refused: pictures of which somebody said whom they do not show. Such a picture is not given that name again;
+            nor, if nobody knows whom it shows, is one that is more like it than like any reference of that character.
     """
 
     def __init__(self, enrolled: References, rules: Rules, refused: References | None = None) -> None:
@@ -122,8 +122,11 @@ class Decider:
             own, said = labels == name, [at for at, (character, _) in enumerate(told) if character == name]
             if own.any():
                 nearest = similarity(vectors, self._enrolled_vectors[own], self._rules.metric).max(axis=1)
-                out = to_refused[:, said].max(axis=1) > nearest
-                out |= np.isin(digests, [told[at][1] for at in said])
+                out = np.isin(digests, [told[at][1] for at in said])
+                # One that has a name speaks for that already, as a reference.
+                nameless = [at for at in said if told[at][1] not in self._places]
+                if nameless:
+                    out |= to_refused[:, nameless].max(axis=1) > nearest
                 excluded[np.ix_(out, own)] = True
         return excluded if excluded.any() else None
 
