@@ -42,7 +42,7 @@ def assign(
         str, typer.Option("--scope", metavar="comic|page|sequence", help="What identities hold in.")
     ] = "comic",
     calibration: Annotated[
-        Path | None, typer.Option("--calibration", metavar="FILE", help="Of `reid fit`; else the plugin's own.")
+        Path | None, typer.Option("--calibration", metavar="FILE", help="Of `reid fit`, on comics of the same kind.")
     ] = None,
     distance: Annotated[
         float | None, typer.Option("--distance", min=0, max=2, help="Of average: largest mean distance [.82].")
@@ -83,8 +83,12 @@ def assign(
     if sheet and output is None:
         raise UsageError("--sheet needs a folder", hint="-o FOLDER")
     spec = loading.spec(plugin or DEFAULT_PLUGIN)
-    found = Calibration.read(calibration) if calibration else shipped_calibration(spec, encoder_key(spec))
-    if found is None and method == "constrained":
+    # What a plugin brings was fitted on drawn comics. On books of other kinds the cut that is chosen from the book
+    # itself held better (tests/bench/assigning.py); a stream, a page and four panels are too little to choose it from.
+    few = stream or scope != "comic"
+    own = shipped_calibration(spec, encoder_key(spec)) if few and calibration is None else None
+    found = Calibration.read(calibration) if calibration else own
+    if found is None and few and method == "constrained":
         out.note("no calibration of this encoder: the cut is chosen without labels; `comictool reid fit` makes one")
     report = assign_identities(
         open_any(corpus, pictures=pictures_from),

@@ -227,7 +227,8 @@ def report_drawn(plugin: str, books: Sequence[Named], calibration: Calibration) 
     ours, plain = found["constrained"], found["average linkage, best distance"]
     figure(
         f"identities in {len(books)} drawn books of {len(MEASURED)} styles, fitted on others, {plugin}: AMI",
-        f"{ours.text()}, {ours.broken} of one panel with one identity; as a stream {ratio(found['stream'].value)}",
+        f"{ours.text()}, {ours.broken} of one panel with one identity; as a stream {ratio(found['stream'].value)}; cut "
+        f"without labels {ratio(found['no calibration'].value)}",
         f"average linkage at its best distance {plain.text()}, {plain.broken}; at .82 "
         f"{ratio(found['average linkage at .82'].value)}; gain {gain(ours, plain)}; chance {ours.chance:+.3f}",
     )
