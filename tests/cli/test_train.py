@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import Run
 
 
-@pytest.mark.parametrize("recipe", ["asterx", "elric"])
+@pytest.mark.parametrize("recipe", ["asterx", "elric", "ssl", "reid"])
 def test_every_preset_of_every_recipe_resolves(comictool: Run, recipe: str) -> None:
     shown = comictool("config", "show", recipe, "--preset", "tiny", "--set", "training.epochs=3", "--json").json()
     assert shown["training.epochs"] == {"value": 3, "origin": "--set", "meaning": "Passes over the data."}
