@@ -199,7 +199,7 @@ def draw(
 def embed(
     corpus: AnyPath,
     store: AnyPath,
-    plugin: str | EncoderSpec = "classic",
+    plugin: str | EncoderSpec | None = None,
     *,
     levels: Sequence[str] = ("page", "panel"),
     options: JobOptions | None = None,
@@ -210,7 +210,8 @@ def embed(
     Args:
         corpus: a folder.
         store: the folder of the vectors; made when there is none.
-        plugin: a plugin's name or folder, `timm:NAME`, or an `EncoderSpec` with weights, device and trust.
+        plugin: a plugin's name or folder, `timm:NAME`, or an `EncoderSpec` with weights, device and trust; None:
+            `classic`, or `comic_small` where only characters get vectors.
         levels: page, panel, character.
 
     Raises:
@@ -219,9 +220,10 @@ def embed(
     """
     from comictool.formats.registry import open_native
     from comictool.plugins.load import EncoderSpec
-    from comictool.vectors.job import EmbedOptions
+    from comictool.vectors.job import EmbedOptions, default_plugin
     from comictool.vectors.job import embed as run
 
+    plugin = plugin or default_plugin(levels)
     spec = EncoderSpec(plugin) if isinstance(plugin, str) else plugin
     chosen = EmbedOptions(levels=tuple(levels))
     return run(open_native(Path(corpus)), spec, Path(store), chosen, options=options, progress=progress)

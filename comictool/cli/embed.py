@@ -8,13 +8,24 @@ from typing import Annotated
 
 import typer
 
+from comictool.cli.complete import plugin_names
 from comictool.cli.data import CorpusFolder
-from comictool.cli.options import Loading, OutputFolder, PluginName, command
+from comictool.cli.options import Loading, OutputFolder, command
 from comictool.cli.output import Output
 from comictool.cli.reporting import report_job
 from comictool.core.errors import ExitCode
 from comictool.core.jobs import JobOptions
 
+OptionalPlugin = Annotated[
+    str | None,
+    typer.Option(
+        "--plugin",
+        envvar="COMICTOOL_PLUGIN",
+        autocompletion=plugin_names,
+        show_default=False,
+        help="A plugin's name or folder, or timm:NAME [classic; comic_small where only characters get vectors].",
+    ),
+]
 BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Pictures at once.")]
 
 
@@ -22,7 +33,7 @@ BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Pict
 def embed(
     corpus: CorpusFolder,
     output: OutputFolder,
-    plugin: PluginName = "classic",
+    plugin: OptionalPlugin = None,
     level: Annotated[
         list[str] | None,
         typer.Option("--level", metavar="page|panel|character", help="What gets vectors; pages and panels by default."),
@@ -44,13 +55,14 @@ def embed(
     Example: comictool embed corpus -o corpus/store --plugin classic
     """
     from comictool.formats.registry import open_native
-    from comictool.vectors.job import EmbedOptions
+    from comictool.vectors.job import EmbedOptions, default_plugin
     from comictool.vectors.job import embed as embed_into
 
     chosen = EmbedOptions(dtype=storage, batch_size=batch_size)
     if level:
         chosen = replace(chosen, levels=tuple(level))
-    report = embed_into(open_native(corpus), loading.spec(plugin), output, chosen, options=job, progress=out.progress())
+    spec = loading.spec(plugin or default_plugin(chosen.levels))
+    report = embed_into(open_native(corpus), spec, output, chosen, options=job, progress=out.progress())
     return report_job(out, report, {"store": str(output)}, [f"comictool query {output} --image FILE"])
 
 

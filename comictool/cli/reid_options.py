@@ -63,7 +63,7 @@ def vectors(
             envvar="COMICTOOL_PLUGIN",
             autocompletion=plugin_names,
             show_default=False,
-            help="A plugin's name or folder, or timm:NAME; else the gallery's, else classic_character.",
+            help="A plugin's name or folder, or timm:NAME; else the gallery's, else comic_small.",
         ),
     ] = None,
     flip: Annotated[bool, typer.Option("--flip", help="Average each picture with its mirror image.")] = False,

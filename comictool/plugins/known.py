@@ -107,3 +107,21 @@ def needs_torch(spec: EncoderSpec) -> bool:
         parts = [part for part in read_parts(manifest, directory) if part.plugin]
         return any(needs_torch(part_spec(part, directory, spec)) for part in parts)
     return manifest is None or manifest.runs_code or find_architecture(manifest.architecture).needs_torch
+
+
+def parts_of(spec: EncoderSpec) -> tuple[int, ...]:
+    """How many numbers of a joined encoder's vectors each of its parts has; empty for others, or where it is not known.
+
+    Raises:
+        UsageError, InputError: as for loading.
+    """
+    manifest = known_manifest(spec)
+    if manifest is None or manifest.architecture != JOINED:
+        return ()
+    from comictool.plugins.joined import part_spec, read_parts
+
+    directory = find_plugin(spec.name_or_path, spec.plugin_dirs).directory
+    parts = read_parts(manifest, directory)
+    found = [known_manifest(part_spec(part, directory, spec)) for part in parts if part.plugin]
+    sizes = [own.vector.dimension for own in found if own is not None and own.vector is not None]
+    return tuple(size for size in sizes if size) if len(sizes) == len(parts) and all(sizes) else ()

@@ -18,7 +18,8 @@ from comictool.measure.retrieval import Retrieval, macro, retrieval
 from comictool.measure.verification import detection_at, equal_error_rate, error_rates, false_positives_at
 from comictool.reid.calibration import calibrate, decide
 from comictool.reid.clustering import cluster
-from comictool.reid.reranking import MOST_RERANKED, k_reciprocal
+from comictool.reid.common import LEAST_TARGETS
+from comictool.reid.reranking import MOST_RERANKED, centred, k_reciprocal
 from comictool.reid.scoring import same_group, score_characters, similarity
 
 # Small circles: a character has a handful of pictures, not the dozens of the surveillance sets the method was made for.
@@ -113,6 +114,8 @@ def evaluate(
     *,
     rerank: bool = True,
     mode: str = "max",
+    centre: bool = True,
+    parts: Sequence[int] = (),
     fars: Sequence[float] = (0.01, 0.1),
     halves: int = 20,
     seed: int = 0,
@@ -126,6 +129,8 @@ def evaluate(
         rerank: rank by k-reciprocal similarity in place of cosines, up to `MOST_RERANKED` pictures; not for naming,
             pairs and open sets, where a score must not depend on the other queries.
         mode: of the closed and open set scores.
+        centre: take off what all vectors have in common, as `reid classify` does (`comictool.reid.common`).
+        parts: of joined vectors, see `comictool.reid.reranking.less`.
         fars: false acceptance rates of the open set.
         halves: random halves of the characters that are enrolled in turn.
 
@@ -143,6 +148,8 @@ def evaluate(
         raise UsageError(
             f"{len(names)} pictures are too many to compare every pair", hint=f"take {MOST_PAIRS} of them, or fewer"
         )
+    if centre and len(vectors) >= LEAST_TARGETS:
+        vectors = centred(vectors, vectors, parts)
     mask = page_mask(pages)
     alike = similarity(vectors, vectors)
     reranked = rerank and len(names) <= MOST_RERANKED

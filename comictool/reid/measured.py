@@ -36,10 +36,12 @@ def evaluate_labelled(
         UsageError: an unknown mode, or too many pictures.
     """
     mode, labelled = mode_name(mode), read_labelled(source)
-    embedded = (reader or PictureReader()).embed(labelled.paths, gallery)
+    reader = reader or PictureReader()
+    embedded, parts = reader.embed(labelled.paths, gallery), reader.parts(gallery)
     kept = [place for place, ok in enumerate(embedded.ok) if ok]
     labels, pages = [labelled.labels[i] for i in kept], [labelled.pages[i] for i in kept]
-    found = evaluate(embedded.vectors[kept], labels, pages, rerank=rerank, mode=mode, seed=seed)
+    centre, rows = not reader.is_legacy(gallery), embedded.vectors[kept]
+    found = evaluate(rows, labels, pages, rerank=rerank, mode=mode, centre=centre, parts=parts, seed=seed)
     return replace(found, notes=labelled.notes), embedded.errors
 
 

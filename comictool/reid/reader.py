@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy as np
 from comictool.core.errors import InputError, UsageError
 from comictool.core.progress import Progress
 from comictool.plugins.discovery import is_plugin
+from comictool.plugins.known import parts_of
 from comictool.plugins.load import EncoderSpec
 from comictool.reid.scoring import similarity
 from comictool.vectors.cache import EmbeddingCache, default_cache
@@ -21,7 +23,8 @@ from comictool.vectors.stream import Embedded, EmbeddingStream, StreamOptions, e
 if TYPE_CHECKING:
     from comictool.reid.gallery import Gallery
 
-DEFAULT_PLUGIN = "classic_character"  # needs no weights
+DEFAULT_PLUGIN = "comic_small"
+WITHOUT_TORCH = "classic_character"  # needs neither torch nor weights
 LEGACY_PLUGIN = "res18_single"
 LEGACY_MODULE = "main"  # what --plugin-name of the older program was when it was not given
 
@@ -67,7 +70,8 @@ class PictureReader:
             return replace(given, name_or_path=str(own[0].absolute()))
         if gallery is not None and gallery.encoder_id:
             return gallery.spec(given)
-        return replace(given, name_or_path=LEGACY_PLUGIN if self.legacy else DEFAULT_PLUGIN)
+        default = DEFAULT_PLUGIN if find_spec("torch") is not None else WITHOUT_TORCH
+        return replace(given, name_or_path=LEGACY_PLUGIN if self.legacy else default)
 
     def is_legacy(self, gallery: Gallery | None = None) -> bool:
         """Whether pictures are read and scored as the older program did."""
@@ -88,6 +92,10 @@ class PictureReader:
                     hint=f"enroll the references with {option} into another gallery",
                 )
         return {"flip": gallery.flip, "legacy": gallery.legacy}
+
+    def parts(self, gallery: Gallery | None = None) -> tuple[int, ...]:
+        """How many numbers each part of a joined encoder's vectors has; empty for others."""
+        return parts_of(self.spec(gallery))
 
     @contextmanager
     def options(self, gallery: Gallery | None = None) -> Iterator[StreamOptions]:

@@ -6,6 +6,8 @@ sets and clusters, never the naming of pictures that come one after the other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from comictool.core.errors import UsageError
@@ -15,9 +17,25 @@ PLAIN = 0.3  # the part that the plain distance keeps, lambda of the paper
 MOST_RERANKED = 5_000  # k-reciprocal holds six tables of N x N: 0.7 GB at this size
 
 
-def centred(vectors: np.ndarray, references: np.ndarray) -> np.ndarray:
+def centred(vectors: np.ndarray, references: np.ndarray, parts: Sequence[int] = ()) -> np.ndarray:
     """(N, D) unit rows less what all references (R, D) share (paper, printing, artist): their mean; unit rows again."""
-    moved = vectors.astype(np.float32) - references.mean(axis=0).astype(np.float32)
+    return less(vectors, references.mean(axis=0), parts)
+
+
+def less(vectors: np.ndarray, mean: np.ndarray, parts: Sequence[int] = ()) -> np.ndarray:
+    """(N, D) vectors less one (D,), as unit rows.
+
+    Args:
+        parts: how many numbers each part of a joined vector has; each part keeps the length that it had before.
+    """
+    moved = vectors.astype(np.float32) - mean.astype(np.float32)
+    if len(parts) > 1 and sum(parts) == vectors.shape[1]:
+        stop = 0
+        for size in parts:
+            start, stop = stop, stop + size
+            before = np.linalg.norm(vectors[:, start:stop], axis=1, keepdims=True)
+            left = np.linalg.norm(moved[:, start:stop], axis=1, keepdims=True)
+            moved[:, start:stop] *= before / np.maximum(left, 1e-12)
     return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 

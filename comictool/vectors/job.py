@@ -47,6 +47,11 @@ CPU_WORKERS = 2  # of an encoder with torch: one computes while the other decode
 ELSEWHERE = "choose another -o, or delete the store to replace it"
 
 
+def default_plugin(levels: Sequence[str]) -> str:
+    """The encoder of a run that names none: `comic_small` where only characters get vectors, else `classic`."""
+    return "comic_small" if set(levels) == {"character"} else "classic"
+
+
 @dataclass(frozen=True)
 class EmbedOptions:
     """What gets vectors, and how they are stored.

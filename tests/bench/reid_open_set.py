@@ -2,6 +2,7 @@
 
     COMICTOOL_TEST_DATA=FOLDER python -m tests.bench.reid_open_set [--series FOLDER ...] [--halves N] [--fit]
 
+First, sorting as `reid classify` does it: ten references of three characters in five, everything else is a target.
 A random half of the characters of a series is enrolled, thresholds are fitted on their pictures alone, and the decision
 code of `reid classify` names the pictures of the other half (whatever it names is a false acceptance) and of the
 enrolled (with candidates of their own page left out). Beside `--series` (folders of `identity/picture` with an
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ from comictool.measure.retrieval import retrieval
 from comictool.plugins.classic.canvas import make_canvas
 from comictool.plugins.classic.encoder import ClassicEncoder, _weighted
 from comictool.plugins.classic.profiles import PROFILES
+from comictool.plugins.known import parts_of
+from comictool.plugins.load import EncoderSpec
 from comictool.reid.calibration import calibrate, decide
 from comictool.reid.evaluation import EXPAND, NEAR, choose_mode, page_mask, random_halves
 from comictool.reid.impostors import log_distances, pair_spread, safety_margin
-from comictool.reid.reranking import k_reciprocal
+from comictool.reid.reranking import centred, k_reciprocal
 from comictool.reid.scoring import same_group, score_characters
-from tests.bench.character_search import Crops, load_crops
+from tests.bench.character_search import SERIES, Crops, load_crops, load_series
 from tests.bench.drawn_crops import SEEN, UNSEEN, drawn_series
 from tests.bench.figures import arguments, between, figure, ratio
 from tests.data import DATA
@@ -39,6 +42,7 @@ from tests.data import DATA
 FARS = (0.01, 0.05, 0.1)
 FIT_SEED, TEST_SEED = 4242, 777
 MODES = ("max", "centroid", "knn:3")
+REFERENCES = 10
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,59 @@ def print_open(groups: Mapping[str, Sequence[Series]], halves: int) -> None:
                         f"{ratio(rates.mean())} {between(low, high)}; named right {ratio(right)}",
                         f"{ratio(np.mean(rates <= 2 * far + 1e-9))} of halves within twice the FAR",
                     )
+
+
+def sorted_once(
+    series: Series, parts: Sequence[int], far: float, rng: np.random.Generator
+) -> tuple[float, float, float] | None:
+    """Shares of a run of `reid classify`: strangers named; known pictures named rightly, and wrongly.
+
+    Three of five characters are enrolled with `REFERENCES` pictures of pages drawn one after the other, at most six of
+    ten of what they have; all else is sorted, less what references and targets have in common.
+    """
+    names, pages = series.names, series.pages
+    characters = np.unique(names)
+    enrolled = rng.choice(characters, max(2, min(len(characters) - 1, round(len(characters) * 0.6))), replace=False)
+    references: list[int] = []
+    for character in enrolled:
+        own, taken = np.flatnonzero(names == character), list[int]()
+        for page in rng.permutation(np.unique(pages[own])):
+            if len(taken) < min(REFERENCES, 0.6 * len(own)):
+                taken += own[pages[own] == page].tolist()
+        references += taken[:REFERENCES]
+    rest = np.setdiff1d(np.arange(len(names)), references)
+    vectors = centred(series.vectors, series.vectors, parts)
+    own, labels = vectors[references], names[references]
+    thresholds = calibrate(own, labels, far=far, excluded=page_mask(pages[references]))
+    apart = same_group(list(pages[rest]), list(pages[references]))
+    verdicts = decide(score_characters(vectors[rest], own, labels, excluded=apart), thresholds)
+    named = np.array([verdict.character or "" for verdict in verdicts])
+    known = np.isin(names[rest], enrolled)
+    if known.all() or not known.any():
+        return None
+    right = named == names[rest]
+    wrong = ~right & (named != "")
+    return float((named[~known] != "").mean()), float(right[known].mean()), float(wrong[known].mean())
+
+
+def print_sorting(groups: Mapping[str, Sequence[Series]], parts: Sequence[int], runs: int = 60) -> None:
+    """Runs of `reid classify` with ten references each: strangers named, and known pictures named."""
+    print(f"\n{'series':16} {'FAR':>5} {'strangers named':>15} {'within':>15} {'named right':>11} {'wrong':>6}")
+    for group, every in groups.items():
+        for far in FARS:
+            rng = np.random.default_rng(0)
+            each = runs if len(every) == 1 else max(1, runs // 10)
+            rows = [row for one in every for _ in range(each) if (row := sorted_once(one, parts, far, rng))]
+            if not rows:
+                continue
+            strangers, right, wrong = np.mean(rows, axis=0)
+            low, high = np.percentile([row[0] for row in rows], [2.5, 97.5])
+            print(f"{group:16} {far:5.2f} {strangers:15.3f} [{low:6.3f},{high:6.3f}] {right:11.3f} {wrong:6.3f}")
+            figure(
+                f"sorting {group} by ten references each: strangers named at FAR {far:g}",
+                f"{ratio(strangers)} {between(low, high)}; named right {ratio(right)}, wrong {ratio(wrong)}",
+                "asked: twice the FAR at most" + ("; named right .350" if far == 0.1 else ""),
+            )
 
 
 def closed(every: Sequence[Series], rerank: bool) -> tuple[float, float]:
@@ -291,25 +348,34 @@ def main() -> None:
     parser.add_argument("--halves", type=int, default=60)
     parser.add_argument("--drawn", type=int, default=24, help="series of drawn characters")
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--plugin", default="comic_small")
+    parser.add_argument("--closed", action="store_true", help="mirror images and modes of the classic encoder too")
     options = parser.parse_args(arguments())
     if options.fit:
         print_fit()
         return
-    folders = options.series or []
+    names = [str(folder) for folder in options.series or []]
     if options.series is None:
         if DATA is None:
             raise SystemExit("COMICTOOL_TEST_DATA does not name the folder of test comics")
-        folders = [DATA / "characters" / name for name in ("alarming_tales", "peppercarrot")]
-    crops: dict[str, list[Crops]] = {folder.name: [load_crops(folder)] for folder in folders}
+        names = list(SERIES)
+    crops = {Path(n).name: [load_crops(Path(n)) if options.series is not None else load_series(n)] for n in names}
     if options.drawn:
         crops["drawn, unseen"] = [found for _, found in drawn_series(TEST_SEED, options.drawn, UNSEEN)]
-    encoder = ClassicEncoder("character")
-    groups = {
+    spec = EncoderSpec(options.plugin, device="cpu")
+    encoder, parts = spec.load(), parts_of(spec)
+    plain = {
         name: [Series(encoder.embed(one.images), one.identities, one.pages) for one in every]
         for name, every in crops.items()
     }
+    print_sorting(plain, parts)
+    groups = {
+        name: [replace(one, vectors=centred(one.vectors, one.vectors, parts)) for one in every]
+        for name, every in plain.items()
+    }
     print_open(groups, options.halves)
-    print_closed(crops)
+    if options.closed:
+        print_closed(crops)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ def test_features_of_drawn_comics(comictool: Run, tmp_path: Path) -> None:
     other = comictool("features", "backbone", "c", "-o", "f", "--level", "character")
     assert (other.code, other.out) == (3, "")
     assert "level panel, not character" in other.err
-    assert comictool("embed", "c", "-o", "f", "--level", "character", "--storage", "float32").code == 0  # beside them
+    light = ("--plugin", "classic_character", "--storage", "float32")
+    assert comictool("embed", "c", "-o", "f", "--level", "character", *light).code == 0  # beside them
     pages = Corpus.open(tmp_path / "c").all_pages()
     face = next(page for page in pages if any(person.identity and person.panel for person in page.characters))
     person = next(person for person in face.characters if person.identity and person.panel)

@@ -4,9 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from comictool.reid import reader
 from comictool.reid.sorting.signing import user_key
 from tests.cli.conftest import comictool as comictool  # the program, for tests of a defect as a user meets it
 from tests.reid.sorting.world import World
+
+
+@pytest.fixture(autouse=True)
+def light_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default encoder starts torch, which is not what is tested here."""
+    monkeypatch.setattr(reader, "DEFAULT_PLUGIN", "classic_character")
 
 
 @pytest.fixture

@@ -79,6 +79,7 @@ class Place:
             "TMPDIR": str(self.here / "temporary"),
             "COMICTOOL_CONFIG_DIR": str(self.here / "config"),
             "COMICTOOL_CACHE": str(self.here / "cache"),
+            "COMICTOOL_PLUGIN": "classic_character",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONDONTWRITEBYTECODE": "1",
         }

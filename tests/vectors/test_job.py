@@ -20,6 +20,7 @@ from comictool.core.jobs import JobOptions
 from comictool.core.ledger import Ledger
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import Character
+from comictool.vectors.job import default_plugin
 from comictool.vectors.merge import merge_stores, missing_shards
 from comictool.vectors.parts import Parts, work_folder
 from comictool.vectors.pictures import whole_pixels
@@ -500,3 +501,8 @@ def test_half_written_contents_of_a_kill_are_cleared(corpus: Corpus, tmp_path: P
     embed_corpus(corpus, fake(), tmp_path / "s", options=INLINE)
     assert contents(tmp_path / "s") == whole
     assert sorted(p.name for p in (tmp_path / "s").glob("contents*")) == ["contents-000001", "contents-mine"]
+
+
+def test_characters_alone_are_seen_by_the_encoder_for_characters() -> None:
+    named = {levels: default_plugin(levels) for levels in (("character",), ("page", "panel"), ("page", "character"))}
+    assert list(named.values()) == ["comic_small", "classic", "classic"]

@@ -212,6 +212,7 @@ def classify(
     tell: Callable[[], None] = lambda: None,
     refused: References | None = None,
     again: Again | None = None,
+    common: Sequence[float] = (),
 ) -> Iterator[SortedPicture]:
     """Decide on every picture, and file it, in the order of `targets`; yields each as soon as that is done.
 
@@ -230,6 +231,7 @@ def classify(
             resumed, and gives them once more.
         refused: see `Decider`.
         again: the targets are what earlier runs put into `root`.
+        common: what `embed` takes off all vectors, for the run that resumes this one when its targets are moved.
 
     Raises:
         Stopped: SIGINT or SIGTERM came; what was decided is done and in the journal.
@@ -260,7 +262,8 @@ def classify(
             journal = Journal.go_on(before)
         else:
             undecided = [folder for folder in options.undecided.values() if folder]
-            purpose = Purpose(undecided, again.lesson if again else None)
+            kept = list(common) if options.action == "move" else []
+            purpose = Purpose(undecided, again.lesson if again else None, common=kept)
             journal = Journal.begin(root, stamp, made_root=made, purpose=purpose)
         stack.callback(journal.close)
         finished = before.finished_sources if before is not None else set()

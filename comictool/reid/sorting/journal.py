@@ -84,6 +84,7 @@ class Purpose:
         grouping: whether it files groups (`comictool reid cluster`).
         naming: the group that it names.
         plan: of groups: number, name, path and digest of each picture, for a run that is resumed.
+        common: of a run that moves files: what it takes off all vectors (`comictool.reid.common`), likewise.
     """
 
     undecided: list[str] = field(default_factory=list)
@@ -91,6 +92,7 @@ class Purpose:
     grouping: bool = False
     naming: Naming | None = None
     plan: list[tuple[int, str | None, str, str]] = field(default_factory=list)
+    common: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

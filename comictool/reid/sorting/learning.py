@@ -17,10 +17,10 @@ from comictool.reid.reader import PictureReader
 from comictool.reid.sorting.actions import SortOptions
 from comictool.reid.sorting.classify import Again
 from comictool.reid.sorting.corrections import check_names, lesson_of, read_corrections, what_was_said
+from comictool.reid.sorting.deciding import rules_of_run
 from comictool.reid.sorting.group_filing import write_groups_file
 from comictool.reid.sorting.journal import FOLDER, newest_contents, unfinished
 from comictool.reid.sorting.positions import Positions, adopted, find_positions
-from comictool.reid.sorting.rules import rules_for
 from comictool.reid.sorting.sort import AnyPath, SortingRun, SortResult
 from comictool.reid.types import Lesson
 
@@ -85,15 +85,9 @@ def prepare_learning(
         raise InputError(f"no picture in {root} has a name yet", hint="give the folder of a group a character's name")
     options = _where(options, positions)
     enrolled = EnrolledSet(known.counted, None, refused=known.refused)
-    rules, notes = rules_for(
-        enrolled,
-        mode=options.mode,
-        legacy=reader.is_legacy(opened),
-        threshold=options.threshold,
-        far=options.far,
-        margin=options.margin,
-        top=options.top,
-    )
+    targets = [root / one.now for one in positions.pictures]
+    earlier = before.purpose.common if before is not None else ()
+    enrolled, rules, notes, common = rules_of_run(enrolled, targets, options, reader, opened, earlier)
     if len(known.counted.characters) < 2 and options.threshold in (None, "auto"):
         rules = replace(rules, threshold=NOBODY)
         notes = ["there is one character only, so nothing is compared with it; name a second one"]
@@ -113,9 +107,8 @@ def prepare_learning(
             write_groups_file(root)
 
     again = Again(stamp, lesson, list(adopted(moved, positions)), begun=begun, ended=ended)
-    targets = [root / one.now for one in positions.pictures]
     run = LearningRun(targets, enrolled, rules, notes, problems, root, options, [root], reader, opened)
-    return replace(run, dry_run=dry_run, resume=resume, again=again, lesson=lesson)
+    return replace(run, dry_run=dry_run, resume=resume, again=again, lesson=lesson, common=common)
 
 
 class LearningHow(TypedDict, total=False):
