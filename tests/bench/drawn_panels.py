@@ -36,7 +36,7 @@ def draw(layout: str, count: int, seed: int, folder: Path) -> list[LabelledPage]
         data, suffix = encode_page(page)
         file = folder / f"{layout}-{comic}{suffix}"
         file.write_bytes(data)
-        pages.append(LabelledPage(file, [panel.box for panel in page.record.panels]))
+        pages.append(LabelledPage(file, [panel.box for panel in page.record.panels], page.record.direction))
     return pages
 
 
