@@ -123,3 +123,20 @@ def test_every_reader_of_pictures_works_without_copies(comics: Path, tmp_path: P
             assert not (root / "page_images").exists()
             assert [hit.as_dict()["image"] for hit in hits] == [None] * 3
     assert made["copy"] == made["reference"]
+
+
+def test_a_copied_library_has_nothing_to_do(comics: Path, tmp_path: Path) -> None:
+    """All times are new, and the place is another (fault 6.5)."""
+    build([comics], tmp_path / "library")
+    shutil.copytree(tmp_path / "library", tmp_path / "elsewhere" / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(tmp_path / "library")
+    root = tmp_path / "elsewhere" / "copy"
+    again = build([comics], root)
+    assert [(step.done, step.skipped > 0) for step in again.steps] == [(0, True)] * 3
+    page = Corpus.open(root).pages(Corpus.open(root).comics()[0])[1]
+    (hit, *_) = ask(root, id=page.id)
+    assert hit.image.is_file()
+    # A picture that somebody changed is not passed over.
+    file = root / page.image
+    file.write_bytes(file.read_bytes() + b"\0")
+    assert build([comics], root).imported.done == 1

@@ -35,7 +35,7 @@ from comictool.corpus.importing.following import (
     moved_comics,
     source_id,
 )
-from comictool.corpus.importing.kept_pictures import pictures_are_sound, pictures_state
+from comictool.corpus.importing.kept_pictures import give_times_back, pictures_are_sound, pictures_state, times_of
 from comictool.corpus.importing.options import ImportOptions
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
 from comictool.corpus.importing.strips import is_strip
@@ -43,7 +43,7 @@ from comictool.corpus.page_pictures import BY_COPY, BY_REFERENCE, KEPT
 from comictool.corpus.records import PageRecord
 
 JOB = "data import"
-PICTURES = "pictures"  # in the ledger: what tells that nobody touched them since
+PICTURES, TIMES = "pictures", "times"  # in the ledger: what tells that nobody touched them since
 VERSION = 3  # of the rules for what is stored how; a new one imports everything again
 
 
@@ -115,7 +115,7 @@ def import_comics(
         settings=settings if keep == BY_COPY else {**settings, KEPT: keep},
         options=options,
         progress=progress,
-        present=lambda item, summary: _still_there(corpus, item.key, summary),
+        present=lambda item, summary: _still_there(corpus, item.key, summary, may_write=not options.dry_run),
         within=_cleared(staging),
     )
     changes["gone"] = [name for name in gone_comics(sources, paths, known_facts(corpus)) if name not in by_name]
@@ -143,19 +143,21 @@ def _cleared(staging: Path) -> Iterator[None]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _still_there(corpus: Corpus, comic: str, summary: dict[str, Any]) -> bool:
+def _still_there(corpus: Corpus, comic: str, summary: dict[str, Any], *, may_write: bool) -> bool:
     """Whether the records and pictures of a finished comic are what was imported.
 
     Pictures are looked at without being read. Only where names, sizes or times of change are not those after the
-    import are contents compared with the records, once.
+    import are contents compared with the records, once; pictures that were only copied get their times back.
     """
     if not corpus.records_file(comic).is_file():
         return False
-    state = pictures_state(corpus.root / "page_images" / comic)
-    if summary.get(PICTURES) != state:
+    folder = corpus.root / "page_images" / comic
+    if summary.get(PICTURES) != pictures_state(folder):
         if not pictures_are_sound(corpus, comic):
             return False
-        summary[PICTURES] = state
+        if may_write:
+            give_times_back(folder, summary.get(TIMES))
+        summary[PICTURES] = pictures_state(folder)
     return True
 
 
@@ -190,6 +192,7 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
         **({"pages_by_reference": len(result.pages) - len(current)} if task.by_reference else {}),
         **({"comics_by_copy": 1} if task.by_reference and not result.singly else {}),
         PICTURES: pictures_state(folder),
+        TIMES: times_of(folder),
     }
     return Done(summary, [Problem(comic, line) for line in result.problems])
 
