@@ -70,8 +70,8 @@ def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
         InputError: there is none that can be read.
     """
     root = source if source.is_dir() else source.parent
-    problems, files = Problems(), book_files(source)
-    books = read_books(files, root, problems)
+    problems, files, notes = Problems(), book_files(source), list[str]()
+    books = read_books(files, root, problems, notes)
     if not books:
         raise InputError(f"{source} holds no XML file with a book that can be read")
     names = comic_names(books)
@@ -93,6 +93,7 @@ def read(source: Path, pictures: Path | None = None) -> ForeignCorpus:
         facts=facts,
         finder=finder,
         problems=problems.found(),
+        notes=notes,
         annotation_files=files,
         direction="rtl",
     )

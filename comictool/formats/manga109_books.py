@@ -54,12 +54,12 @@ class _File:
             self.book.append(found)
         return found
 
-    def parts(self) -> dict[str, int]:
-        """How many elements of each part it has."""
-        found: dict[str, int] = defaultdict(int)
+    def parts(self) -> dict[str, set[int | None]]:
+        """The numbers of the pages on which it has elements of each part."""
+        found: dict[str, set[int | None]] = defaultdict(set)
         for page in self.book.iterfind("pages/page"):
             for element in page:
-                found[part_of(element)] += 1
+                found[part_of(element)].add(integer_of(page.get("index", page.get("id"))))
         return found
 
 
@@ -80,8 +80,12 @@ def book_files(source: Path) -> list[Path]:
     return found
 
 
-def read_books(files: Sequence[Path], root: Path, problems: Problems) -> dict[str, Any]:
-    """Books by title, each one element that holds what counts of all its files; what does not is among the problems."""
+def read_books(files: Sequence[Path], root: Path, problems: Problems, notes: list[str]) -> dict[str, Any]:
+    """Books by title, each one element that holds what counts of all its files.
+
+    An older set that is not used is told in `notes`, since somebody keeps it beside the newer one on purpose; but it is
+    among the problems when it has something of a page of which the newer has nothing, so that using it would tell more.
+    """
     read = []
     for path in files:
         try:
@@ -92,6 +96,7 @@ def read_books(files: Sequence[Path], root: Path, problems: Problems) -> dict[st
         read.append(_File(path, book, (book.get("title") or "").strip() or path.stem))
     books: dict[str, Any] = {}
     unused: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    losing: set[tuple[str, str, str]] = set()
     for title, group in _groups(read, problems, root).items():
         newest = sorted(group, key=lambda file: file.age)
         # Of several versions of the main set the first; a file of nothing but onomatopoeia adds to it.
@@ -106,14 +111,20 @@ def read_books(files: Sequence[Path], root: Path, problems: Problems) -> dict[st
             for part in lost:
                 where = (_name(file.path.parent, root), part, _name(owners[part].path.parent, root))
                 unused[where].append(file.path.name)
+                if not file.parts()[part] <= owners[part].parts()[part]:
+                    losing.add(where)
             if file is not first:
                 _add(first, file, {part for part in file.parts() if part not in lost}, title, problems)
             elif lost:
                 _drop(first.book, set(lost))
         books[title] = first.book
     for (folder, part, winner), names in unused.items():
-        listed = ", ".join(names)
-        problems.add(folder, f"its {part} are not used, those in {winner} count: {listed}")
+        what = f"its {part} are not used, those in {winner} count"
+        if (folder, part, winner) in losing:
+            listed = ", ".join(names)
+            problems.add(folder, f"{what}, though these have some of pages that are bare there: {listed}")
+        else:
+            notes.append(f"{folder}: {what} ({len(names):,} book{'s' * (len(names) > 1)})")
     return books
 
 

@@ -64,6 +64,7 @@ class ForeignCorpus:
         finder: PictureFinder,
         facts: Mapping[str, dict[str, Any]] | None = None,
         problems: Iterable[Problem] = (),
+        notes: Iterable[str] = (),
         annotation_files: Iterable[Path] = (),
         direction: str = "ltr",
     ) -> None:
@@ -73,6 +74,7 @@ class ForeignCorpus:
         self.direction = direction
         self.pictures = finder.root
         self._notes = finder.notes
+        self._of_source = list(notes)
         self.problems = list(problems)
         self._files = list(annotation_files)
         self._comics = sorted(comics, key=natural_key)
@@ -98,8 +100,8 @@ class ForeignCorpus:
         return built
 
     def notes(self) -> list[str]:
-        """What was done to the annotations of the pages read so far to fit them to their pictures."""
-        return [f"{len(pages):,} pages: {what}" for what, pages in self._notes.items()]
+        """What is good to know of the source, and what was done to pages read so far to fit them to their pictures."""
+        return [*self._of_source, *(f"{len(pages):,} pages: {what}" for what, pages in self._notes.items())]
 
     def pages(self, comic: str) -> list[PageRecord]:
         """The page records of one comic, by page number; raises like `read`."""

@@ -71,9 +71,22 @@ def test_the_newest_set_counts_and_those_that_add_are_merged(tmp_path: Path) -> 
     assert first.polygon == [(5, 40), (15, 42), (14, 50), (4, 48)]
     assert second.polygon is not None
     assert (len(second.polygon), second.continues) == (5, first.id)
-    unused = "its frames, bodies, faces and texts are not used, those in annotations count: ARMS.xml"
-    assert list(map(str, view.problems)) == [f"annotations.v2018.05.31: {unused}"]
-    assert view.read("ARMS").problems == []
+    unused = "its frames, bodies, faces and texts are not used, those in annotations count"
+    assert view.notes() == [f"annotations.v2018.05.31: {unused} (1 book)"]
+    assert (view.problems, view.read("ARMS").problems) == ([], [])
+
+
+def test_an_older_set_that_knows_more_pages_is_a_problem(tmp_path: Path) -> None:
+    """What the newer set has nothing of is lost with the older one."""
+    released(tmp_path)
+    old = tmp_path / "annotations.v2018.05.31" / "ARMS.xml"
+    text = old.read_text("utf-8")
+    more = text[text.index("<page ") : text.index("</pages>")].replace('index="3"', 'index="4"')
+    old.write_text(text.replace("</pages>", more + "</pages>"), "utf-8")
+    view = open_any(tmp_path)
+    assert view.notes() == []
+    (problem,) = view.problems
+    assert (problem.key, "bare there: ARMS.xml" in problem.message) == ("annotations.v2018.05.31", True)
 
 
 def test_without_an_unnamed_set_the_last_version_counts(tmp_path: Path) -> None:
@@ -81,7 +94,7 @@ def test_without_an_unnamed_set_the_last_version_counts(tmp_path: Path) -> None:
         book(tmp_path, f"annotations.{version}", FRAME.format("0", height))
     view = open_any(tmp_path)
     assert [panel.box for panel in view.pages("ARMS")[0].panels] == [(0, 0, 40, 30)]
-    assert len(view.problems) == 2
+    assert (len(view.notes()), view.problems) == (2, [])
 
 
 def test_onomatopoeia_and_speakers_survive_native_records_and_the_way_back(tmp_path: Path) -> None:

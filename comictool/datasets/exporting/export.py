@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,10 @@ class PagePlan:
     order: PageCrops
     problems: tuple[str, ...] = ()
     facts: Any = None
+    source: str = ""
 
 
+SOURCE = "of"  # in the ledger: what `crops_source` gave when the crops of the page were cut
 Describe = Callable[[PagePlan, CutPage], dict[str, Any]]
 
 
@@ -71,7 +73,7 @@ def plan_pages(view: CorpusView, make: Callable[[PageRecord, list[str]], PagePla
     for comic in comics:
         read = view.read(comic)
         for record in read.pages:
-            plans.pages.append(make(record, read.problems_of(record)))
+            plans.pages.append(replace(make(record, read.problems_of(record)), source=crops_source(record)))
         plans.others += read.of_no_page()
     return plans
 
@@ -119,7 +121,7 @@ def export_pages(
         stale.remove(folder, plan.page, keep=result.files)
         facts = describe(plan, result)
         return Done(
-            {"files": len(result.files), **facts},
+            {"files": len(result.files), SOURCE: plan.source, **facts},
             [Problem(item.key, line) for line in (*plan.problems, *result.problems)],
         )
 
@@ -181,6 +183,16 @@ def page_fingerprint(plan: PagePlan) -> str:
     crops = [[crop.name, crop.box] for crop in plan.order.crops]
     text = json.dumps([crops, plan.order.size, plan.problems, plan.facts], default=str, ensure_ascii=False)
     return f"{picture}/{blake2b(text.encode('utf-8'), digest_size=12).hexdigest()}"
+
+
+def crops_source(record: PageRecord) -> str:
+    """Changes with what crops of a page are cut from, whichever are: its picture, as far as the record knows it, panels
+    and characters. First the part that decides panels, then that which decides characters as well.
+    """
+    panels = [[panel.id, panel.box] for panel in record.panels]
+    people = [[c.id, c.box, c.face, c.body, c.panel, c.identity] for c in record.characters]
+    parts = [record.extra.get("digest"), record.width, record.height, panels], people
+    return " ".join(blake2b(json.dumps(part, default=str).encode(), digest_size=8).hexdigest() for part in parts)
 
 
 class _WrittenCrops:

@@ -11,17 +11,22 @@ from comictool.archives.members import is_page
 from comictool.core.errors import ComicError, InputError
 from comictool.core.files import TEMPORARY_SUFFIX
 from comictool.core.jobs import Problem
+from comictool.core.ledger import Ledger
 from comictool.core.names import natural_key
 from comictool.core.progress import Progress
 from comictool.core.workers import cores, in_order
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.journal import journal_file
 from comictool.corpus.views import CorpusView
+from comictool.datasets.exporting.characters import FOLDERS, job_name
+from comictool.datasets.exporting.export import SOURCE, crops_source
+from comictool.datasets.exporting.panels import JOB as PANELS
 from comictool.datasets.splitting.folders import MANIFEST, read_manifest
 from comictool.datasets.verifying.checking_pages import Finding, check_pages
 from comictool.datasets.verifying.native_records import read_native_records
 from comictool.formats.values import list_of
 
+EXPORTS = (PANELS, *map(job_name, FOLDERS))
 JOBS = ".jobs"  # ledgers and staging of the job engine; a running job may be at work there
 
 
@@ -41,7 +46,7 @@ def verify(
 
     Kinds of findings: `record` (unreadable, or under another comic's name), `problem` (what the reader of another
     format could not make sense of), `picture` (missing or unreadable), `size`, `box`, `duplicate`, `dangling`,
-    `numbering`, `count`, `stray`, `unfinished`.
+    `numbering`, `count`, `stray`, `stale`, `unfinished`.
 
     Args:
         corpus: a corpus or a view of one.
@@ -78,6 +83,7 @@ def verify(
         findings += _stray_facts(corpus.root, set(comics))
         findings += _stray_pictures(corpus.root, pictures)
         findings += _stray_panels(corpus.root, pages)
+        findings += _stale_crops(corpus)
     findings += _leftovers(corpus.root)
     findings += _splits(corpus.root, set(comics))
     findings += _packs(corpus.root)
@@ -147,6 +153,27 @@ def _stray_panels(root: Path, pages: dict[str, set[int]]) -> Iterator[Finding]:
             numbers = {int(n) for f in folder.iterdir() if (n := f.name.partition("_")[0]).isdecimal() and n.isascii()}
             for number in sorted(numbers - pages[folder.name]):
                 yield Finding(item, "stray", f"crops of page {number}, which is not there")
+
+
+def _stale_crops(corpus: Corpus) -> Iterator[Finding]:
+    """Exported crops of pages whose panels or characters have changed since."""
+    for name in EXPORTS:
+        cut = {
+            key: entry.summary.get(SOURCE) for key, entry in Ledger(corpus.jobs_folder(), name).load().entries.items()
+        }
+        comics = sorted({key.rpartition("/")[0] for key in cut} & set(corpus.comics()), key=natural_key)
+        for comic in comics:
+            try:
+                records = corpus.pages(comic)
+            except ComicError:
+                continue  # named already
+            for record in records:
+                was, now = cut.get(record.id), crops_source(record)
+                if name == PANELS:  # a panel is cut whoever stands in it
+                    was, now = str(was).partition(" ")[0] if was else None, now.partition(" ")[0]
+                if isinstance(was, str) and was != now:
+                    detail = f"its crops were cut before it changed: comictool data {name} {corpus.root}"
+                    yield Finding(record.id, "stale", detail)
 
 
 def _leftovers(root: Path) -> Iterator[Finding]:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import PageRecord, Panel
+from comictool.datasets.exporting.characters import export_characters
+from comictool.datasets.exporting.panels import export_panels
 from comictool.datasets.verifying.checking_corpus import verify
 from comictool.datasets.verifying.checking_pages import Finding
 from comictool.drawn.corpus import draw_corpus
@@ -144,3 +147,19 @@ def test_a_view_names_what_its_reader_could_not_use(tmp_path: Path) -> None:
     findings = verify(open_any(tmp_path / "out"))
     assert Finding("a/1", "problem", "a panel is left out: no vertices") in findings
     assert Finding("a/7", "picture", "page_images/a/page-7.jpg is not there") in findings
+
+
+def test_crops_that_were_cut_before_their_panels_changed_are_stale(corpus: Corpus) -> None:
+    export_panels(corpus, options=JobOptions(jobs=1))
+    export_characters(corpus, options=JobOptions(jobs=1))
+    assert verify(corpus) == []
+    first, second = corpus.pages("a")
+    first.panels[0].box = (1, 1, 19, 29)
+    second.characters[0].identity = "somebody else"
+    corpus.write_pages("a", [first, second])
+    found = [(finding.item, finding.kind, finding.detail.split(" comictool ")[1]) for finding in verify(corpus)]
+    panels, characters = (f"data export {what} {corpus.root}" for what in ("panels", "characters"))
+    assert found == [("a/1", "stale", panels), ("a/1", "stale", characters), ("a/2", "stale", characters)]
+    export_panels(corpus, options=JobOptions(jobs=1))
+    export_characters(corpus, options=JobOptions(jobs=1))
+    assert verify(corpus) == []
