@@ -46,6 +46,7 @@ def demo(
         for line in (
             f"{facts['pages']} pages drawn, packed as CBZ, imported and indexed in {facts['seconds']} s",
             f"panels: {facts['panels_drawn']} drawn, {facts['panels_found']} found, {facts['panels_right']} right",
+            f"pages with all panels right: {facts['pages_all_right']} of {facts['pages']} (some are drawn to be hard)",
             f"report: {report.page}",
         ):
             out.note(line)

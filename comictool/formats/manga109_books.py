@@ -124,7 +124,7 @@ def read_books(files: Sequence[Path], root: Path, problems: Problems, notes: lis
             listed = ", ".join(names)
             problems.add(folder, f"{what}, though these have some of pages that are bare there: {listed}")
         else:
-            notes.append(f"{folder}: {what} ({len(names):,} book{'s' * (len(names) > 1)})")
+            notes.append(f"{folder}: {what} ({len(names):,} {'books' if len(names) > 1 else 'book'})")
     return books
 
 

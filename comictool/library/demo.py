@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from comictool.core.errors import ComicError, ExitCode
 from comictool.core.files import atomic_file
@@ -52,6 +52,19 @@ class Question:
         return bool(self.hits) and (self.hits[0].id == self.expected)
 
 
+class PanelCount(NamedTuple):
+    """Panels of a page: how many were found, were drawn, and agree (each drawn one with at most one found one)."""
+
+    found: int
+    drawn: int
+    right: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every drawn panel was found, and nothing else."""
+        return self.found == self.drawn == self.right
+
+
 @dataclass
 class DemoReport:
     """What the demo did and how long each part took, in seconds."""
@@ -60,10 +73,13 @@ class DemoReport:
     library: Path
     built: LibraryReport
     questions: list[Question]
-    panels_found: int
-    panels_drawn: int
-    panels_right: int
+    panels: dict[str, PanelCount]
     seconds: dict[str, float]
+
+    @property
+    def panel_sum(self) -> PanelCount:
+        """Over all pages."""
+        return PanelCount(*(sum(numbers) for numbers in zip(*self.panels.values(), strict=True)))
 
     @property
     def page(self) -> Path:
@@ -76,9 +92,10 @@ class DemoReport:
             "folder": str(self.folder),
             "report": str(self.page),
             "pages": self.built.summary(self.library)["pages"],
-            "panels_drawn": self.panels_drawn,
-            "panels_found": self.panels_found,
-            "panels_right": self.panels_right,
+            "panels_drawn": self.panel_sum.drawn,
+            "panels_found": self.panel_sum.found,
+            "panels_right": self.panel_sum.right,
+            "pages_all_right": sum(count.is_right for count in self.panels.values()),
             "right_answers": sum(question.right for question in self.questions),
             "questions": len(self.questions),
             "seconds": round(sum(self.seconds.values()), 1),
@@ -119,7 +136,7 @@ def run_demo(folder: Path, *, seed: int, jobs: int = 0, progress: Progress | Non
         level = "panel" if question.expected.count("/") == 2 else "page"
         question.hits = query(library, Query(image=question.picture, k=6, level=level))
         question.seconds = seconds[question.title] = time.perf_counter() - began
-    report = DemoReport(folder, library, built, questions, *_panel_score(drawn, Corpus.open(library)), seconds)
+    report = DemoReport(folder, library, built, questions, _panel_counts(drawn, Corpus.open(library)), seconds)
     from comictool.library.demo_page import write_demo_page
 
     write_demo_page(report)
@@ -181,18 +198,18 @@ def _largest(page: PageRecord) -> tuple[int, Box]:
     return max(boxes, key=lambda item: (item[1][2] - item[1][0]) * (item[1][3] - item[1][1]))
 
 
-def _panel_score(drawn: Corpus, library: Corpus) -> tuple[int, int, int]:
-    """How many panels were found, were drawn, and agree (each drawn panel with at most one found one)."""
+def _panel_counts(drawn: Corpus, library: Corpus) -> dict[str, PanelCount]:
+    """Found and drawn panels by page."""
     found_pages = {page.id: page for page in library.all_pages()}
-    found = drawn_count = right = 0
+    counts = {}
     for truth in drawn.all_pages():
         page = found_pages.get(truth.id)
-        open_boxes = [panel.box for panel in page.panels] if page else []
-        found += len(open_boxes)
-        drawn_count += len(truth.panels)
+        found = [panel.box for panel in page.panels] if page else []
+        left, right = list(found), 0
         for panel in truth.panels:
-            best = max(open_boxes, key=lambda box: iou(panel.box, box), default=None)
+            best = max(left, key=lambda box: iou(panel.box, box), default=None)
             if best is not None and iou(panel.box, best) >= MATCH:
-                open_boxes.remove(best)
+                left.remove(best)
                 right += 1
-    return found, drawn_count, right
+        counts[truth.id] = PanelCount(len(found), len(truth.panels), right)
+    return counts

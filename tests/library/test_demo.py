@@ -16,6 +16,13 @@ def test_the_demo_answers_its_questions_and_says_so(tmp_path: Path) -> None:
     assert facts["pages"] == demo.PAGES
     assert facts["panels_right"] >= 0.6 * facts["panels_drawn"]  # drawn styles are harsh on purpose; see the benchmark
     page = report.page.read_text("utf-8")
+    # Every page that is not as it was drawn is told, or the number of them (fault 6.15).
+    wrong = [count for count in report.panels.values() if not count.is_right]
+    assert (len(wrong), len(report.panels)) == (demo.PAGES - facts["pages_all_right"], demo.PAGES)
+    assert f"Panels not as they were drawn: {len(wrong)} pages" in page
+    assert (
+        f"{facts['panels_drawn']} drawn, {facts['panels_found']} found, {facts['panels_right']} of them right" in page
+    )
     assert page.count("Expected first:") == 3
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from comictool.archives.finding import find_comics
+from comictool.archives.finding import ComicSource, find_comics
 from comictool.archives.limits import Limits
 from comictool.core.errors import InputError
 from comictool.core.files import remove_left
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
+from comictool.core.ledger import Ledger
 from comictool.core.progress import Progress
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing.comic_names import name_comics
@@ -64,7 +65,7 @@ def import_comics(
         `gone`.
 
     Raises:
-        InputError: a path does not exist, or nothing that looks like a comic was found.
+        InputError: a path does not exist, nothing that looks like a comic was found, or another process imports.
         Stopped: a signal came; what was finished is saved.
     """
     chosen, options = chosen or ImportOptions(), options or JobOptions()
@@ -72,6 +73,22 @@ def import_comics(
     sources = find_comics(paths)
     if not sources:
         raise InputError(f"no comics in {', '.join(map(str, paths)) or 'no paths at all'}")
+    # From here on what the corpus knows is read, changed and written back: a second process that follows is refused.
+    follow = Ledger(corpus.jobs_folder(), "following", options.shard)
+    with nullcontext() if options.dry_run else follow.writing():
+        return _follow(paths, sources, corpus, chosen, keep, options, progress, limits or Limits())
+
+
+def _follow(
+    paths: Sequence[Path],
+    sources: Sequence[ComicSource],
+    corpus: Corpus,
+    chosen: ImportOptions,
+    keep: str,
+    options: JobOptions,
+    progress: Progress | None,
+    limits: Limits,
+) -> JobReport:
     known = known_facts(corpus)
     moved = moved_comics(sources, known)
     names = name_comics(sources, corpus, known, moved)
@@ -89,7 +106,7 @@ def import_comics(
             corpus.root,
             staging / name,
             chosen.password,
-            limits or Limits(),
+            limits,
             options.resume != "never",
             chosen.text_books,
             keep == BY_REFERENCE,

@@ -158,9 +158,9 @@ def _stray_panels(root: Path, pages: dict[str, set[int]]) -> Iterator[Finding]:
 def _stale_crops(corpus: Corpus) -> Iterator[Finding]:
     """Exported crops of pages whose panels or characters have changed since."""
     for name in EXPORTS:
-        cut = {
-            key: entry.summary.get(SOURCE) for key, entry in Ledger(corpus.jobs_folder(), name).load().entries.items()
-        }
+        entries = Ledger(corpus.jobs_folder(), name).load().entries
+        cut = {key: entry.summary.get(SOURCE) for key, entry in entries.items()}
+        command = name if name == PANELS else f"export characters --part {name.split()[-1]}"
         comics = sorted({key.rpartition("/")[0] for key in cut} & set(corpus.comics()), key=natural_key)
         for comic in comics:
             try:
@@ -172,7 +172,7 @@ def _stale_crops(corpus: Corpus) -> Iterator[Finding]:
                 if name == PANELS:  # a panel is cut whoever stands in it
                     was, now = str(was).partition(" ")[0] if was else None, now.partition(" ")[0]
                 if isinstance(was, str) and was != now:
-                    detail = f"its crops were cut before it changed: comictool data {name} {corpus.root}"
+                    detail = f"its crops were cut before it changed: comictool data {command} {corpus.root}"
                     yield Finding(record.id, "stale", detail)
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from comictool.core.errors import ComicError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.importing import following, job
 from comictool.corpus.importing.job import import_comics
 from comictool.corpus.importing.options import ImportOptions
 from tests.archives.comic_files import make_zip, picture, tree
+from tests.bench import kill_me
 
 
 @pytest.fixture
@@ -126,3 +131,73 @@ def test_one_new_file_says_nothing_about_the_others(corpus: Corpus, shelf: Path)
     new = make_zip(shelf / "three.cbz", {"1.jpg": picture(8)})
     assert counts(run(corpus, new, prune=True)) == {"done": 1, "added": 1}
     assert "two" in corpus.comics()
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """The exit status of a fork that does this: 0, 3 after an error that is told, or minus the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except ComicError:
+            os._exit(3)
+        finally:
+            os._exit(5)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_kill_at_any_moment_of_pruning_and_taking_over_leaves_what_the_next_run_ends(
+    corpus: Corpus, shelf: Path, tmp_path: Path
+) -> None:
+    """One comic was moved, one is gone; the child kills itself before each of the things that it does to the disk."""
+    (shelf / "deep").mkdir()
+    (shelf / "one.cbz").rename(shelf / "deep" / "elsewhere.cbz")
+    (shelf / "two.cbz").unlink()
+    shutil.copytree(corpus.root, tmp_path / "whole")
+    whole = Corpus.open(tmp_path / "whole")
+    assert counts(run(whole, shelf, prune=True)) == {"done": 0, "moved": 1, "gone": 1}
+    moment, status = 0, -9
+    while status == -9:
+        broken = Corpus.open(shutil.copytree(corpus.root, tmp_path / f"broken {moment}"))
+
+        def killed(broken: Corpus = broken, moment: int = moment) -> None:
+            kill_me.at([9], [moment])
+            run(broken, shelf, prune=True)
+
+        status = in_a_child(killed)
+        report = run(broken, shelf, prune=True)
+        assert (report.done, report.problems) == (0, []), moment
+        assert tree(broken.root) == tree(whole.root), moment
+        moment += 1
+    assert status == 0
+    assert moment > 10
+
+
+def test_two_that_follow_the_same_folder_at_once(corpus: Corpus, shelf: Path, tmp_path: Path) -> None:
+    """One does all, the other is refused before it has changed anything."""
+    (shelf / "one.cbz").rename(shelf / "moved.cbz")
+    (shelf / "two.cbz").unlink()
+    ready, go = os.pipe(), os.pipe()
+
+    def first() -> None:
+        find = following.moved_comics
+
+        def slow(*arguments: Any) -> dict[str, str]:
+            os.write(ready[1], b"x")
+            os.read(go[0], 1)  # it has read what the corpus knows, and waits
+            return find(*arguments)
+
+        job.moved_comics = slow
+        run(corpus, shelf, prune=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        one = pool.submit(in_a_child, first)
+        os.read(ready[0], 1)
+        before = tree(corpus.root)
+        assert in_a_child(lambda: run(corpus, shelf, prune=True)) == 3
+        assert tree(corpus.root) == before
+        os.write(go[1], b"x")
+        assert one.result() == 0
+    assert corpus.comics() == ["album", "one"]
+    assert counts(run(corpus, shelf, prune=True)) == {"done": 0}
