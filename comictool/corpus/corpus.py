@@ -98,7 +98,8 @@ class Corpus:
         if keep != self.keep:
             file = self.root / "corpus.toml"
             others = [line for line in file.read_text("utf-8").splitlines() if line.partition("=")[0].strip() != "keep"]
-            write_text(file, "\n".join([f'keep = "{keep}"', *others, ""]))
+            told = [] if keep == BY_COPY else [f'keep = "{keep}"']
+            write_text(file, "\n".join([*others, *told, ""]))
             self.keep = keep
 
     def comics(self) -> list[str]:

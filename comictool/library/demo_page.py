@@ -27,7 +27,7 @@ FACTS_STYLE = """
   .facts th { color: var(--quiet); font-size: .85rem; } }
 """
 HARD = (
-    "Some pages are drawn to be hard: panels without frames, over each other, or with figures across their gutters. "
+    "Some pages are drawn to be hard: panels without frames, over the edge of the page, or over each other. "
     "These are the ones on which the detector, which needs no weights, goes wrong."
 )
 INTRODUCTION = (

@@ -35,7 +35,18 @@ from comictool.vectors.store import Store
 REDONE, ADDED, REFUSED, KEPT = "redone", "added", "refused", "kept"
 UNTRAINED = "timm:test_vit?random"  # the smallest network that there is
 # Of other runs, not of what they made: ledgers, locks, command lines, machines, times.
-LEFT_OUT = {".jobs", ".work", "env.json", "command.txt", ".lock", "tensorboard", "sheets", "config.toml", "checkpoints"}
+LEFT_OUT = {
+    ".jobs",
+    ".work",
+    "env.json",
+    "command.txt",
+    ".lock",
+    "tensorboard",
+    "sheets",
+    "config.toml",
+    "checkpoints",
+    ".reid",
+}
 MARKS = {"contents", "rows", "tool", "column"}  # attributes of packs that name the writing, not the numbers
 
 
@@ -68,6 +79,8 @@ EMBED = f"embed corpus -o store --device cpu --level panel --plugin {UNTRAINED}"
 BACKBONE = f"features backbone corpus -o made --device cpu --plugin {UNTRAINED}"
 ASTERX = "train asterx features -o run --preset tiny --device cpu --precision fp32"
 ELRIC = "train elric corpus -o run --preset tiny --device cpu --precision fp32 --set training.batch_size=4"
+CLASSIFY = "reid classify corpus/panel_images -g gallery -o sorted --action copy --no-cache"
+CLUSTER = "reid cluster corpus/character_images -o groups --action copy --no-cache"
 TABLE = [
     *_rows("data import comics -o new", "--direction rtl"),
     *_rows("data import comics -o new", "-j 2", expect=KEPT),
@@ -109,6 +122,24 @@ TABLE = [
     *_rows(f"{ASTERX} --max-steps 1", "-j 1", expect=KEPT),
     *_rows(f"{ELRIC} --max-steps 1", "--seed 9", "--set crops.local_count=1", expect=REFUSED),
     Row(ELRIC, "--max-steps 1", "--max-steps 2"),
+    Row("data import comics -o new", "--keep copy", "--keep reference"),
+    Row("data import comics -o new", "--keep reference", "--keep copy"),
+    *_rows("index comics -o new", "--direction rtl", "--keep reference"),
+    Row("index comics -o new", "", "--plugin classic_character", REFUSED),
+    *_rows("index comics -o new", "-j 2", expect=KEPT),
+    Row("data convert corpus made --to dataspec", "--pictures copy", "--pictures link", KEPT),
+    Row("data convert corpus made", "--to dataspec", "--to kumiko"),
+    *_rows("data convert corpus made --to dataspec", "-j 2", expect=KEPT),
+    *_rows("data dedupe corpus -o found.json", "--method exact", "--threshold .3"),
+    *_rows("data dedupe corpus -o found.json", "-j 2", expect=KEPT),
+    Row("data classes corpus", "--column title", "--column direction"),
+    *_rows("reid enroll corpus/character_images -g new --no-cache", "--flip", "--plugin classic", expect=REFUSED),
+    *_rows("reid enroll corpus/character_images -g new --no-cache", "-j 2", "--batch-size 3", expect=KEPT),
+    *_rows("reid calibrate -g gallery --no-cache", "--far .3", "--mode avg", "--per-character"),
+    *_rows(CLASSIFY, "--threshold none", "--mode centroid --threshold none", "--unknown leave"),
+    *_rows(CLASSIFY, "-j 2", expect=KEPT),
+    *_rows(CLUSTER, "--groups 2", "--threshold .9"),
+    *_rows(CLUSTER, "-j 2", expect=KEPT),
 ]
 
 
@@ -172,6 +203,7 @@ def make_base(folder: Path) -> Path:
         "data split corpus --ratios 1,0,1",
         "features backbone corpus -o features --plugin classic --level panel",
         "train asterx features -o trained --preset tiny --max-steps 1 --device cpu",
+        "reid enroll corpus/character_images -g gallery --no-cache",
     ):
         code = call(folder, command, "")
         if code not in (ExitCode.DONE, ExitCode.FINDINGS):
