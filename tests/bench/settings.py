@@ -128,7 +128,7 @@ TABLE = [
     Row("index comics -o new", "", "--plugin classic_character", REFUSED),
     *_rows("index comics -o new", "-j 2", expect=KEPT),
     Row("data convert corpus made --to dataspec", "--pictures copy", "--pictures link", KEPT),
-    Row("data convert corpus made", "--to dataspec", "--to kumiko"),
+    Row("data convert corpus made", "--to dataspec", "--to kumiko", ADDED),
     *_rows("data convert corpus made --to dataspec", "-j 2", expect=KEPT),
     *_rows("data dedupe corpus -o found.json", "--method exact", "--threshold .3"),
     *_rows("data dedupe corpus -o found.json", "-j 2", expect=KEPT),
