@@ -79,8 +79,6 @@ EMBED = f"embed corpus -o store --device cpu --level panel --plugin {UNTRAINED}"
 BACKBONE = f"features backbone corpus -o made --device cpu --plugin {UNTRAINED}"
 ASTERX = "train asterx features -o run --preset tiny --device cpu --precision fp32"
 ELRIC = "train elric corpus -o run --preset tiny --device cpu --precision fp32 --set training.batch_size=4"
-CLASSIFY = "reid classify corpus/panel_images -g gallery -o sorted --action copy --no-cache"
-CLUSTER = "reid cluster corpus/character_images -o groups --action copy --no-cache"
 TABLE = [
     *_rows("data import comics -o new", "--direction rtl"),
     *_rows("data import comics -o new", "-j 2", expect=KEPT),
@@ -136,10 +134,6 @@ TABLE = [
     *_rows("reid enroll corpus/character_images -g new --no-cache", "--flip", "--plugin classic", expect=REFUSED),
     *_rows("reid enroll corpus/character_images -g new --no-cache", "-j 2", "--batch-size 3", expect=KEPT),
     *_rows("reid calibrate -g gallery --no-cache", "--far .3", "--mode avg", "--per-character"),
-    *_rows(CLASSIFY, "--threshold none", "--mode centroid --threshold none", "--unknown leave"),
-    *_rows(CLASSIFY, "-j 2", expect=KEPT),
-    *_rows(CLUSTER, "--groups 2", "--threshold .9"),
-    *_rows(CLUSTER, "-j 2", expect=KEPT),
 ]
 
 
