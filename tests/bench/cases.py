@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.bench.figures import arguments, figure
 from tests.data import DATA
 
 ROOT = Path(__file__).parents[2]
@@ -190,7 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=DATA and DATA / "cases")
     parser.add_argument("--only", default="", help="cases whose name or kind has this text")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments())
     if asked.folder is None or not (asked.folder / "cases.json").is_file():
         print("no folder with a cases.json; COMICTOOL_TEST_DATA does not name one either", file=sys.stderr)
         return 3
@@ -202,7 +203,7 @@ def main() -> int:
         wrong += bool(found)
         cells = [case.name, case.kind, "NO" if found else "yes", "; ".join([*found, came_out])]
         print(f"| {' | '.join(cell.replace('|', '/').replace(chr(10), ' ') for cell in cells)} |", flush=True)
-    print(f"{len(cases) - wrong} of {len(cases)} right")
+    figure("Files and folders that other people reported: right", f"{len(cases) - wrong} of {len(cases)}")
     return int(wrong > 0)
 
 

@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.bench.figures import figure
+from tests.bench.figures import arguments, figure
 from tests.bench.kills import CASES, Bench, Case, import_everything, mast, shelf, unsorted
 
 ODD: list[Any] = [
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments())
     import_everything()
     draw, wrong, names = random.Random(given.seed), Counter[str](), [n for n in WORLDS if n.startswith(given.only)]
     with tempfile.TemporaryDirectory(prefix="comictool-fuzzed-") as folder:
