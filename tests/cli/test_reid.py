@@ -322,6 +322,7 @@ def test_a_killed_run_is_resumed_and_undone(comictool: Run, world: Path) -> None
     ]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COMICTOOL_")}
     environment |= {"COMICTOOL_CACHE": "cache", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment |= {"COMICTOOL_PLUGIN": "classic_character"}  # as the fixture says
     environment |= {"COMICTOOL_CONFIG_DIR": str(world / "config")}  # that of the fixture: its key signs the journal
     run = subprocess.Popen(
         [sys.executable, "-m", "comictool", *arguments],
