@@ -78,6 +78,9 @@ def _rows(command: str, *settings: str, before: str = "", expect: str = REDONE) 
 EMBED = f"embed corpus -o store --device cpu --level panel --plugin {UNTRAINED}"
 BACKBONE = f"features backbone corpus -o made --device cpu --plugin {UNTRAINED}"
 ASTERX = "train asterx features -o run --preset tiny --device cpu --precision fp32"
+ENROLL = "reid enroll corpus/character_images -g new --no-cache"
+CLASSIFY = "reid classify corpus/panel_images -g gallery -o sorted --action copy --no-cache"
+CLUSTER = "reid cluster corpus/character_images -o groups --action copy --no-cache"
 ELRIC = "train elric corpus -o run --preset tiny --device cpu --precision fp32 --set training.batch_size=4"
 TABLE = [
     *_rows("data import comics -o new", "--direction rtl"),
@@ -131,9 +134,14 @@ TABLE = [
     *_rows("data dedupe corpus -o found.json", "--method exact", "--threshold .3"),
     *_rows("data dedupe corpus -o found.json", "-j 2", expect=KEPT),
     Row("data classes corpus", "--column title", "--column direction"),
-    *_rows("reid enroll corpus/character_images -g new --no-cache", "--flip", "--plugin classic", expect=REFUSED),
-    *_rows("reid enroll corpus/character_images -g new --no-cache", "-j 2", "--batch-size 3", expect=KEPT),
+    *_rows(ENROLL, "--flip", "--plugin classic", expect=REFUSED),
+    *_rows(ENROLL, "-j 2", expect=KEPT),
+    *_rows(f"{ENROLL} --plugin classic_character", "--batch-size 3", expect=KEPT),  # a network rounds by batch
     *_rows("reid calibrate -g gallery --no-cache", "--far .3", "--mode avg", "--per-character"),
+    *_rows(CLASSIFY, "--threshold none", "--mode centroid --threshold none", "--unknown unknown"),
+    *_rows(CLASSIFY, "-j 2", expect=KEPT),
+    *_rows(CLUSTER, "--groups 2", "--threshold .9"),
+    *_rows(CLUSTER, "-j 2", expect=KEPT),
 ]
 
 

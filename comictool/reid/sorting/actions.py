@@ -7,7 +7,7 @@ that is in the way is left, moved aside or given a new neighbour, as the user sa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -179,8 +179,9 @@ class Sorter:
         already = self._already(absolute, digest, folder)
         if already is not None:
             return self._note_only(absolute, digest, record, Placement("skipped", already, "it is there already"))
+        before = self._elsewhere(absolute, digest)
         try:
-            return self._act(absolute, wanted, digest, record)
+            return self._act(absolute, wanted, digest, record, before)
         except ComicError as error:
             return self._note_only(absolute, digest, record, Placement("failed", None, error.fact))
 
@@ -210,16 +211,20 @@ class Sorter:
             return folder
         return f"{SUGGESTIONS}/{self.folders[guess]}" if guess in self.folders else SUGGESTIONS
 
-    def _act(self, source: Path, wanted: str, digest: str, record: dict[str, Any]) -> Placement:
-        action = self.options.action
-        if source.is_symlink() and action == "move" and not self.within:
+    def _act(
+        self, picture: Path, wanted: str, digest: str, record: dict[str, Any], before: Path | None = None
+    ) -> Placement:
+        """File a picture, or move what an earlier run made of it, which lies at `before`."""
+        action, source = ("move", before) if before else (self.options.action, picture)
+        if picture.is_symlink() and action == "move" and not self.within and not before:
             raise InputError("it is a symbolic link, which would break when moved; use copy")
         parent = (self.root / wanted).parent
         if not is_inside(parent, self.root):
             raise InputError(f"{parent} is a link that leads out of the result folder")
         destination = self._free(wanted, source)
         if destination is None:
-            return self._note_only(source, digest, record, Placement("skipped", wanted, "a file of this name is there"))
+            there = Placement("skipped", wanted, "a file of this name is there")
+            return self._note_only(picture, digest, record, there)
         self._mine.add(destination.casefold())
         placed = Placement(action, destination)
         if self.journal is None:
@@ -236,6 +241,7 @@ class Sorter:
             folders=self._missing_folders(destination),
             digest=digest or content_digest(source),
             record=record | {"action": action, "destination": destination},
+            of=str(picture) if before else "",
         )
         self.journal.write(entry)
         try:
@@ -258,10 +264,21 @@ class Sorter:
             os.rename(destination, replaced)
         try:
             ACTIONS[entry.action](Path(entry.source), destination, self.root / entry.staged)
+            if entry.of:
+                self._leave(Path(entry.source).parent)
         except OSError:
             if entry.replaced is not None and not os.path.lexists(destination):
                 os.rename(replaced, destination)
             raise
+
+    def _leave(self, folder: Path) -> None:
+        """Remove the folders that nothing is in any more, since what an earlier run had put there has moved."""
+        while folder.is_relative_to(os.path.abspath(self.root)) and folder != Path(os.path.abspath(self.root)):
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # there is something in it
+            folder = folder.parent
 
     def _note_only(self, source: Path, digest: str, record: dict[str, Any], placed: Placement) -> Placement:
         if self.journal is not None:
@@ -282,13 +299,18 @@ class Sorter:
 
     def _already(self, source: Path, digest: str, folder: str) -> str | None:
         """Where an earlier run put this very picture, if it is still there, unchanged, under the same character."""
+        return next((place for place in self._filed(source, digest) if place.startswith(f"{folder}/")), None)
+
+    def _elsewhere(self, source: Path, digest: str) -> Path | None:
+        """What an earlier run, which decided otherwise, made of this picture: it is in one folder, not in two."""
+        place = None if self.within else next(self._filed(source, digest), None)
+        return Path(os.path.abspath(self.root / place)) if place else None
+
+    def _filed(self, source: Path, digest: str) -> Iterator[str]:
+        """Where earlier runs put this very picture by the same action, if it is still there and unchanged."""
         for destination, filed_digest in self._there.get((str(source), self.options.action), ()):
             place = self.root / destination
-            if (
-                not destination.startswith(f"{folder}/")
-                or filed_digest != digest
-                or not is_inside(place.parent, self.root)
-            ):
+            if filed_digest != digest or not is_inside(place.parent, self.root):
                 continue
             same = {
                 "copy": lambda p=place: p.is_file() and not p.is_symlink() and content_digest(p) == digest,
@@ -296,8 +318,7 @@ class Sorter:
                 "hardlink": lambda p=place: p.exists() and os.path.samefile(p, source),
             }.get(self.options.action)
             if same is not None and same():
-                return destination
-        return None
+                yield destination
 
     def _free(self, wanted: str, source: Path) -> str | None:
         """The path to use, or None to leave the picture out."""

@@ -158,7 +158,7 @@ def _place(sorter: Sorter, member: Member) -> Placement:
 def _placements(contents: Contents) -> dict[str, Placement]:
     """What a killed run did, by absolute path of the picture; what failed is tried again."""
     found = {}
-    sources = {entry.number: entry.source for entry in contents.entries if entry.number not in contents.failed}
+    sources = {entry.number: entry.picture for entry in contents.entries if entry.number not in contents.failed}
     for number, record in contents.records():
         if number in sources:
             found[sources[number]] = Placement(str(record.get("action")), record.get("destination"))

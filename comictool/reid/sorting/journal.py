@@ -52,6 +52,7 @@ class Entry:
         digest: content hash of the picture.
         record: the decision, as it is written on standard output; empty as read, see `records`.
         adopted: a person moved it before; it is noted so that `undo` takes that back too.
+        of: absolute path of the picture that `source`, which an earlier run filed, was made of; else empty.
     """
 
     number: int
@@ -64,6 +65,12 @@ class Entry:
     digest: str = ""
     record: dict[str, Any] = field(default_factory=dict)
     adopted: bool = False
+    of: str = ""
+
+    @property
+    def picture(self) -> str:
+        """Absolute path of the picture that was decided on."""
+        return self.of or self.source
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,7 @@ class Contents:
     @property
     def finished_sources(self) -> set[str]:
         """Absolute paths of the pictures whose action did not fail."""
-        return {entry.source for entry in self.entries if entry.number not in self.failed}
+        return {entry.picture for entry in self.entries if entry.number not in self.failed}
 
     def filed(self) -> Iterator[tuple[Entry, str]]:
         """The entries that put a file somewhere, with its destination."""

@@ -9,6 +9,7 @@ import pytest
 
 from comictool.core.errors import UsageError
 from comictool.reid.sorting.actions import CHOICES, Sorter, SortOptions, result_folders, safe_file_name
+from comictool.reid.sorting.rules import Rules
 from comictool.reid.sorting.undoing import undo
 from tests.reid.sorting.world import World, tree, write
 
@@ -105,6 +106,20 @@ def test_a_second_run_files_nothing_twice(world: World) -> None:
     # What was put there by a run is no target of the next, when the result lies among the targets.
     world.target("unknown", "")
     (world.targets / "unknown").unlink()
+
+
+@pytest.mark.parametrize("action", ["copy", "symlink", "hardlink"])
+def test_a_run_that_decides_otherwise_moves_what_the_first_one_filed(world: World, action: str) -> None:
+    """The first defect: it filed the picture a second time, so that it was in two folders."""
+    world.sort(action=action)
+    first = tree(world.root)
+    named = outcome(world, action=action, rules=Rules(threshold=None, margin=0.0))
+    assert named["nobody.png"] == ("move", "hero/nobody.png")
+    assert named["b/one.png"] == ("skipped", "hero/one (2).png")
+    assert not (world.result / "suggestions").exists()
+    assert (world.result / "hero/nobody.png").read_text() == "stranger 1 hero .2"
+    undo(world.result)
+    assert tree(world.root) == first
 
 
 def test_equal_names_do_not_try_each_other_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
