@@ -50,7 +50,7 @@ def known_encoder_id(spec: EncoderSpec) -> str | None:
         return encoder_id_of(manifest, files.digest if spec.weights is None else _hash_of(spec.weights))
     if manifest.architecture == JOINED:
         return _known_joined(spec, place.directory, manifest)
-    if not find_architecture(manifest.architecture).needs_torch:
+    if not _computes_with_torch(manifest.architecture):
         return encoder_id_of(manifest, NO_WEIGHTS) if spec.weights is None else None
     if spec.weights is not None:
         return encoder_id_of(manifest, _hash_of(spec.weights))
@@ -106,7 +106,12 @@ def needs_torch(spec: EncoderSpec) -> bool:
         directory = find_plugin(spec.name_or_path, spec.plugin_dirs).directory
         parts = [part for part in read_parts(manifest, directory) if part.plugin]
         return any(needs_torch(part_spec(part, directory, spec)) for part in parts)
-    return manifest is None or manifest.runs_code or find_architecture(manifest.architecture).needs_torch
+    return manifest is None or manifest.runs_code or _computes_with_torch(manifest.architecture)
+
+
+def _computes_with_torch(architecture: str) -> bool:
+    """All of timm's do; whether timm has one of this name is asked when it is built, for that imports torch."""
+    return architecture.startswith(TIMM) or find_architecture(architecture).needs_torch
 
 
 def parts_of(spec: EncoderSpec) -> tuple[int, ...]:
