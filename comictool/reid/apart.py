@@ -59,7 +59,7 @@ class LeftOut:
     def accuracy(self) -> float:
         """Share of rightly named references, each character counting the same; 0 where none can be left out."""
         able, right = self.able, self.right
-        shares = [right[able & (self.names == name)].mean() for name in np.unique(self.names[able])]
+        shares = [right[able & (self.names == name)].mean() for name in sorted(set(self.names[able].tolist()))]
         return float(np.mean(shares)) if shares else 0.0
 
 

@@ -163,7 +163,7 @@ class Scorer:
         if mask is None:
             return scores
         for query in np.flatnonzero(mask.any(axis=1)):
-            for character in np.unique(self.codes[mask[query]]):
+            for character in sorted(set(self.codes[mask[query]].tolist())):
                 left = self.references[(self.codes == character) & ~mask[query]]
                 mean = _unit(left.sum(axis=0, dtype=np.float64)[None]).astype(np.float32)
                 score = similarity(queries[query : query + 1], mean, self.metric)[0, 0] if len(left) else -np.inf
