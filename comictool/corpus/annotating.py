@@ -46,7 +46,7 @@ class Stage:
 
     Attributes:
         name: names the job and the note in each page's record.
-        model: who finds it, with a version: `gutters-5`, or the id of a plugin.
+        model: who finds it, with a version: `gutters-6`, or the id of a plugin.
         ask: what the worker is told of a page besides its picture (JSON values); None: the page is left as it is.
         find: a page picture, (H, W, 3) uint8 RGB, and what was asked, to fields of a page record. Runs in a worker, so
             it can be pickled; what it loads, such as a model, it loads when it is first called.

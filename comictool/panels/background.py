@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from comictool.panels.cells import unit
 from comictool.panels.planes import closing, opening, share
+from comictool.panels.twins import Bands, bands_of
 
 WORK_PIXELS = 720_000  # about 710x1010: a 4-pixel gutter of a 1200x1700 page keeps 2 to 3 pixels
 WORK_WIDTH = 360  # pixels of the shorter side
@@ -57,6 +58,11 @@ class WorkingPage:
     def grey(self) -> np.ndarray:
         """(h, w) float32 in 0..255, the mean of the three."""
         return np.asarray(np.mean(self.planes, axis=0, dtype=np.float32))
+
+    @cached_property
+    def bands(self) -> tuple[Bands, Bands]:
+        """Light runs between dark pixels, for lines across and, transposed, for upright ones."""
+        return bands_of(self.grey), bands_of(self.grey.T)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def is_lettering(ink: np.ndarray) -> bool:
     height, width = ink.shape
     h, w = height // COARSE * COARSE, width // COARSE * COARSE
     full = np.logical_and.reduce([ink[i:h:COARSE, j:w:COARSE] for i in range(COARSE) for j in range(COARSE)])
-    boxes = ndimage.find_objects(ndimage.label(full, structure=TOUCHING)[0])
+    boxes = ndimage.find_objects(ndimage.label(full, structure=TOUCHING)[0]) if full.size else []
     if max((_box_area(box) for box in boxes), default=0) * COARSE**2 >= LETTERING * height * width:
         return False  # as nearly always, and seen at a small part of the price: what is whole here is whole in full
     labels, count = ndimage.label(ink, structure=TOUCHING)

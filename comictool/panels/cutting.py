@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from comictool.panels.blocks import solid_blocks
 from comictool.panels.cells import Cell, is_lettering, page_area, page_extent, trim, unit
 from comictool.panels.gutters import Gutter, Plane, Region, find_gutters
 from comictool.panels.lines import LinePlanes, best_line, plain_line
+from comictool.panels.twins import Bands, find_twins
 
 LONGEST_RUN = 0.05  # widest slanted gutter, as a share of the page's longer side
 SMALLEST_CELL = 0.004  # share of the page under which a cell is not cut further
@@ -25,6 +27,10 @@ UNDER_BALLOON = (0.45, 0.95)  # share that shows between both edges beside one b
 EVEN_EDGES = 0.9  # share of either edge that has the other one opposite then: lines of art end at different places
 CROSSED_WIDTH = 3.0  # units that it must have: single strokes have two straight edges as well
 CROSSED_PART = 0.15  # share of the page's shorter side that it must leave on either side: captions are lower
+PLAIN_ENOUGH = 0.85  # quality of a gutter that is cut where twins explain the page: its tone and hatching reach .7
+SURE_CELLS = 3  # cells beyond doubt from which they do
+TWIN_CERTAIN = 0.25  # quality of a gutter between two frame lines from which it is beyond doubt
+TWIN_PART = 0.12  # share of the page's shorter side that both parts beside a gutter between two frame lines keep
 SMALLEST_LINED = 0.03  # share of the page under which a cell is not cut at bare frame lines
 THINNEST_LINED = 0.08  # share of the page's shorter side that both parts must keep then
 PLAIN_PART = 0.2  # the same on pages that gutters explain: captions and skirtings have lines as well
@@ -58,22 +64,59 @@ class Ground:
         )
 
 
-def cut_page(ground: Ground, lines: LinePlanes | None = None) -> list[Cell]:
+def cut_at_twins(ground: Ground, bands: tuple[Bands, Bands]) -> list[Cell]:
+    """Cut a page at the gutters between two frame lines (`twins`), and at nothing else.
+
+    Args:
+        ground: its background.
+        bands: of the page's grey, and of that transposed.
+    """
+    paper = ground.paper
+    whole = trim(Cell(0, 0, np.ones_like(paper)), paper)
+    return [] if whole is None else _cut([whole], lambda cell: _split_at_twins(cell, paper, bands))
+
+
+def _split_at_twins(cell: Cell, paper: np.ndarray, bands: tuple[Bands, Bands]) -> list[Cell]:
+    """The parts of a cell on either side of the best gutter between two frame lines; empty when it has none."""
+    if cell.inside.sum() < SMALLEST_SLANTED * page_area(paper):
+        return []
+    found = [
+        (gutter, bool(upright))
+        for upright, gutters in enumerate(
+            (
+                find_twins(bands[0], cell.left, cell.top, cell.inside),
+                find_twins(bands[1], cell.top, cell.left, cell.inside.T),
+            )
+        )
+        for gutter in gutters
+    ]
+    for gutter, upright in sorted(found, key=lambda entry: -entry[0].quality):
+        pieces = [piece for piece in _halves(cell, gutter, upright, paper) if piece is not None]
+        if len(pieces) == 2 and min(min(p.inside.shape) for p in pieces) >= TWIN_PART * min(paper.shape):
+            sure = cell.certain or gutter.quality >= TWIN_CERTAIN
+            return [replace(piece, certain=sure) for piece in pieces]
+    return []
+
+
+def cut_page(ground: Ground, lines: LinePlanes | None = None, cells: Sequence[Cell] | None = None) -> list[Cell]:
     """Cut a page into cells.
 
     Args:
         ground: its background.
         lines: its thin dark strokes, for panels that share a frame line; None to go by gutters alone.
+        cells: what it is cut into already; all of it by default.
     """
     paper = ground.paper
-    whole = trim(Cell(0, 0, np.ones_like(paper)), paper)
-    if whole is None:
-        return []
+    if cells is None:
+        whole = trim(Cell(0, 0, np.ones_like(paper)), paper)
+        cells = [] if whole is None else [whole]
+
+    enough = PLAIN_ENOUGH if sum(cell.certain for cell in cells) >= SURE_CELLS else ENOUGH
 
     def parts(cell: Cell) -> list[Cell]:
-        return split(cell, ground) or (split_at_line(cell, paper, lines) if lines is not None else [])
+        return split(cell, ground, enough) or (split_at_line(cell, paper, lines) if lines is not None else [])
 
-    return _cut([whole], parts)
+    return _cut(cells, parts)
 
 
 def cut_at_plain_lines(cells: Sequence[Cell], ground: Ground, lines: LinePlanes) -> list[Cell]:
@@ -100,7 +143,7 @@ def _cut(cells: Sequence[Cell], parts: Callable[[Cell], list[Cell]]) -> list[Cel
     return finished
 
 
-def split(cell: Cell, ground: Ground) -> list[Cell]:
+def split(cell: Cell, ground: Ground, enough: float = ENOUGH) -> list[Cell]:
     """The trimmed parts of a cell on either side of its best gutter; empty when it has none."""
     paper = ground.paper
     if cell.inside.sum() < SMALLEST_CELL * page_area(paper):
@@ -113,7 +156,7 @@ def split(cell: Cell, ground: Ground) -> list[Cell]:
         for upright, region in enumerate(regions):
             gutters = find_gutters(region, slanted=slanted, longest_run=longest_run)
             best = max(gutters, key=_quality, default=None)
-            if best is not None and best.quality >= ENOUGH:
+            if best is not None and best.quality >= enough:
                 found.append((best, bool(upright)))
             crossed += [(gutter, bool(upright)) for gutter in gutters if _is_crossed(gutter, unit(paper))]
         for gutter, is_upright in sorted(found, key=lambda entry: -entry[0].quality):
@@ -122,6 +165,8 @@ def split(cell: Cell, ground: Ground) -> list[Cell]:
                 return [piece for piece in pieces if piece is not None]
         if found or cell.inside.sum() < SMALLEST_SLANTED * page_area(paper):
             break
+    if enough > ENOUGH:
+        return []
     return solid_blocks(cell, paper) or _split_at_crossed(cell, crossed, paper)
 
 

@@ -12,7 +12,7 @@ from comictool.corpus.records import Panel
 from comictool.panels.background import Background, WorkingPage, candidate_backgrounds, reduce_page
 from comictool.panels.captions import attach_captions
 from comictool.panels.cells import Cell, page_extent
-from comictool.panels.cutting import Ground, cut_at_plain_lines, cut_page
+from comictool.panels.cutting import Ground, cut_at_plain_lines, cut_at_twins, cut_page
 from comictool.panels.doubt import may_have_panels
 from comictool.panels.edges import reach_edges
 from comictool.panels.frames import Frame, frame_of
@@ -24,7 +24,7 @@ from comictool.panels.refine import refine_boxes
 from comictool.panels.ring import without_ring
 from comictool.panels.verdict import Verdict, judge
 
-SOURCE = "gutters-5"
+SOURCE = "gutters-6"
 PROSE = 0.22  # share of the page under lines of letters; the wordiest comic pages seen have .18, prose from .3 up
 FEW_PANELS = 2  # prose and credits in a box or two; four framed columns of prose are not met
 SPARSE = 4  # panels up to which a page that has gutters may have bare frame lines as well
@@ -36,6 +36,7 @@ MANY_PANELS = 8  # beyond which more are no argument
 BLANK = 225  # levels of white paper, which a dark background would make a panel of
 NOTHING_BUT = (0.97, 0.75)  # share of it, of which a strip as narrow as a gutter, softened at its edges, shows less
 GUTTER = 0.06  # share of the page's shorter side
+LEANING = (3, 2)  # pieces, and how many of them lean, from which a page is cut at leaning gutters
 SMALLEST_PAGE = 32  # pixels; a smaller picture is no page
 
 
@@ -134,8 +135,16 @@ def _explain(background: Background, page: WorkingPage) -> Verdict:
     paper = background.mask
     ground = Ground(paper)
     blank = None if background.light else page.grey >= BLANK
+    start = None
     cells = cut_page(ground)
     verdict = _judge(cells, paper, blank)
+    # On larger pages tone is finer than frame lines, and gutters show, as they do between panels with a margin around.
+    unexplained = not verdict.frames or _mostly_bleeds(verdict)
+    if page.scale >= 1 and background.light and unexplained:
+        twins = cut_at_twins(ground, page.bands)
+        if _leaning(twins):
+            start, cells = twins, cut_page(ground, cells=twins)
+            verdict = _judge(cells, paper, blank)
     if 1 < len(verdict.frames) <= SPARSE and not verdict.certain:
         parted = cut_at_plain_lines(cells, ground, line_planes(page.grey))
         if len(parted) > len(cells):
@@ -143,7 +152,7 @@ def _explain(background: Background, page: WorkingPage) -> Verdict:
     elif len(verdict.frames) <= 1:
         # Frame lines that are covered or begin anywhere count only where gutters explain nothing: art has straight
         # strokes too.
-        lined_cells = cut_page(ground, line_planes(page.grey))
+        lined_cells = cut_page(ground, line_planes(page.grey), start)
         lined = _judge(lined_cells, paper, blank)
         if len(lined.frames) > 1:
             verdict, cells = lined, lined_cells
@@ -153,6 +162,12 @@ def _explain(background: Background, page: WorkingPage) -> Verdict:
         return verdict
     insets = [frame_of(inset, paper) for cell in cells for inset in find_insets(cell, paper)]
     return replace(verdict, frames=(*verdict.frames, *insets))
+
+
+def _leaning(cells: Sequence[Cell]) -> bool:
+    """Whether a page is cut into several pieces beyond doubt, some of which lean, as few pages are."""
+    sure = [cell for cell in cells if cell.certain]
+    return len(sure) >= LEANING[0] and sum(not cell.inside.all() for cell in sure) >= LEANING[1]
 
 
 def _judge(cells: Sequence[Cell], paper: np.ndarray, blank: np.ndarray | None) -> Verdict:
