@@ -10,7 +10,22 @@ import typer
 
 from comictool.cli.options import DryRun, Loading, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reid_options import OptionalGallery, Unknown, Vectors, parse_threshold, undecided_folders
+from comictool.cli.reid_options import (
+    Action,
+    ChosenMode,
+    Far,
+    Margin,
+    OnClash,
+    OptionalGallery,
+    Report,
+    Resume,
+    Threshold,
+    TopK,
+    Unknown,
+    Vectors,
+    parse_threshold,
+    undecided_folders,
+)
 from comictool.core.errors import ExitCode, UsageError
 from comictool.core.workers import numpy_with_one_thread
 
@@ -21,25 +36,6 @@ if TYPE_CHECKING:
 
 UNKNOWN_PRESENT = 10  # with --fail-on-unknown
 COLUMNS = ["path", "status", "character", "guess", "enrolled_as", "score", "margin", "action", "destination"]
-
-MODES = "max|avg|centroid|knn:K|auto"
-Mode = Annotated[str, typer.Option("--mode", metavar=MODES, help="How references make one score.")]
-ChosenMode = Annotated[
-    str | None, typer.Option("--mode", metavar=MODES, help="How references make one score; else chosen by them.")
-]
-
-Action = Annotated[
-    str | None,
-    typer.Option(
-        "--action",
-        metavar="none|copy|move|symlink|hardlink",
-        help="What happens to the files; copy where there is a folder for them, else none.",
-    ),
-]
-OnClash = Annotated[str, typer.Option("--on-clash", metavar="rename|skip|overwrite", help="When a file has the place.")]
-Margin = Annotated[
-    float | None, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less; else fitted.")
-]
 
 
 @command
@@ -101,17 +97,13 @@ def classify(
         typer.Option("--enroll-config", "--enroll-config-fn", help="References: a JSON file, or a folder of folders."),
     ] = None,
     mode: ChosenMode = None,
-    threshold: Annotated[
-        str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
-    ] = None,
-    far: Annotated[
-        float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")
-    ] = None,
+    threshold: Threshold = None,
+    far: Far = None,
     margin: Margin = None,
     own_references: Annotated[
         bool, typer.Option("--own-references", help="Compare a picture that is a reference with itself too.")
     ] = False,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")] = 5,
+    top_k: TopK = 5,
     action: Action = None,
     result_dir: Annotated[
         Path | None, typer.Option("-o", "--result-dir", help="Where files go, in a folder for each character [out].")
@@ -125,10 +117,8 @@ def classify(
     ] = None,
     on_clash: OnClash = "rename",
     preserve_tree: Annotated[bool, typer.Option("--preserve-tree", help="Keep folders below the targets.")] = False,
-    report: Annotated[Path | None, typer.Option("--report", help="Also write an HTML page to look through.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Resume a run that was stopped, and tell the whole of it.")
-    ] = True,
+    report: Report = None,
+    resume: Resume = True,
     fail_on_unknown: Annotated[
         bool, typer.Option("--fail-on-unknown", help=f"Exit code {UNKNOWN_PRESENT} when a picture is unknown.")
     ] = False,

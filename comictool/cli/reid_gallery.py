@@ -11,8 +11,7 @@ import typer
 from comictool.cli.evaluate import report_metrics
 from comictool.cli.options import Loading, Seed, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reid import ChosenMode, Mode
-from comictool.cli.reid_options import GalleryFolder, OptionalGallery, Vectors
+from comictool.cli.reid_options import ChosenMode, GalleryFolder, Mode, OptionalGallery, Vectors
 from comictool.core.errors import ExitCode, UsageError
 
 GalleryArgument = Annotated[Path, typer.Argument(metavar="GALLERY", help="A gallery folder.")]

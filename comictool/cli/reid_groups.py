@@ -10,8 +10,7 @@ import typer
 
 from comictool.cli.options import DryRun, Loading, command
 from comictool.cli.output import Output
-from comictool.cli.reid import Action, OnClash
-from comictool.cli.reid_options import Vectors
+from comictool.cli.reid_options import Action, OnClash, Resume, Vectors
 from comictool.core.errors import ExitCode, UsageError
 
 
@@ -35,9 +34,7 @@ def cluster(
     action: Action = None,
     on_clash: OnClash = "rename",
     sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML page of the groups.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Resume filing that was stopped, and tell the whole of it.")
-    ] = True,
+    resume: Resume = True,
     dry_run: DryRun = False,
     *,
     vectors: Vectors,

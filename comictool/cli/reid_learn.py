@@ -9,8 +9,21 @@ import typer
 
 from comictool.cli.options import DryRun, Loading, command
 from comictool.cli.output import Output
-from comictool.cli.reid import ChosenMode, Margin, show_run
-from comictool.cli.reid_options import GalleryFolder, Unknown, Vectors, parse_threshold, undecided_folders
+from comictool.cli.reid import show_run
+from comictool.cli.reid_options import (
+    ChosenMode,
+    Far,
+    GalleryFolder,
+    Margin,
+    Report,
+    Resume,
+    Threshold,
+    TopK,
+    Unknown,
+    Vectors,
+    parse_threshold,
+    undecided_folders,
+)
 from comictool.core.errors import ExitCode
 from comictool.core.workers import numpy_with_one_thread
 
@@ -23,19 +36,13 @@ def learn(
         Path | None, typer.Option("--corrections", metavar="FILE", help="What was ticked in the report and saved.")
     ] = None,
     mode: ChosenMode = None,
-    threshold: Annotated[
-        str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
-    ] = None,
-    far: Annotated[
-        float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")
-    ] = None,
+    threshold: Threshold = None,
+    far: Far = None,
     margin: Margin = None,
-    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")] = 5,
+    top_k: TopK = 5,
     unknown: Unknown = None,
-    report: Annotated[Path | None, typer.Option("--report", help="Also write an HTML page to look through.")] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Resume a run that was stopped, and tell the whole of it.")
-    ] = True,
+    report: Report = None,
+    resume: Resume = True,
     dry_run: DryRun = False,
     *,
     vectors: Vectors,

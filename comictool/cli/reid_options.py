@@ -25,6 +25,34 @@ Unknown = Annotated[
     typer.Option("--unknown", metavar="|".join(UNKNOWN), help="Where pictures without a name go [suggestions]."),
 ]
 
+MODES = "max|avg|centroid|knn:K|auto"
+Mode = Annotated[str, typer.Option("--mode", metavar=MODES, help="How references make one score.")]
+ChosenMode = Annotated[
+    str | None, typer.Option("--mode", metavar=MODES, help="How references make one score; else chosen by them.")
+]
+
+Action = Annotated[
+    str | None,
+    typer.Option(
+        "--action",
+        metavar="none|copy|move|symlink|hardlink",
+        help="What happens to the files; copy where there is a folder for them, else none.",
+    ),
+]
+OnClash = Annotated[str, typer.Option("--on-clash", metavar="rename|skip|overwrite", help="When a file has the place.")]
+Margin = Annotated[
+    float | None, typer.Option("--margin", min=0, help="Ambiguous when the winner leads by less; else fitted.")
+]
+Threshold = Annotated[
+    str | None, typer.Option("--threshold", metavar="auto|none|X", help="Least score for a name; else unknown.")
+]
+Far = Annotated[float | None, typer.Option("--far", help="With auto: share of impostors that may be given a name.")]
+TopK = Annotated[int, typer.Option("--top-k", min=1, help="Candidates in each record.")]
+Report = Annotated[Path | None, typer.Option("--report", help="Also write an HTML page to look through.")]
+Resume = Annotated[
+    bool, typer.Option("--resume/--no-resume", help="Resume a run that was stopped, and tell the whole of it.")
+]
+
 
 @dataclass(frozen=True)
 class Vectors:
