@@ -147,7 +147,7 @@ def _plain(value: Any) -> Any:
             if name in ("source", "type_confidence") and item == spec.default:
                 continue
             out[name] = _plain(item)
-        return {**out, **value.extra}
+        return out | dict(sorted(value.extra.items()))  # in whatever order steps added them
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return value

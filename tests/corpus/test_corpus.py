@@ -36,6 +36,12 @@ def test_unknown_fields_of_a_newer_tool_are_kept() -> None:
     assert again["panels"][0]["tilt"] == 3
 
 
+def test_the_order_in_which_steps_added_facts_does_not_change_the_file() -> None:
+    """The first defect: panels before `--keep reference` and after it left files of other bytes."""
+    one, other = ({"kept": "reference", "panels_doubtful": True}, {"panels_doubtful": True, "kept": "reference"})
+    assert list(to_json(page(1, extra=one)).items()) == list(to_json(page(1, extra=other)).items())
+
+
 @pytest.mark.parametrize(
     "change",
     [
