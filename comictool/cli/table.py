@@ -61,6 +61,7 @@ COMMANDS: dict[str, Command | Group] = {
         {
             "import": Command("data:import_", "Read comic files and folders into a corpus."),
             "panels": Command("data:panels", "Find the panels of every page and their reading order."),
+            "text": Command("data_text:text", "Read the words of every page."),
             "draw": Command("data:draw", "Draw procedural comics with exact labels into a corpus."),
             "info": Command("data_formats:info", "Count what a corpus holds."),
             "verify": Command("data_formats:verify", "Find what is wrong in a corpus."),
@@ -187,6 +188,7 @@ OTHER_WORDS = {
     "verify": "check validate lint fsck",
     "dedupe": "duplicates dedup dups unique",
     "panels": "detect segment frames",
+    "text": "ocr words read transcribe lettering balloons",
     "convert": "transform translate",
     "import": "read load unpack extract ingest",
     "classify": "sort label identify recognise recognize tag",

@@ -128,6 +128,7 @@ KINDS: dict[str, Kind] = {
             f"{ANSWERS}:lines",
             f"{ANSWERS}:pictures",
             inputs=("image", "text"),
+            architectures={"rapidocr": "comictool.words.rapid:load_directory"},
         ),
     )
 }

@@ -1,0 +1,56 @@
+"""`data text`: the words of every page of a corpus, careful with texts that others wrote."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from comictool.core.errors import UsageError
+from comictool.core.jobs import JobOptions, JobReport
+from comictool.core.progress import Progress
+from comictool.corpus.annotating import Stage, annotate
+from comictool.corpus.corpus import Corpus
+from comictool.corpus.records import DIRECTIONS, PageRecord
+from comictool.words.engines import Reading
+from comictool.words.page import question_of
+
+STAGE = "text"
+
+
+def read_corpus(
+    corpus: Corpus,
+    reading: Reading,
+    *,
+    direction: str | None = None,
+    replace: bool = False,
+    options: JobOptions | None = None,
+    progress: Progress | None = None,
+) -> JobReport:
+    """Read every page and write its texts into the page records; a job that annotates (`annotate`).
+
+    A page with texts of another source (annotations, a person, another engine) is left alone.
+
+    Args:
+        reading: the engine, from `words.engines.make_reading`.
+        direction: "ltr", "rtl" or "ttb" for all comics; by default each page's own.
+        replace: read those pages too; their texts are lost.
+        options, progress: of the job.
+
+    Raises:
+        UsageError: an unknown direction.
+        Stopped: after a signal; the same call continues from there.
+    """
+    if direction is not None and direction not in DIRECTIONS:
+        raise UsageError(f"direction is {', '.join(DIRECTIONS)}, not {direction!r}")
+    ask = partial(_ask, source=reading.source, direction=direction, replace=replace)
+    stage = Stage(STAGE, reading.model, ask, reading.find, _take_over, reading.settings, reading.workers)
+    return annotate(corpus, stage, options=options, progress=progress)
+
+
+def _ask(record: PageRecord, *, source: str, direction: str | None, replace: bool) -> Any:
+    foreign = any(text.source != source for text in record.texts)
+    return None if foreign and not replace else question_of(record, direction)
+
+
+def _take_over(record: PageRecord, found: PageRecord) -> None:
+    record.texts = found.texts
