@@ -49,6 +49,7 @@ FLOORS: dict[str, set[str]] = {
         "vectors",
         "report",
     },
+    "serve": {"core", "corpus", "formats", "plugins", "report", "search", "vectors"},
 }
 FLOORS["cli"] = set(FLOORS)
 ENTRIES = {"comictool.__main__", "comictool.cli.reference"}  # started from outside, with `python -m`
@@ -66,6 +67,9 @@ HEAVY = {
     "sklearn",
     "pydantic",
     "rich",
+    "starlette",
+    "uvicorn",
+    "jinja2",
 }
 
 

@@ -99,6 +99,7 @@ COMMANDS: dict[str, Command | Group] = {
         "Find the panels, pages or characters most like a picture or an id, or that say some words.",
         LIBRARY,
     ),
+    "serve": Command("serve:serve", "Search and read a library in the browser.", LIBRARY),
     "reid": Group(
         "Re-identify characters by reference pictures.",
         {
@@ -183,6 +184,7 @@ COMMANDS: dict[str, Command | Group] = {
 # What people type for a command: other tools' names of the same thing.
 OTHER_WORDS = {
     "query": "search find lookup similar ask grep",
+    "serve": "web browser gui server view read open browse",
     "index": "update add scan build library refresh sync",
     "info": "list ls show stats count summary describe",
     "verify": "check validate lint fsck",

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 class Held(Protocol):
     """A picture that something else holds than a file of its own, as a comic file holds its pages."""
 
+    @property
+    def name(self) -> str:
+        """What a note calls it."""
+
     def read_bytes(self) -> bytes:
         """The encoded picture; raises InputError."""
 

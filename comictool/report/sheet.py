@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from comictool.core.errors import ComicError
 from comictool.core.files import write_text
+from comictool.core.images import Held
 from comictool.report.page import escape, html_page
 from comictool.report.thumbnails import Thumbnail, side_for, thumbnail
 
@@ -54,17 +55,6 @@ figure:target a.close { display: block; position: absolute; inset: 0; z-index: 1
   padding: .6rem 1rem; font-size: 1.6rem; line-height: 1; color: var(--ink); text-decoration: none; }
 @media print { .query { position: static; } figure { break-inside: avoid; } }
 """
-
-
-class Held(Protocol):
-    """A picture that is in something else than a file of its own, such as a comic file."""
-
-    @property
-    def name(self) -> str:
-        """What a note calls it."""
-
-    def read_bytes(self) -> bytes:
-        """The encoded picture; raises InputError."""
 
 
 Shown: TypeAlias = Path | Held

@@ -24,6 +24,7 @@ from comictool.vectors.columns import LEVELS
 from comictool.vectors.metadata import Box
 
 if TYPE_CHECKING:
+    from comictool.core.images import Held
     from comictool.plugins.encoder import Encoder
 
 IMAGE = "image"
@@ -74,7 +75,8 @@ class Query:
     """What is asked: one of `image`, `id` and `text`.
 
     Attributes:
-        image: a picture to look for; embedded by the plugin that made the column.
+        image: a picture to look for, a file or one in memory that has a name; embedded by the plugin that made the
+            column.
         id: `comic/page`, `comic/page/panel` or `comic/page/panel/identity`; never among its own answers.
         text: words that must all occur, in any order; `"in quotes"` one after the other; `begin*` as a beginning.
             Case and accents do not matter. Words of scripts without spaces are looked for anywhere in the text, and
@@ -92,7 +94,7 @@ class Query:
         UsageError: contradicting or missing values.
     """
 
-    image: Path | None = None
+    image: Path | Held | None = None
     id: str | None = None
     text: str | None = None
     k: int = 10
@@ -257,14 +259,15 @@ def _encoder(
     return encoder
 
 
-def _picture(image: Path | None) -> np.ndarray:
+def _picture(image: Path | Held | None) -> np.ndarray:
     from comictool.core.images import decode_array
 
     assert image is not None
     try:
         return decode_array(image)
     except InputError as error:
-        raise InputError(f"{image}: {error.fact}", cause=error.cause, hint=error.hint) from error
+        named = image if isinstance(image, Path) else image.name
+        raise InputError(f"{named}: {error.fact}", cause=error.cause, hint=error.hint) from error
 
 
 def _by_words(place: Collection, asked: Query) -> list[Hit]:

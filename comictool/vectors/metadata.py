@@ -330,6 +330,10 @@ class Metadata:
                 crop = _crop(row)
                 yield crop.id(row[10]), row[1], crop
 
+    def text_rows(self, level: str) -> list[int]:
+        """The rows that have text, ascending."""
+        return [row for (row,) in self._all(f"SELECT rowid FROM {level}_text ORDER BY rowid")]
+
     def has_text(self) -> bool:
         """Whether any page has text."""
         return bool(self._all("SELECT 1 FROM page_text LIMIT 1"))

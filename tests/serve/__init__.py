@@ -1,0 +1,1 @@
+"""The server: pages, JSON, and what it refuses."""
