@@ -31,6 +31,12 @@ def convert(
     ],
     from_format: FromFormat = None,
     pictures_from: PicturesFrom = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            "--texts", help="JSON that a vision-language model told of the pages: a file, or a folder of them."
+        ),
+    ] = None,
     pictures: Annotated[
         str, typer.Option("--pictures", metavar="copy|link|none", help="What happens to the page pictures.")
     ] = "copy",
@@ -41,9 +47,12 @@ def convert(
 ) -> int:
     """Write comics in another annotation format.
 
-    Says what the format has no room for. Every format is read as well as written.
+    Says what the format has no room for. Every format is read as well as written. With --texts the words that a model
+    told, panel by panel, are put on the panels that a detector found; `data filter --aligned` lists where that is sure.
 
     Example: comictool data convert corpus coco --to comix-coco
+
+    Example: comictool data convert detections.json spec --to dataspec --texts vlm_json
     """
     from comictool.formats.converting import convert
 
@@ -53,6 +62,7 @@ def convert(
         to,
         source_format=from_format,
         source_pictures=pictures_from,
+        texts=texts,
         pictures=pictures,
         force=force,
         options=job,

@@ -216,6 +216,16 @@ def filter_(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="List the pages whose panels and texts agree; changes nothing.")
     ] = False,
+    perfect_match: Annotated[
+        bool, typer.Option("--perfect-match", help="With --aligned: by equal counts of panels alone, as published.")
+    ] = False,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option("--min-confidence", min=0, max=1, help="With --aligned: of texts on the right panel; .85 else."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="With --aligned on DataSpec: the list of files to train from.")
+    ] = None,
     dry_run: DryRun = False,
     *,
     out: Output,
@@ -226,20 +236,42 @@ def filter_(
     published rules hold for those not given (score .95, sides of 32 pixels, overlap .20 of its own area).
 
     Example: comictool data filter corpus --min-frequency 25
+
+    Example: comictool data filter spec --aligned -o pages.txt
     """
-    from comictool.datasets.filtering.aligned import aligned_pages
+    from comictool.datasets.filtering.aligned import MIN_CONFIDENCE, aligned_pages, write_list
     from comictool.datasets.filtering.identities import filter_characters
     from comictool.datasets.filtering.instances import InstanceRules, filter_instances
     from comictool.formats.registry import open_any
 
     rules = {"min_score": min_score, "min_size": min_size, "max_overlap": max_overlap}
     given: dict[str, Any] = {name: value for name, value in rules.items() if value is not None}
-    if aligned:
-        found = aligned_pages(open_any(corpus))
-        rows = [{"page": page, "aligned": True, "reason": None} for page in found.aligned]
-        rows += [{"page": page, "aligned": False, "reason": reason} for page, reason in found.others.items()]
-        out.rows(rows, ["page", "aligned", "reason"])
+    if perfect_match and min_confidence is not None:
+        raise UsageError("--perfect-match knows no confidence", hint="give one of the two")
+    if aligned or perfect_match:
+        view = open_any(corpus)
+        least = MIN_CONFIDENCE if min_confidence is None else min_confidence
+        found = aligned_pages(view, min_confidence=least, perfect_match=perfect_match)
+        if output is not None and not dry_run:
+            write_list(view, found, output)
+        out.rows(
+            [
+                {
+                    "page": page.page,
+                    "aligned": page.kept,
+                    "tier": page.tier,
+                    "confidence": page.confidence,
+                    "reason": page.reason or None,
+                }
+                for page in found.pages
+            ],
+            ["page", "aligned", "tier", "confidence", "reason"],
+        )
+        out.note(f"{len(found.aligned):,} of {len(found.pages):,} pages are kept")
+        out.note("by their counts of panels: " + ", ".join(f"{n:,} {tier}" for tier, n in found.tiers.most_common()))
         return ExitCode.DONE
+    if output is not None or min_confidence is not None:
+        raise UsageError("--output and --min-confidence go with --aligned")
     if bool(given) == (min_frequency is not None):
         raise UsageError(
             "a filter needs either --min-frequency, or rules for instances",

@@ -12,7 +12,6 @@ from comictool.core.errors import ComicError, UsageError
 from comictool.core.files import TEMPORARY_SUFFIX
 from comictool.core.jobs import Done, Item, JobOptions, JobReport, Problem, run_job
 from comictool.core.progress import Progress
-from comictool.corpus.corpus import Corpus
 from comictool.corpus.page_pictures import PagePicture, state_of_picture
 from comictool.corpus.records import PageRecord
 from comictool.corpus.views import CorpusView
@@ -20,6 +19,7 @@ from comictool.formats.keeping import Loss
 from comictool.formats.registry import Format, format_named, open_any
 from comictool.formats.saving import check_pictures, outgoing_names, place_pictures, save_annotations
 from comictool.formats.view import ForeignCorpus, Problems, missing_pictures
+from comictool.formats.with_texts import WithTexts
 
 LEDGER = "convert"
 
@@ -52,6 +52,7 @@ def convert(
     *,
     source_format: str | None = None,
     source_pictures: Path | None = None,
+    texts: Path | None = None,
     pictures: str = "copy",
     force: bool = False,
     options: JobOptions | None = None,
@@ -68,6 +69,7 @@ def convert(
         format: name of the format to write; `corpus` is the native one.
         source_format: name of the source's format, when it should not be found out.
         source_pictures: where the pictures are, when not with the annotations.
+        texts: JSON that a model told of the pages, a file or a folder; each text goes on its panel (`with_texts`).
         pictures: `copy`, `link` or `none`.
         force: also write into a folder that holds other things.
         options, progress: of the job; one item is one comic.
@@ -81,6 +83,7 @@ def convert(
     check_pictures(pictures)
     options = options or JobOptions()
     corpus = open_any(source, source_format, source_pictures)
+    corpus = WithTexts(corpus, texts) if texts is not None else corpus
     _check_apart(source, destination, force)
     names = outgoing_names(corpus.comics())
     missing: dict[str, list[PageRecord]] = {}
@@ -114,7 +117,7 @@ def convert(
     if several:
         every = [page for pages_of in missing.values() for page in pages_of]
         report.problems.append(missing_pictures(str(source), every, pages.total()))
-    notes = corpus.notes() if isinstance(corpus, ForeignCorpus) else []
+    notes = corpus.notes() if isinstance(corpus, ForeignCorpus | WithTexts) else []
     return Conversion(report, target.name, saved.losses, saved.counts, saved.read, notes)
 
 
@@ -145,7 +148,7 @@ def _convert_comic(
 def _readable(corpus: CorpusView, names: dict[str, str], options: JobOptions) -> dict[str, str]:
     """The comics whose annotations are written: all that can be read, or those that a limit lets through."""
     comics = options.share(names) if options.limit is not None else list(names)
-    if not isinstance(corpus, Corpus):
+    if isinstance(corpus, ForeignCorpus):
         return {comic: names[comic] for comic in comics}  # what is wrong in a view are problems, never errors
     chosen = {}
     for comic in comics:

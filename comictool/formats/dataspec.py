@@ -8,6 +8,10 @@ What is written is the full form with panels in reading order, so that `reading_
 that other readers pass over: page, page_type, direction, which panel and character things belong to, what a text says.
 In files of others the full form lists panels as a detector found them; their order is then found anew. The minimal
 form lists them in the order in which its texts were read, which is kept.
+
+Where a model's texts were put on found panels (`corpus.told_texts`) the full form also says how: of each panel `match`,
+`modalities` (whether there is a picture, text, a place) and `description`, of the page `alignment`, `text_panels`,
+`description`, and `unmatched_text_panels`. Texts without a panel are in the list of the page, without a place.
 """
 
 from __future__ import annotations
@@ -21,11 +25,12 @@ from comictool.core.errors import InputError
 from comictool.core.files import write_json
 from comictool.corpus.assignment import assign_panels
 from comictool.corpus.records import DIRECTIONS, PAGE_TYPES, TEXT_KINDS, Box, Character, PageRecord, Panel, Text
+from comictool.corpus.told_texts import PAGE_FACTS, PANEL_FACTS
 from comictool.formats.boxes import UNIT, Points, bounds, box_of_xywh, extent, host_of, place, xywh
 from comictool.formats.coco import outlines
 from comictool.formats.drafts import Draft, RoughPanel, checked_size, number_panels, view_of_titles
 from comictool.formats.fitting import Sheet
-from comictool.formats.keeping import Capabilities
+from comictool.formats.keeping import Capabilities, writable
 from comictool.formats.pictures import PICTURE_FOLDERS, PictureFinder, components, page_number
 from comictool.formats.values import integer_of, list_of, number_of, object_of, read_json, share_of, text_of
 from comictool.formats.view import ForeignCorpus, Problems
@@ -50,23 +55,23 @@ def _keep(record: PageRecord) -> PageRecord:
 
 
 def _kept(text: Text) -> Text | None:
-    if text.box is None and text.panel is None:
+    if text.box is None and text.panel is None and not text.text.strip():
         return None
-    if text.box is None:
+    if text.box is None and text.panel is not None:
         return replace(text, kind="dialogue" if text.kind == "thought" else text.kind, confidence=1.0)
     return text
 
 
 def _place(text: Text, order: dict[int, int]) -> tuple[int, int, int]:
-    """Where a text comes when it is read back: boxed ones in their order, then by panel and kind."""
-    if text.box is not None:
+    """Where a text comes when it is read back: those in the list of the page in their order, then by panel and kind."""
+    if text.box is not None or text.panel is None:
         return (0, 0, 0)
     return (1, order.get(text.panel or 0, 0), _KINDS.index(text.kind))
 
 
 def _keep_minimal(record: PageRecord) -> PageRecord:
     assign_panels(record, min_overlap=0)
-    record.texts = [replace(t, box=None, confidence=1.0) for t in record.texts if t.panel is not None]
+    record.texts = [replace(t, box=None, confidence=1.0) for t in record.texts if t.panel is not None and t.text]
     return _keep(record)
 
 
@@ -75,6 +80,8 @@ CAPABILITIES = Capabilities(
     panels=frozenset({"order", "score"}),
     characters=frozenset({"panel", "face", "identity", "score"}),
     texts=frozenset({"kind", "box", "panel", "confidence"}),
+    extra=frozenset(PAGE_FACTS),
+    panel_extra=frozenset(PANEL_FACTS),
     adjust=_keep,
 )
 CAPABILITIES_MINIMAL = Capabilities(
@@ -129,11 +136,16 @@ def picture_place(record: PageRecord) -> str:
     return f"images/{record.comic}/p{record.page:03d}{suffix_of(record)}"
 
 
+def page_file(root: Path, comic: str, page: int | str) -> Path:
+    """Where `write` and `write_minimal` put a page: `dataspec/<comic>/p<nnn>.json`."""
+    return root / FOLDER / comic / f"p{int(page):03d}.json"
+
+
 def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems) -> None:
     """Write the full form, `dataspec/<comic>/p<nnn>.json`."""
     for comic in comics:
         for record in comic.pages:
-            write_json(destination / FOLDER / comic.name / f"p{record.page:03d}.json", _full(record))
+            write_json(page_file(destination, comic.name, record.page), _full(record))
 
 
 def write_minimal(comics: Iterable[WrittenComic], destination: Path, problems: Problems) -> None:
@@ -144,7 +156,7 @@ def write_minimal(comics: Iterable[WrittenComic], destination: Path, problems: P
                 "page_image_path": record.image,
                 "panels": [{"panel_coords": xywh(panel.box), "text": _texts(record, panel)} for panel in record.panels],
             }
-            write_json(destination / FOLDER / comic.name / f"p{record.page:03d}.json", value)
+            write_json(page_file(destination, comic.name, record.page), value)
 
 
 def _full(record: PageRecord) -> dict[str, Any]:
@@ -161,7 +173,7 @@ def _full(record: PageRecord) -> dict[str, Any]:
         "direction": record.direction,
         "panels_in_reading_order": True,
         "panels": [
-            {"panel_coords": xywh(panel.box), "confidence": panel.score, "text": _texts(record, panel)}
+            {"panel_coords": xywh(panel.box), "confidence": panel.score, "text": _texts(record, panel), **panel.extra}
             for panel in record.panels
         ],
         "reading_order": [f"{n}→{n + 1}" for n in range(len(record.panels) - 1)],
@@ -181,22 +193,23 @@ def _full(record: PageRecord) -> dict[str, Any]:
         ],
         "texts": [
             {
-                "text_coords": xywh(text.box),
+                "text_coords": xywh(text.box) if text.box is not None else None,
                 "confidence": text.confidence,
                 "text": text.text,
                 "kind": text.kind,
                 "panel": index.get(text.panel or 0),
             }
             for text in record.texts
-            if text.box is not None
+            if text.box is not None or text.panel is None
         ],
+        **record.extra,
     }
 
 
 def _texts(record: PageRecord, panel: Panel) -> dict[str, list[str]]:
     out: dict[str, list[str]] = {"dialogue": [], "narration": [], "sfx": []}
     for text in record.texts:
-        if text.panel == panel.id:
+        if text.panel == panel.id and (text.text or text.box is None):  # boxes without words are in the page's list
             out["dialogue" if text.kind == "thought" else text.kind].append(text.text)
     return out
 
@@ -227,6 +240,7 @@ def _draft(page: dict[str, Any]) -> Draft:
         scale = record.annotated if shares else (1, 1)
         in_order = page.get("panels_in_reading_order") is True or "page_size" not in page
         numbers = _add_panels(record, entries, shapes, scale, in_order, problems)
+        _add_facts(record, page, entries, numbers)
         _add_page_type(record, page.get("page_type"))
         _add_characters(record, page, scale, numbers, problems)
         _add_texts(record, page, entries, scale, numbers, problems)
@@ -293,6 +307,18 @@ def _add_panels(
     return numbers
 
 
+def _add_facts(
+    record: PageRecord, page: dict[str, Any], entries: list[dict[str, Any]], numbers: list[int | None]
+) -> None:
+    """What the page and its panels say of how texts came to their panels, and what a model described."""
+    record.extra.update({name: writable(page[name]) for name in PAGE_FACTS if page.get(name) is not None})
+    of_number = {panel.id: panel for panel in record.panels}
+    for entry, number in zip(entries, numbers, strict=True):
+        if number is not None:
+            facts = {name: writable(entry[name]) for name in PANEL_FACTS if entry.get(name) is not None}
+            of_number[number].extra.update(facts)
+
+
 def _add_page_type(record: PageRecord, value: Any) -> None:
     said = object_of(value)
     if said.get("type") in PAGE_TYPES:
@@ -345,10 +371,10 @@ def _add_texts(
     boxed: list[tuple[int | None, str, str]] = []
     for entry in map(object_of, list_of(page.get("texts"))):
         box = _placed(entry.get("text_coords"), scale, record)
-        if box is None:
+        words, kind = text_of(entry.get("text")) or "", entry.get("kind")
+        if box is None and (entry.get("text_coords") is not None or not words.strip()):
             problems.add(record.id, "a text without a box on the page is left out")
             continue
-        words, kind = text_of(entry.get("text")) or "", entry.get("kind")
         panel, kind = _number(numbers, entry.get("panel")), kind if kind in TEXT_KINDS else "dialogue"
         record.texts.append(
             Text(len(record.texts) + 1, words, kind, box, panel, None, share_of(entry.get("confidence")))

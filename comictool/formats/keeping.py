@@ -34,6 +34,7 @@ class Capabilities:
         page: of `type`, `type_confidence`, `direction`.
         direction: what a reader assumes when `direction` is not held.
         extra: keys of the page's extra facts.
+        panel_extra: of those of its panels.
         page_numbers: whether page numbers are written down, or follow from the order of the files.
         text_boxes: whether texts need a box.
         adjust: what else changes, applied last, on a copy.
@@ -45,6 +46,7 @@ class Capabilities:
     texts: frozenset[str] | None = None
     segments: bool = False
     extra: frozenset[str] = frozenset()
+    panel_extra: frozenset[str] = frozenset()
     facts: frozenset[str] = frozenset()
     direction: str = "ltr"
     page_numbers: bool = True
@@ -63,6 +65,11 @@ def keep(record: PageRecord, holds: Capabilities) -> PageRecord:
         if held is not None:
             items = [item for item in getattr(record, name) if _has_room(item, holds)]
             setattr(kept, name, [_strip(item, kind, held) for item in items])
+    if holds.panel_extra:
+        facts = {panel.id: panel.extra for panel in record.panels}
+        for panel in kept.panels:
+            of_panel = facts[panel.id]
+            panel.extra = {key: copy.deepcopy(of_panel[key]) for key in of_panel if key in holds.panel_extra}
     kept.segments = [dict(segment) for segment in record.segments] if holds.segments else []
     kept.extra = {key: value for key, value in record.extra.items() if key in holds.extra}
     outlines: list[Panel | Text] = [*kept.panels, *kept.texts]

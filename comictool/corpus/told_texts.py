@@ -1,0 +1,161 @@
+"""Taking over into a page record what a reader of words told of the page, once it is known what belongs where.
+
+The words become texts of the record: one with the box that a detector drew, where that is certain enough, else one with
+the reader's box or with none. Its own words about the page, such as descriptions of panels, stay apart from those, in
+`extra`, with the model named. What has no counterpart on the other side is kept: a panel without words, a box of a text
+without words, words without a panel, and panels that only the reader saw (`extra["unmatched_text_panels"]`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from comictool.corpus.assignment import assign_panel
+from comictool.corpus.boxes import iou
+from comictool.corpus.order import order_boxes
+from comictool.corpus.records import Box, PageRecord, Panel, Text, clamp_box
+from comictool.corpus.text_panels import Alignment, Placed, SaidText, TextPanel, align, pairs, pixels
+
+SAME_TEXT = 0.3  # IoU at which a reader's box of a text and a detector's are of the same one
+# Facts of a page and of a panel that are written here; formats name them to keep them.
+PAGE_FACTS = ("alignment", "description", "text_panels", "unmatched_text_panels")
+PANEL_FACTS = ("description", "match", "modalities")
+
+
+def take_over(
+    record: PageRecord, seen: Sequence[TextPanel], *, source: str, summary: str = "", model: str = ""
+) -> Alignment:
+    """Put what a reader told of a page into its record, each text on its panel.
+
+    Args:
+        record: changed in place. Its texts keep their ids; those that stay without words come last.
+        seen: the panels that the reader told.
+        source: of the texts, for `Text.source`.
+        summary: what the reader says of the page as a whole.
+        model: who the reader is; named beside everything that it says in its own words.
+    """
+    panels = sorted(record.panels, key=lambda panel: (panel.order, panel.id))
+    found = align(
+        [panel.box for panel in panels],
+        seen,
+        (record.width, record.height),
+        [text.box for text in record.texts if text.box is not None],
+    )
+    said = [
+        (text, panels[placed.panel] if placed.panel is not None else None)
+        for told, places in zip(seen, found.texts, strict=True)
+        for text, placed in zip(told.texts, places, strict=True)
+    ]
+    _write_texts(record, said, source)
+    of_panel: dict[int, int] = {p.panel: k for k, p in enumerate(found.panels) if p.panel is not None}
+    with_words = {text.panel for text in record.texts if text.text}
+    for index, panel in enumerate(panels):
+        told = of_panel.get(index)
+        _write_panel(panel, found.panels[told] if told is not None else None, found.method, panel.id in with_words)
+        if told is not None and seen[told].description:
+            panel.extra["description"] = _described(seen[told].description, model)
+    _write_page(record, seen, found, summary, model)
+    return found
+
+
+def _write_texts(record: PageRecord, said: Sequence[tuple[SaidText, Panel | None]], source: str) -> None:
+    boxes = _boxes(record, said)
+    empty = {id(text): text for text in record.texts}
+    number = max((text.id for text in record.texts), default=0)
+    told: list[Text] = []
+    for index, (words, panel) in enumerate(said):
+        drawn = boxes.get(index)
+        if drawn is not None:
+            text = empty.pop(id(drawn))
+        else:
+            number += 1
+            own = (
+                clamp_box(pixels(words.box, (record.width, record.height)), record.width, record.height)
+                if words.box
+                else None
+            )
+            text = Text(number, "", box=own)
+        text.text, text.kind, text.source = words.text, words.kind, source
+        text.panel = panel.id if panel is not None else None
+        if words.speaker:
+            text.extra["speaker_name"] = words.speaker
+        told.append(text)
+    record.texts = [*told, *empty.values()]
+
+
+def _boxes(record: PageRecord, said: Sequence[tuple[SaidText, Panel | None]]) -> dict[int, Text]:
+    """For indices of what was said the text of the record, still without words, whose box it has."""
+    drawn = [text for text in record.texts if text.box is not None and not text.text]
+    size = (record.width, record.height)
+    own = {index: pixels(words.box, size) for index, (words, _) in enumerate(said) if words.box}
+    out: dict[int, Text] = {}
+    if own and drawn:
+        table = np.array([[iou(box, text.box or ()) for text in drawn] for box in own.values()])
+        out = {list(own)[row]: drawn[column] for row, column in pairs(table, SAME_TEXT)}
+    taken = {id(text) for text in out.values()}
+    free = [text for text in drawn if id(text) not in taken]
+    for panel in record.panels:
+        # Without boxes of its own a text has that of the same place in the panel, if both count the same there.
+        inside = [text for text in free if _panel_of(text, record.panels) == panel.id]
+        words = [index for index, (_, where) in enumerate(said) if where is panel and index not in own]
+        if inside and len(inside) == len(words):
+            order = order_boxes([_known(text) for text in inside], record.direction)
+            out.update({index: inside[place] for index, place in zip(words, order, strict=True)})
+    return out
+
+
+def _panel_of(text: Text, panels: Sequence[Panel]) -> int | None:
+    if text.panel is not None or text.box is None:
+        return text.panel
+    found = assign_panel(text.box, panels)
+    return found.id if found is not None else None
+
+
+def _known(text: Text) -> Box:
+    assert text.box is not None, "only texts with a box are asked for"
+    return text.box
+
+
+def _write_panel(panel: Panel, placed: Placed | None, method: str, words: bool) -> None:
+    panel.extra["modalities"] = {"image": True, "text": words, "layout": True}
+    panel.extra.pop("match", None)
+    panel.extra.pop("description", None)
+    if placed is not None:
+        panel.extra["match"] = {"method": method, "confidence": round(placed.confidence, 4)}
+        if placed.iou is not None:
+            panel.extra["match"]["iou"] = round(placed.iou, 4)
+
+
+def _write_page(record: PageRecord, seen: Sequence[TextPanel], found: Alignment, summary: str, model: str) -> None:
+    for name in PAGE_FACTS:
+        record.extra.pop(name, None)
+    record.extra["text_panels"] = len(seen)
+    record.extra["alignment"] = {
+        "method": found.method,
+        "confidence": round(found.confidence, 4),
+        "with_words": sum(bool(told.texts) for told in seen),
+    }
+    if summary:
+        record.extra["description"] = _described({"text": summary}, model)
+    left = [
+        {"number": number, **_left(told, record), **_described(told.description, model)}
+        for number, (told, placed) in enumerate(zip(seen, found.panels, strict=True), start=1)
+        if placed.panel is None
+    ]
+    if left:
+        record.extra["unmatched_text_panels"] = left
+
+
+def _left(told: TextPanel, record: PageRecord) -> dict[str, Any]:
+    """A panel that only the reader saw: there is no picture of it, and its place on the page only if it said so."""
+    size = (record.width, record.height)
+    box = clamp_box(pixels(told.box, size), *size) if told.box else None
+    modalities = {"image": False, "text": bool(told.texts), "layout": box is not None}
+    return {"modalities": modalities} | ({"box": list(box)} if box is not None else {})
+
+
+def _described(description: dict[str, Any], model: str) -> dict[str, Any]:
+    return {**description, **({"model": model} if model else {})} if description else {}
