@@ -77,6 +77,10 @@ KINDS: dict[str, Kind] = {
             f"{ANSWERS}:vectors",
             f"{ANSWERS}:texts",
             inputs=("text",),
+            architectures={
+                "hashed": "comictool.plugins.text.hashed:load_directory",
+                "minilm": "comictool.plugins.text.minilm:load_directory",
+            },
         ),
         Kind(
             "sequence",

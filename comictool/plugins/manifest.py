@@ -11,7 +11,8 @@ Schema 2; every key that is not listed here is refused:
     minimum_tool = "0.1"            optional: the oldest comictool that can load it
 
     [architecture]
-    name = "timm:resnet18"    classic | resnet18_linear | dino_vit | instance | timm:NAME | joined | python (model.py)
+    name = "timm:resnet18"    classic | resnet18_linear | dino_vit | instance | timm:NAME | joined | python (model.py);
+                                    other kinds have their own: hashed, minilm, asterx, closure
     [architecture.arguments]        optional: passed to the architecture; texts, numbers, booleans, lists
 
     [input.image]                   optional for architectures that prepare pictures themselves
