@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import secrets
 import socket
 import threading
@@ -82,6 +83,7 @@ def serve(server: Server, listening: socket.socket, *, ready: Callable[[], None]
     )
     # What is counted once is counted before somebody waits for it.
     threading.Thread(target=server.shelf.comics, daemon=True).start()
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # else it tells of each damaged form that comes
     ready()
     if open_browser:
         threading.Timer(0.5, webbrowser.open, [open_browser]).start()
