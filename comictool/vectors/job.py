@@ -117,6 +117,15 @@ def embed(
     return EmbedRun(source, spec, root, chosen or EmbedOptions(), options or JobOptions()).run(progress)
 
 
+def bring_rows(source: Path | CorpusView, root: Path, *, options: JobOptions | None = None) -> JobReport:
+    """Bring the rows of a store up to date with a corpus, and encode nothing: what has a vector keeps it.
+
+    Raises:
+        InputError: as for `embed`.
+    """
+    return _RowsRun(source, EncoderSpec(default_plugin(())), root, EmbedOptions(), options or JobOptions()).run(None)
+
+
 class EmbedRun:
     """One run of `embed`: what it was asked for, and the store as it finds it.
 
@@ -228,7 +237,7 @@ class EmbedRun:
             cutting = typed(CharacterOptions, known.settings["cutting"], f"the store is damaged: {self.root}")
             levels.append(CHARACTER)
         views = self.columns[PAGE].views if PAGE in self.columns else (WHOLE,)
-        return Wanted(tuple(levels), views, cutting)
+        return Wanted(tuple(levels) or (PAGE,), views, cutting)
 
     def _open(self, stack: ExitStack) -> None:
         try:
@@ -398,6 +407,16 @@ class EmbedRun:
                 if vector is not None:
                     vectors[row, view] = vector
         return vectors.reshape(len(rows) * views, column.dimension), states
+
+
+class _RowsRun(EmbedRun):
+    """A run without columns of its own."""
+
+    def _columns(self) -> Iterator[Column]:
+        return iter(())
+
+    def _encode(self, progress: Progress | None) -> JobReport:
+        return JobReport(JOB)
 
 
 class _Found:

@@ -338,6 +338,11 @@ class Metadata:
         """Whether any page has text."""
         return bool(self._all("SELECT 1 FROM page_text LIMIT 1"))
 
+    def texts(self, level: str, start: int, stop: int) -> list[tuple[int, str]]:
+        """The text of each of the rows `start..stop` of pages or panels that has any, with its row."""
+        sql = f"SELECT rowid, text FROM {_TEXT[level]} WHERE rowid >= ? AND rowid < ? ORDER BY rowid"
+        return [(int(row), str(text)) for row, text in self._all(sql, (start, stop))]
+
     def rows_matching(self, level: str, expression: str) -> Iterator[tuple[int, float, str]]:
         """Rows whose text matches an expression of FTS5, best first: row, BM25 (higher is better), the text around.
 
