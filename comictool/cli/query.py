@@ -27,9 +27,14 @@ def query(
     image: Annotated[Path | None, typer.Option("--image", help="Look for this picture.")] = None,
     id: Annotated[str | None, typer.Option("--id", help="Look for what is like comic/page[/panel[/identity]].")] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help='Look for these words in the text; "a phrase", begin*.')
+        str | None,
+        typer.Option("--text", help='Look for these words in the text; "a phrase", -without, this OR that, begin*.'),
     ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Only words as they were typed, none that are merely alike.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", "--count", min=1, help="How many answers.")] = 10,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Leave out so many of the best.")] = 0,
     level: Annotated[
         str | None,
         typer.Option("--level", metavar="page|panel|character", help="Search among pages, panels or characters."),
@@ -101,7 +106,19 @@ def query(
             encoder = load_plugin(plugin, plugin_dirs=folders, trust=trust_plugin, device=device, weights=weights)
         rows, failed = [], 0
         for one in images:
-            asked = Query(one, id, text, k, level, _weights(column or ()), comic, exclude_same_comic, group_by)
+            asked = Query(
+                image=one,
+                id=id,
+                text=text,
+                exact=exact,
+                k=k,
+                offset=offset,
+                level=level,
+                columns=_weights(column or ()),
+                comic_glob=comic,
+                exclude_same_comic=exclude_same_comic,
+                group_by=group_by,
+            )
             try:
                 hits = answers(place, asked, encoder=encoder, trust=trust_plugin, device=device)
             except InputError as error:
@@ -124,7 +141,17 @@ def query(
                 out.warn(f"{missing} pictures could not be shown on the sheet")
             out.note(f"sheet: {sheet}")
     matched = any(row["match"] for row in rows)
-    columns = ["rank", "score", *["match"] * matched, "id", "text" if text is not None else "type", "source", "member"]
+    nearly = any(row["found_by"] == "near" for row in rows)
+    columns = [
+        "rank",
+        "score",
+        *["match"] * matched,
+        *["found_by"] * nearly,
+        "id",
+        "text" if text is not None else "type",
+        "source",
+        "member",
+    ]
     out.rows(rows, ["query", *columns] if len(images) > 1 else columns)
     return ExitCode.DONE if rows and not failed else ExitCode.FINDINGS
 

@@ -26,8 +26,9 @@ COPIES = {
 
 def hit_tile(hit: Hit) -> Tile:
     """How one answer is shown."""
-    lines = [line for line in (hit.type if hit.type != "unknown" else "", hit.split, hit.text) if line]
-    return Tile(hit.image or Path(hit.id), hit.box, id=hit.id, score=hit.score, lines=lines)
+    lines = [line for line in (hit.type if hit.type != "unknown" else "", hit.split) if line]
+    image = hit.image or Path(hit.id)
+    return Tile(image, hit.box, id=hit.id, score=hit.score, lines=lines, said=hit.text, spans=hit.spans)
 
 
 def write_query_sheet(path: Path, place: Collection, asked: Query, hits: Sequence[Hit]) -> int:

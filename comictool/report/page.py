@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from html import escape
 
-__all__ = ["escape", "html_page"]
+__all__ = ["escape", "html_page", "marked"]
 
 # Readable on a telephone held upright, in the dark, and on paper.
 STYLE = """
@@ -30,6 +31,15 @@ code, pre { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
 pre { overflow-x: auto; padding: .6rem; border: 1px solid var(--line); border-radius: 6px; background: var(--card); }
 .quiet { color: var(--quiet); font-size: .9rem; }
 """
+
+
+def marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Markup of a text in which ranges of its characters are marked; they are in order and do not overlap."""
+    parts, last = [], 0
+    for start, stop in spans:
+        parts += [escape(text[last:start]), f"<mark>{escape(text[start:stop])}</mark>"]
+        last = stop
+    return "".join([*parts, escape(text[last:])])
 
 
 def html_page(title: str, body: str, style: str = "", script: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from comictool.core.errors import ComicError
 from comictool.core.files import write_text
 from comictool.core.images import Held
-from comictool.report.page import escape, html_page
+from comictool.report.page import escape, html_page, marked
 from comictool.report.thumbnails import Thumbnail, side_for, thumbnail
 
 MOST_TILES = 400  # beyond that thumbnails are too small to see anything
@@ -70,6 +70,7 @@ class Tile:
         id: shown first, in bold.
         score: shown beside it; None for none.
         lines: further lines of the caption.
+        said, spans: what is said there, after the lines, and the ranges of its characters that are marked.
         outlines: boxes to draw on a whole page, in pixels, numbered from 1.
     """
 
@@ -78,6 +79,8 @@ class Tile:
     id: str = ""
     score: float | None = None
     lines: Sequence[str] = field(default_factory=tuple)
+    said: str = ""
+    spans: Sequence[tuple[int, int]] = field(default_factory=tuple)
     outlines: Sequence[tuple[int, int, int, int]] = field(default_factory=tuple)
 
 
@@ -180,3 +183,5 @@ def _caption_parts(tile: Tile, small: Thumbnail | None) -> Iterator[str]:
         yield f"<strong>{escape(tile.id)}</strong>"
     for line in tile.lines:
         yield f'<span class="line">{escape(line)}</span>'
+    if tile.said:
+        yield f'<span class="line">{marked(tile.said, tile.spans)}</span>'

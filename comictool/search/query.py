@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,16 +18,18 @@ from comictool.core.errors import InputError, UsageError, near_matches
 from comictool.corpus.page_pictures import PagePicture
 from comictool.search.everyday import has_both_levels, pages_showing
 from comictool.search.nearest import Searched, nearest
-from comictool.search.text_query import first_matching, parse_words
+from comictool.search.text_query import Found, Saying, saying, shown
+from comictool.search.wording import Words, parse_words
 from comictool.vectors.collection import Collection, Described, SearchedColumn, StoreCollection, open_collection
 from comictool.vectors.columns import LEVELS
-from comictool.vectors.metadata import Box
+from comictool.vectors.metadata import Box, Metadata
 
 if TYPE_CHECKING:
     from comictool.core.images import Held
     from comictool.plugins.encoder import Encoder
 
 IMAGE = "image"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,11 @@ class Hit:
         image: the picture of the page, or without a box that of the row itself; it may be gone by now.
             In a dictionary it is a path, or None for a page that is in a comic file only.
         source, member: the comic file or folder that the page was imported from, and its name in there.
-        text: the place that matched, for words.
+        text: the place that matched, for words, in one line.
+        spans: where the words stand in `text`, as half-open ranges of its characters.
         match: for pictures that are looked for at both levels, `same`, `similar` or empty; see `search.everyday`.
-        found_by: then what decided: `page`, `panel`, or `panels` of the picture asked with.
+        found_by: then what decided: `page`, `panel`, or `panels` of the picture asked with. For words `words`, or
+            `near` where some are only alike or lacking.
     """
 
     rank: int
@@ -63,6 +67,7 @@ class Hit:
     text: str = ""
     match: str = ""
     found_by: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON and tables."""
@@ -78,10 +83,12 @@ class Query:
         image: a picture to look for, a file or one in memory that has a name; embedded by the plugin that made the
             column.
         id: `comic/page`, `comic/page/panel` or `comic/page/panel/identity`; never among its own answers.
-        text: words that must all occur, in any order; `"in quotes"` one after the other; `begin*` as a beginning.
-            Case and accents do not matter. Words of scripts without spaces are looked for anywhere in the text, and
-            answers then come by how often they occur.
+        text: words that must all occur, in any order; `"in quotes"` one after the other; `begin*` as a beginning;
+            `this OR that`; `-without`. Case, accents, quotes and dashes do not matter. Words of scripts without spaces
+            are looked for anywhere in the text. See `search.text_query` for what comes after exact answers.
+        exact: no answers in which words are only alike, or lack.
         k: how many answers.
+        offset: how many of the best are left out, for the next page of answers.
         level: page, panel or character; by default what `id` names, for a picture pages and panels at once, in every
             way that it can be seen (`search.everyday`), where the place has both, and for words panels, or pages when
             no panel matches (text outside of panels is only that of its page).
@@ -103,6 +110,8 @@ class Query:
     comic_glob: str | None = None
     exclude_same_comic: bool = False
     group_by: str | None = None
+    exact: bool = False
+    offset: int = 0
 
     def __post_init__(self) -> None:
         if sum(asked is not None for asked in (self.image, self.id, self.text)) != 1:
@@ -112,6 +121,8 @@ class Query:
             )
         if self.k < 1:
             raise UsageError(f"{self.k} answers: ask for 1 or more")
+        if self.offset < 0:
+            raise UsageError(f"{self.offset} answers left out: that is 0 or more")
         if self.level is not None and self.level not in LEVELS:
             raise UsageError(
                 f"the level is {', '.join(LEVELS)}, not {self.level!r}", near=near_matches(self.level, LEVELS)
@@ -162,15 +173,18 @@ def query(
     comics = _chosen(place, level, asked.comic_glob)
     found = nearest(
         searched,
-        asked.k,
+        asked.offset + asked.k,
         ranges=_joined([c for c in comics if not (asked.exclude_same_comic and own is not None and c[0] == own[2])]),
         without=[own[1]] if own is not None and own[0] == level else [],
         groups=np.array([start for _, start, stop in place.comics(level) if stop > start], np.int64)
         if asked.group_by
         else None,
-    )
+    )[asked.offset :]
     described = place.describe(level, [row for row, _ in found])
-    return [_hit(rank, what, score) for rank, (what, (_, score)) in enumerate(zip(described, found, strict=True), 1)]
+    return [
+        _hit(rank, what, score)
+        for rank, (what, (_, score)) in enumerate(zip(described, found, strict=True), asked.offset + 1)
+    ]
 
 
 def _everyday(place: StoreCollection, asked: Query, encoder: Encoder | None, *, trust: bool, device: str) -> list[Hit]:
@@ -186,7 +200,7 @@ def _everyday(place: StoreCollection, asked: Query, encoder: Encoder | None, *, 
             best.setdefault(comics[answer.page], answer)
         found = list(best.values())
     hits = []
-    for rank, answer in enumerate(found[: asked.k], start=1):
+    for rank, answer in enumerate(found[asked.offset : asked.offset + asked.k], start=asked.offset + 1):
         level, row = ("page", answer.page) if answer.panel is None else ("panel", answer.panel)
         (what,) = place.describe(level, [row])
         hit = _hit(rank, what, answer.score)
@@ -272,30 +286,67 @@ def _picture(image: Path | Held | None) -> np.ndarray:
 
 def _by_words(place: Collection, asked: Query) -> list[Hit]:
     assert asked.text is not None
-    terms = parse_words(asked.text)
+    words = parse_words(asked.text)
+    metadata = _with_words(place, asked.level)
+    levels = [asked.level] if asked.level else ["panel", "page"]
+    found = [(level, *_saying(place, metadata, level, words, asked)) for level in levels[:1]]
+    if len(levels) > 1 and not any(one.exact for one in found[0][2]):
+        # What is said over two panels is said on the page; words that are merely alike in a panel come after that.
+        found.append((levels[1], *_saying(place, metadata, levels[1], words, asked)))
+    level, said, rows = max(found, key=lambda one: (any(row.exact for row in one[2]), len(one[2]) > 0))
+    rows = rows[asked.offset : asked.offset + asked.k]
+    texts = metadata.said(level, [one.row for one in rows])
+    hits = []
+    for rank, (what, one) in enumerate(zip(place.describe(level, [one.row for one in rows]), rows, strict=True), 1):
+        text, spans = shown(said, texts.get(one.row, ""), exact=one.exact)
+        hit = _hit(asked.offset + rank, what, one.score)
+        hits.append(replace(hit, text=text, spans=spans, found_by="words" if one.exact else "near"))
+    return hits
+
+
+def _saying(
+    place: Collection, metadata: Metadata, level: str, words: Words, asked: Query
+) -> tuple[Found, list[Saying]]:
+    """What is said at a level, and the answers, those that are left out among them."""
+    chosen = _chosen(place, level, asked.comic_glob)
+    ranges = _joined(chosen) if asked.comic_glob is not None else []
+    enough = asked.offset + asked.k
+    found = saying(metadata, level, words, ranges=ranges, enough=enough, near=not asked.exact)
+    if not asked.group_by:
+        return found, found.rows
+    starts = np.array([start for _, start, stop in chosen if stop > start], np.int64)
+    groups = np.searchsorted(starts, [one.row for one in found.rows], side="right")
+    return found, first_of_groups(found.rows, groups)
+
+
+def first_of_groups(rows: Sequence[T], groups: np.ndarray) -> list[T]:
+    """The rows less those of whose group an earlier one is."""
+    _, first = np.unique(groups, return_index=True)
+    return [rows[place] for place in np.sort(first)]
+
+
+def _with_words(place: Collection, level: str | None) -> Metadata:
+    """What knows the words of a place."""
     if not isinstance(place, StoreCollection):
         raise UsageError(f"{place.root} holds packs, which have no words", hint="--id or --image")
-    if asked.level == "character":
+    if level == "character":
         raise UsageError("text is found in panels and pages, not in characters")
-    if not place.store.metadata.has_text():
+    metadata = place.store.metadata
+    if not metadata.has_text():
         raise InputError(
             f"no page of {place.root} has text",
-            cause="text comes with annotations that have it; pictures are not read for letters",
+            cause="text comes with annotations that have it, or is read from the pictures",
             hint=f"comictool embed CORPUS -o {place.root}, after the corpus has text",
         )
-    for level in [asked.level] if asked.level else ["panel", "page"]:
-        ranges = _joined(_chosen(place, level, asked.comic_glob))
-        groups = [(start, stop) for _, start, stop in place.comics(level)] if asked.group_by else []
-        if found := first_matching(place.store.metadata, level, terms, ranges, asked.k, groups):
-            described = place.describe(level, [row for row, *_ in found])
-            return [
-                _hit(rank, what, score, text)
-                for rank, (what, (_, score, text)) in enumerate(zip(described, found, strict=True), 1)
-            ]
-    return []
+    if not metadata.has_words:
+        raise InputError(
+            f"{place.root} was made by an earlier comictool, whose index of words this one does not read",
+            hint=f"comictool embed {place.store.corpus} -o {place.root} (vectors are kept)",
+        )
+    return metadata
 
 
-def _hit(rank: int, what: Described, score: float, text: str = "") -> Hit:
+def _hit(rank: int, what: Described, score: float) -> Hit:
     return Hit(
         rank,
         what.id,
@@ -310,7 +361,6 @@ def _hit(rank: int, what: Described, score: float, text: str = "") -> Hit:
         what.split,
         what.source,
         what.member,
-        text,
     )
 
 

@@ -347,7 +347,15 @@ class EmbedRun:
             if not self._unchanged(pages, column, made):
                 blocks[column.name] = partial(self._blocks, pages, column, made)
         old = [page.old.row for page in pages if page.old is not None and page.entry is None]
-        same_rows = self.store is not None and len(old) == len(pages) and old == list(range(self.store.counts[PAGE]))
+        published = {page.comic for page in pages}
+        facts = {comic: told for comic, told in self.plan.facts.items() if comic in published}
+        same_rows = (
+            self.store is not None
+            and len(old) == len(pages)
+            and old == list(range(self.store.counts[PAGE]))
+            and self.store.metadata.has_words  # else it is of an earlier version, and is written anew
+            and self.store.metadata.facts() == facts
+        )
         if same_rows and not blocks and _bare(head) == _bare(now := read_head(self.root)):
             remove_unused(self.root, now)  # what a kill may have left
             shutil.rmtree(self.parts.folder, ignore_errors=True)
@@ -357,7 +365,7 @@ class EmbedRun:
         told = {problem.key.partition("/")[0] for problem in self.place.problems}
         states = {comic: state for comic, state in self.plan.states.items() if comic not in lacking | told}
         entries = None if same_rows else self._entries(pages)
-        publish(self.root, head, entries=entries, blocks=blocks, states=states)
+        publish(self.root, head, entries=entries, blocks=blocks, states=states, facts=facts)
         shutil.rmtree(self.parts.folder, ignore_errors=True)  # whatever stays is found again by the next run
 
     @property

@@ -56,6 +56,7 @@ def merge_stores(parts: Sequence[Path], root: Path) -> Merged:
                 Head(columns=columns).of_corpus(corpus, root),
                 entries=(stores[number].metadata.entry(page) for number, page in pages),
                 blocks={column.name: partial(_blocks, stores, pages, column) for column in columns},
+                facts={comic: facts for store in stores for comic, facts in store.metadata.facts().items()},
             )
         with Store.open(root) as merged:
             return Merged(merged.counts, missing_shards([store.head.shard for store in stores]))

@@ -1,7 +1,10 @@
-"""What a store knows besides its vectors, in SQLite: comics, pages, panels, characters, boxes, pictures, text.
+"""What a store knows besides its vectors, in SQLite: comics and their facts, pages, panels, characters, boxes, text.
 
 Row numbers are those of the arrays, counted from 0. Comics and pages are in natural order, the panels of a page are
 neighbours and so are its characters, so that every filter is a few ranges of rows.
+
+Text is kept as it was read, and indexed (FTS5, without its content) as the folded words of `comictool.vectors.words`.
+`words` says in how many panels and pages each word is, `word_grams` which words hold three letters in a row.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import unicodedata
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -19,10 +22,20 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from comictool.core.errors import InputError, SetupError
+from comictool.vectors.words import part
 
 Box = tuple[int, int, int, int]
 CROPS = {"panel": "panels", "character": "characters"}  # levels that are parts of a page, and their tables
 NOWHERE: Box = (0, 0, 0, 0)  # of a crop that was made by somebody else
+
+USER_VERSION = 3  # 0: up to the store that kept no index of folded words and no facts of comics
+# Facts of a comic that a store keeps, for filters and counts; see `comictool.archives.comicinfo`.
+FACTS = ("title", "series", "number", "volume", "year", "month", "publisher", "imprint", "writer", "penciller", "inker",
+    "colorist", "genre", "tags", "language", "story_arc", "age_rating")  # fmt: skip
+LONGEST_FACT = 500
+# Shorter words are not looked for by likeness: too many others are as like.
+LEAST_LIKE, MOST_LIKE = 4, 40
+EDGE = "$"  # begins and ends a word in `word_grams`
 
 _CROP_TABLE = """CREATE TABLE {0} (row INTEGER PRIMARY KEY, page_row INTEGER, panel INTEGER, name TEXT, identity TEXT,
     x0 INTEGER, y0 INTEGER, x1 INTEGER, y1 INTEGER, score REAL);
@@ -35,8 +48,15 @@ CREATE TABLE pages (row INTEGER PRIMARY KEY, comic TEXT, page INTEGER, fingerpri
     width INTEGER, height INTEGER, type TEXT, direction TEXT, split TEXT, first_panel INTEGER, panels INTEGER,
     first_character INTEGER, characters INTEGER, member TEXT);
 CREATE UNIQUE INDEX page_names ON pages (comic, page);
-CREATE VIRTUAL TABLE page_text USING fts5(text);
-CREATE VIRTUAL TABLE panel_text USING fts5(text);
+CREATE TABLE comic_facts (comic TEXT, name TEXT, value TEXT, PRIMARY KEY (comic, name)) WITHOUT ROWID;
+CREATE TABLE page_text (row INTEGER PRIMARY KEY, text TEXT);
+CREATE TABLE panel_text (row INTEGER PRIMARY KEY, text TEXT);
+CREATE VIRTUAL TABLE page_words USING fts5(words, joined, content='', tokenize='ascii');
+CREATE VIRTUAL TABLE panel_words USING fts5(words, joined, content='', tokenize='ascii');
+CREATE TABLE words (word TEXT PRIMARY KEY, pages INTEGER, panels INTEGER);
+CREATE VIRTUAL TABLE word_grams USING fts5(word, content='', detail='none', tokenize='trigram');
+CREATE TABLE text_counts (level TEXT PRIMARY KEY, texts INTEGER) WITHOUT ROWID;
+PRAGMA user_version = {USER_VERSION};
 {_CROP_TABLE.format("panels")}{_CROP_TABLE.format("characters")}
 """
 
@@ -109,6 +129,17 @@ class PageEntry(NamedTuple):
     def crops(self, level: str) -> tuple[CropEntry, ...]:
         """Its panels or characters."""
         return self.panels if level == "panel" else self.characters
+
+
+ComicFacts = Mapping[str, str]
+"""What is known of a comic, by names of `FACTS`."""
+
+
+def kept_facts(facts: Mapping[str, object]) -> dict[str, str]:
+    """Those of the facts of a comic that a store keeps, as text."""
+    found = {name: facts.get(name) for name in FACTS}
+    told = {name: str(value) for name, value in found.items() if isinstance(value, str | int) and str(value).strip()}
+    return {name: "".join(c if c.isprintable() else " " for c in value)[:LONGEST_FACT] for name, value in told.items()}
 
 
 class PageRow(NamedTuple):
@@ -200,7 +231,7 @@ class MetadataWriter:
         values = (row, *facts, *places, entry.member)
         self._connection.execute("INSERT INTO pages VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", values)
         if entry.text:
-            self._connection.execute("INSERT INTO page_text(rowid, text) VALUES (?,?)", (row, entry.text))
+            self._add_texts("page", [(row, entry.text)])
         for level, table in CROPS.items():
             numbered = list(enumerate(entry.crops(level), start=self.rows[level]))
             self._connection.executemany(
@@ -212,13 +243,44 @@ class MetadataWriter:
             )
             if level == "panel":
                 texts = [(number, crop.text) for number, crop in numbered if crop.text]
-                self._connection.executemany("INSERT INTO panel_text(rowid, text) VALUES (?,?)", texts)
+                self._add_texts("panel", texts)
             self.rows[level] += len(numbered)
         self.rows["page"] += 1
 
-    def close(self, states: Mapping[str, str] | None = None) -> None:
-        """Finish the file; `states` are those of comics, see `ComicRows`."""
+    def _add_texts(self, level: str, texts: Sequence[tuple[int, str]]) -> None:
+        self._connection.executemany(f"INSERT INTO {level}_text VALUES (?,?)", texts)
+        indexed = []
+        for row, text in texts:
+            parted = part(text)
+            indexed.append((row, " ".join(w.word for w in parted.words), " ".join(w.word for w in parted.joined)))
+        self._connection.executemany(f"INSERT INTO {level}_words(rowid, words, joined) VALUES (?,?,?)", indexed)
+
+    def _count_words(self) -> None:
+        """In how many texts each word is, and the letters of those that may be looked for by likeness."""
+        run = self._connection.execute
+        for level in ("page", "panel"):
+            run(f"INSERT INTO {level}_words({level}_words) VALUES ('optimize')")
+            run(f"INSERT INTO text_counts SELECT ?, count(*) FROM {level}_text", (level,))
+            run(f"CREATE VIRTUAL TABLE temp.{level}_terms USING fts5vocab(main, {level}_words, row)")
+        run("INSERT INTO words SELECT term, doc, 0 FROM page_terms")
+        run(
+            "INSERT INTO words SELECT term, 0, doc FROM panel_terms WHERE true"
+            " ON CONFLICT (word) DO UPDATE SET panels = excluded.panels"
+        )
+        run(
+            "INSERT INTO word_grams(rowid, word) SELECT rowid, ? || word || ? FROM words"
+            " WHERE length(word) BETWEEN ? AND ?",
+            (EDGE, EDGE, LEAST_LIKE, MOST_LIKE),
+        )
+
+    def close(self, states: Mapping[str, str] | None = None, facts: Mapping[str, ComicFacts] | None = None) -> None:
+        """Finish the file; `states` are those of comics, see `ComicRows`, `facts` what is known of them."""
         with self._writable():
+            self._count_words()
+            self._connection.executemany(
+                "INSERT INTO comic_facts VALUES (?,?,?)",
+                [(comic, name, value) for comic, own in (facts or {}).items() for name, value in own.items()],
+            )
             self._connection.execute(
                 "INSERT INTO comics SELECT comic, min(row), count(*), min(first_panel), sum(panels),"
                 " min(first_character), sum(characters), '' FROM pages GROUP BY comic"
@@ -242,16 +304,29 @@ class MetadataWriter:
 
 
 class Metadata:
-    """Reads a metadata file; use as a context manager."""
+    """Reads a metadata file; use as a context manager. Any number of threads may read at once."""
 
     def __init__(self, file: Path) -> None:
         if not file.is_file():
             raise InputError(f"the store is damaged: {file} is missing")
         self._file = file
-        # immutable: published files never change, so SQLite needs neither locks nor a journal beside the file
+        self._own = threading.local()  # a connection a thread: one that is shared would have them wait for each other
+        self._opened: list[sqlite3.Connection] = []
         with self._readable():
-            self._connection = sqlite3.connect(f"file:{quote(str(file.resolve()))}?mode=ro&immutable=1", uri=True)
-            self._connection.executescript("PRAGMA trusted_schema=OFF; PRAGMA query_only=ON;")
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        self.has_words = version >= USER_VERSION  # an index of folded words, and facts of comics
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        found: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if found is None:
+            # immutable: published files never change, so SQLite needs neither locks nor a journal beside the file
+            address = f"file:{quote(str(self._file.resolve()))}?mode=ro&immutable=1"
+            found = sqlite3.connect(address, uri=True, check_same_thread=False)  # closed by whoever closes the store
+            found.executescript("PRAGMA trusted_schema=OFF; PRAGMA query_only=ON;")
+            self._own.connection = found
+            self._opened.append(found)
+        return found
 
     def __enter__(self) -> Metadata:
         return self
@@ -261,7 +336,8 @@ class Metadata:
 
     def close(self) -> None:
         """Release the file."""
-        self._connection.close()
+        while self._opened:
+            self._opened.pop().close()
 
     def counts(self) -> dict[str, int]:
         """How many rows each level has, and how many comics there are under `comic`."""
@@ -330,44 +406,75 @@ class Metadata:
                 crop = _crop(row)
                 yield crop.id(row[10]), row[1], crop
 
-    def text_rows(self, level: str) -> list[int]:
-        """The rows that have text, ascending."""
-        return [row for (row,) in self._all(f"SELECT rowid FROM {level}_text ORDER BY rowid")]
-
     def has_text(self) -> bool:
         """Whether any page has text."""
         return bool(self._all("SELECT 1 FROM page_text LIMIT 1"))
 
     def texts(self, level: str, start: int, stop: int) -> list[tuple[int, str]]:
         """The text of each of the rows `start..stop` of pages or panels that has any, with its row."""
-        sql = f"SELECT rowid, text FROM {_TEXT[level]} WHERE rowid >= ? AND rowid < ? ORDER BY rowid"
+        sql = f"SELECT rowid, text FROM {level}_text WHERE rowid >= ? AND rowid < ? ORDER BY rowid"
         return [(int(row), str(text)) for row, text in self._all(sql, (start, stop))]
 
-    def rows_matching(self, level: str, expression: str) -> Iterator[tuple[int, float, str]]:
-        """Rows whose text matches an expression of FTS5, best first: row, BM25 (higher is better), the text around.
+    def facts(self) -> dict[str, dict[str, str]]:
+        """What is known of each comic that anything is known of."""
+        found: dict[str, dict[str, str]] = {}
+        if self.has_words:
+            for comic, name, value in self._all("SELECT comic, name, value FROM comic_facts"):
+                found.setdefault(str(comic), {})[str(name)] = str(value)
+        return found
+
+    def said(self, level: str, rows: Iterable[int]) -> dict[int, str]:
+        """The text of rows that have any, as it was read."""
+        sql = f"SELECT text FROM {level}_text WHERE rowid = ?"
+        return {row: str(found[0][0]) for row in rows if (found := self._all(sql, (row,)))}
+
+    def text_rows(self, level: str) -> list[int]:
+        """The rows that have text, ascending."""
+        return [row for (row,) in self._all(f"SELECT rowid FROM {level}_text ORDER BY rowid")]
+
+    def text_count(self, level: str) -> int:
+        """How many rows have text."""
+        found = self._all("SELECT texts FROM text_counts WHERE level = ?", (level,))
+        return int(found[0][0]) if found else 0
+
+    def rows_matching(
+        self, level: str, expression: str, *, most: int, ranges: Sequence[tuple[int, int]] = ()
+    ) -> list[tuple[int, float]]:
+        """Rows whose words match an expression of FTS5, best first, with BM25 (higher is better).
+
+        Args:
+            most: above so many the first ones are ranked, in the order of rows.
+            ranges: half-open ranges of rows to look at; all when empty.
 
         Raises:
             InputError: the store is damaged, or the expression is none.
         """
-        table = _TEXT[level]
-        sql = (
-            f"SELECT rowid, -rank, snippet({table}, 0, '', '', '…', 24) FROM {table}"
-            f" WHERE {table} MATCH ? ORDER BY rank, rowid"
-        )
-        with self._readable():
-            for row, score, text in self._connection.execute(sql, (expression,)):
-                yield row, round(float(score), 6), _one_line(str(text))
+        table = f"{level}_words"
+        found: list[tuple[int, float]] = []
+        for start, stop in ranges or [(0, MOST_ROWS)]:
+            sql = (
+                f"SELECT rowid, -bm25({table}) FROM {table} WHERE {table} MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?"
+            )
+            found += self._all(sql, (expression, start, stop, most - len(found)))
+            if len(found) >= most:
+                break
+        found.sort(key=lambda one: (-one[1], one[0]))
+        return [(row, round(float(score), 6)) for row, score in found]
 
-    def rows_containing(self, level: str, terms: Sequence[str]) -> Iterator[tuple[int, float, str]]:
-        """Rows whose text contains every term, wherever; those first in which they occur most often, as the score."""
-        found = []
-        with self._readable():
-            for row, text in self._connection.execute(f"SELECT rowid, text FROM {_TEXT[level]} ORDER BY rowid"):
-                whole = unicodedata.normalize("NFKC", str(text)).casefold()
-                counts = [whole.count(unicodedata.normalize("NFKC", term).casefold()) for term in terms]
-                if all(counts):
-                    found.append((row, float(sum(counts)), _one_line(str(text))[:200]))
-        yield from sorted(found, key=lambda answer: (-answer[1], answer[0]))
+    def word_counts(self, level: str, words: Iterable[str]) -> dict[str, int]:
+        """In how many rows each of these words is; only those that are in any."""
+        sql = f"SELECT {level}s FROM words WHERE word = ?"
+        counts = {word: int(found[0][0]) for word in words if (found := self._all(sql, (word,)))}
+        return {word: count for word, count in counts.items() if count}
+
+    def words_alike(self, level: str, grams: Iterable[str], most: int) -> list[tuple[str, int]]:
+        """Words that share most of these three letters in a row, with the number of rows that they are in."""
+        expression = " OR ".join(f'"{gram}"' for gram in grams)
+        sql = (
+            f"SELECT word, {level}s FROM (SELECT rowid AS number FROM word_grams WHERE word_grams MATCH ? ORDER BY rank"
+            " LIMIT ?) JOIN words ON words.rowid = number"
+        )
+        return [(str(word), int(count)) for word, count in self._all(sql, (expression, most)) if count]
 
     def _all(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:
         with self._readable():
@@ -383,9 +490,6 @@ class Metadata:
             raise InputError(f"the store is damaged: {self._file}: {error}") from error
 
 
-_TEXT = {"panel": "panel_text", "page": "page_text"}
-
-
 def _page(row: tuple) -> PageRow:
     # str(): SQLite keeps whatever type somebody put into a column
     numbers = [value if isinstance(value, int) and 0 <= value < MOST_ROWS else 0 for value in row]
@@ -393,10 +497,6 @@ def _page(row: tuple) -> PageRow:
     member = names[15] if row[15:16] not in ((), (None,)) else ""  # older files have none
     whole = [*numbers[:1], names[1], numbers[2], *names[3:6], *numbers[6:8], *names[8:11], *numbers[11:15], member]
     return PageRow._make(whole)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _crop(row: tuple) -> CropEntry:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from comictool.core.errors import InputError
@@ -22,7 +23,7 @@ from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import Box, PageRecord
 from comictool.corpus.views import CorpusView
 from comictool.datasets.splitting.folders import SPLITS, members, read_manifest
-from comictool.vectors.metadata import CropEntry, PageEntry
+from comictool.vectors.metadata import ComicFacts, CropEntry, PageEntry, kept_facts
 from comictool.vectors.pictures import CHARACTER, PAGE, PANEL, Part, Picture
 from comictool.vectors.sources import Wanted, crops_at, page_picture, records_of
 
@@ -40,10 +41,14 @@ class SourcePage:
 
 
 class ComicState(NamedTuple):
-    """The name of a comic, and what changes whenever the file of its records does; empty when nothing tells."""
+    """The name of a comic, and what changes whenever the file of its records does; empty when nothing tells.
+
+    `facts` are what is known of it, as a store keeps them.
+    """
 
     comic: str
     state: str
+    facts: ComicFacts = MappingProxyType({})
 
 
 Unchanged = Callable[[str], bool]
@@ -120,7 +125,7 @@ def _corpus(view: CorpusView) -> Place:
         for comic in comics:
             asked_of = [sorted(asked.get(comic) or ()) if comic in asked else None for asked in chosen.values()]
             found = _state(view, comic, cutting, asked_of)
-            yield ComicState(comic, found)
+            yield ComicState(comic, found, _facts(view, comic, problems))
             if unchanged(comic):
                 continue
             own: list[Problem] = []
@@ -134,6 +139,14 @@ def _corpus(view: CorpusView) -> Place:
             problems += own
 
     return Place(view.root, None, names if manifest is not None else (), pages)
+
+
+def _facts(view: CorpusView, comic: str, problems: list[Problem]) -> ComicFacts:
+    try:
+        return kept_facts(view.comic_facts(comic))
+    except InputError as error:
+        problems.append(Problem(comic, error.fact))
+        return {}
 
 
 def _state(view: CorpusView, comic: str, *others: object) -> str:

@@ -18,7 +18,7 @@ from comictool.core.files import state_of
 from comictool.core.jobs import Item
 from comictool.corpus.page_pictures import BY_CONTENT
 from comictool.vectors.columns import ABSENT, Column
-from comictool.vectors.metadata import CROPS, NOWHERE, CropEntry, PageEntry, PageRow
+from comictool.vectors.metadata import CROPS, NOWHERE, ComicFacts, CropEntry, PageEntry, PageRow
 from comictool.vectors.pages import ComicState, Place, SourcePage, Target, entry_fingerprint
 from comictool.vectors.pictures import Picture
 from comictool.vectors.sources import Wanted
@@ -66,11 +66,12 @@ class PlannedPage:
 
 @dataclass
 class Plan:
-    """All pages in the order of the rows to be, the items of the job, and the states of comics."""
+    """All pages in the order of the rows to be, the items of the job, and the states and facts of comics."""
 
     pages: list[PlannedPage] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     states: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, ComicFacts] = field(default_factory=dict)
 
 
 def make_plan(
@@ -119,6 +120,8 @@ def make_plan(
         if isinstance(page, ComicState):
             old = {row.page: row for row in store.metadata.pages_of(page.comic)} if store is not None else {}
             plan.states[page.comic] = page.state
+            if page.facts:
+                plan.facts[page.comic] = page.facts
             same = complete and bool(page.state) and page.comic in known and known[page.comic].state == page.state
             if same and _pictures_stay(place.root, old.values()):
                 unread.add(page.comic)

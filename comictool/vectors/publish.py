@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from comictool.vectors.columns import LEVELS
-from comictool.vectors.metadata import Metadata, MetadataWriter, PageEntry
+from comictool.vectors.metadata import ComicFacts, Metadata, MetadataWriter, PageEntry
 from comictool.vectors.store import Head, next_column, next_contents, read_head, remove_unused, write_head
 from comictool.vectors.writing import ColumnWriter, write_pointers
 
@@ -27,6 +27,7 @@ def publish(
     entries: Iterable[PageEntry] | None = None,
     blocks: Mapping[str, Callable[[], Blocks]] | None = None,
     states: Mapping[str, str] | None = None,
+    facts: Mapping[str, ComicFacts] | None = None,
 ) -> Head:
     """Make rows and columns current; a kill at any moment leaves the store as it was.
 
@@ -37,6 +38,7 @@ def publish(
         blocks: by the names of columns, what gives all their rows in order; a column that is not named keeps those it
             has, which must be rows of the same pages, panels or characters.
         states: of comics; see `comictool.vectors.metadata.ComicRows`.
+        facts: what is known of comics; like `states` only of use together with `entries`.
 
     Returns:
         The head that is current now.
@@ -47,7 +49,7 @@ def publish(
     try:
         if entries is not None:
             contents.mkdir(parents=True)
-            head = replace(head, current=contents.name, digest=_write_rows(contents, entries, states or {}))
+            head = replace(head, current=contents.name, digest=_write_rows(contents, entries, states, facts))
         else:
             head = replace(head, current=old.current, digest=old.digest)
         with Metadata(contents / "metadata.sqlite") as metadata:
@@ -81,13 +83,18 @@ def publish(
     return head
 
 
-def _write_rows(contents: Path, entries: Iterable[PageEntry], states: Mapping[str, str]) -> str:
+def _write_rows(
+    contents: Path,
+    entries: Iterable[PageEntry],
+    states: Mapping[str, str] | None,
+    facts: Mapping[str, ComicFacts] | None,
+) -> str:
     digest = blake2b(digest_size=16)
     writer = MetadataWriter(contents / "metadata.sqlite")
     for entry in entries:
         writer.add(entry)
         digest.update(entry.digest.encode("ascii"))
-    writer.close(states)
+    writer.close(states, facts)
     with Metadata(contents / "metadata.sqlite") as metadata:
         write_pointers(contents, metadata)
     return digest.hexdigest()

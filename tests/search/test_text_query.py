@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,9 @@ from comictool.core.errors import InputError, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import Text
-from comictool.search.text_query import parse_words
+from comictool.search.query import Query, query
+from comictool.search.wording import parse_words
+from comictool.vectors.collection import StoreCollection, open_collection
 from tests.vectors.fakes import ask, embed_corpus, fake, make_page
 
 SAID = {
@@ -55,6 +60,7 @@ def ids(store: Path, words: str, **options: object) -> list[str]:
 def bm25(term: str) -> dict[str, float]:
     """Okapi BM25 with SQLite's k1 1.2 and b .75, by an explicit loop over the panels that have text."""
     words = {name: "".join(c if c.isalnum() else " " for c in text.lower()).split() for name, text in SAID.items()}
+    words["sea/2/2"] = [pair for run in words["sea/2/2"] for pair in [*(a + b for a, b in pairwise(run)), run[-1]]]
     mean = sum(map(len, words.values())) / len(words)
     holding = [name for name, own in words.items() if term in own]
     # FTS5 takes a millionth where a term is in more than half of the texts and the logarithm would be negative.
@@ -96,8 +102,12 @@ def test_words_phrases_beginnings_and_accents(store: Path) -> None:
 
 def test_scripts_without_spaces_are_searched_inside_sentences(store: Path) -> None:
     assert ids(store, "\u6708") == ["sea/2/2"]
-    assert ask(store, text="\u6708")[0].score == 2
+    assert spots(store, "\u6708") == ["\u6708", "\u6708"]
     assert ids(store, "\u884c\u304d") == ["sea/2/2"]
+    assert ids(store, "\u3044") == ["sea/2/2"]  # the last letter of a sentence begins a word as well
+    assert spots(store, "\u304d\u305f\u3044") == ["\u304d\u305f\u3044"]
+    assert ids(store, "\u304d\u3044", exact=True) == []
+    assert ids(store, "\u6708\u306b\u5f80\u304d\u305f\u3044") == ["sea/2/2"]  # one letter was read wrongly
     assert ids(store, "\u661f") == []
 
 
@@ -123,7 +133,8 @@ def test_text_outside_of_panels_is_found_on_its_page(store: Path) -> None:
         "moon OR",
         "NEAR(moon sea)",
         "text:moon",
-        "-moon",
+        "-sea moon",
+        "moon OR OR sea",
         "moon)",
         '"moon',
         "moon'; DROP TABLE panels",
@@ -138,10 +149,110 @@ def test_nothing_that_is_typed_is_an_operator(store: Path, words: str) -> None:
     ids(store, words)
 
 
-@pytest.mark.parametrize("words", ["", "  ", "!?", '""', "*"])
+@pytest.mark.parametrize("words", ["", "  ", "!?", '""', "*", "-", "-moon"])
 def test_no_word_is_a_usage_error(words: str) -> None:
-    with pytest.raises(UsageError, match="no word"):
+    with pytest.raises(UsageError, match=r"no word|only words"):
         parse_words(words)
+
+
+def test_words_may_be_left_out_or_be_one_of_several(store: Path) -> None:
+    assert ids(store, "moon -sea") == ["moon/2/1", "moon/1/1"]
+    assert ids(store, 'moon -"the moon"') == ["sea/1/1"]
+    assert ids(store, "moon -mon -sae") == ["moon/2/1", "moon/1/1", "sea/1/1"]  # what is left out is meant as typed
+    assert set(ids(store, "beyond OR cheese")) == {"moon/1/1", "moon/2/1"}
+    assert ids(store, "moon beyond OR cheese far") == ["moon/2/1"]
+
+
+def test_words_that_are_alike_come_after_those_that_are_meant(store: Path) -> None:
+    assert ids(store, "beyomd") == ["moon/1/1"]
+    assert ids(store, "m0on beyond") == ["moon/1/1"]
+    assert ids(store, "beyomd", exact=True) == []
+    assert ids(store, "mo") == []  # too short for a slip
+    assert [hit.found_by for hit in ask(store, text="word")] == ["words"]
+    (hit,) = ask(store, text="wrod")
+    assert (hit.id, hit.found_by, spots(store, "wrod")) == ("moon/2/2", "near", ["word"])
+    hits = ask(store, text="nobody sayed a wrod about anything")
+    assert [hit.id for hit in hits] == ["moon/2/2"]
+    assert spots(store, "nobody wrod anything") == ["Nobody", "word", "anything"]
+
+
+def spots(store: Path, words: str) -> list[str]:
+    """What is marked in the first answer."""
+    hit = ask(store, text=words)[0]
+    return [hit.text[start:stop] for start, stop in hit.spans]
+
+
+def test_the_next_page_of_answers(store: Path) -> None:
+    every = ids(store, "moon")
+    assert [ids(store, "moon", k=1, offset=n) for n in range(4)] == [[name] for name in every] + [[]]
+    assert [hit.rank for hit in ask(store, text="moon", k=2, offset=1)] == [2, 3]
+
+
+def test_an_answer_of_many_lines_is_cut_around_its_words(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path)
+    record = make_page(corpus, "long", 1, 1)
+    said = "word \n" * 90 + "the\n needle\u2019s   eye " + "word " * 90
+    record.texts = [Text(id=1, text=said, panel=1), Text(id=2, text="an un-\nbroken WEEK\u2010END", panel=1)]
+    corpus.write_pages("long", [record])
+    embed_corpus(corpus, fake(), tmp_path / "store", options=JobOptions(jobs=1))
+    (hit,) = ask(tmp_path, text="needle's")
+    assert len(hit.text) < 250
+    assert hit.text.startswith("\u2026")
+    assert hit.text.endswith("\u2026")
+    assert [hit.text[a:b] for a, b in hit.spans] == ["needle\u2019s"]
+    for words, marked in {"unbroken": "un- broken", "weekend": "WEEK\u2010END", "week-end": "WEEK\u2010END"}.items():
+        assert spots(tmp_path, words) == [marked]
+    assert ids(tmp_path, '"broken week end"', exact=True) == []
+    assert ids(tmp_path, '"an unbroken week end"', exact=True) == ["long/1/1"]
+
+
+def test_many_threads_may_read_one_store(store: Path) -> None:
+    with open_collection(store) as place, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: [hit.id for hit in query(place, Query(text="moon"))], range(40)))
+    assert found == [ids(store, "moon")] * 40
+
+
+def test_a_store_of_an_earlier_version_is_mended_by_embed(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path)
+    corpus.write_pages("old", [make_page(corpus, "old", 1, 1)])
+    embed_corpus(corpus, fake(), tmp_path / "store", options=JobOptions(jobs=1))
+    said = ids(tmp_path, "old")
+    (file,) = (tmp_path / "store").glob("*/metadata.sqlite")
+    with sqlite3.connect(file) as connection:
+        connection.executescript(
+            "PRAGMA user_version = 0; DROP TABLE panel_words; DROP TABLE page_words; DROP TABLE comic_facts;"
+            "CREATE TABLE kept AS SELECT row AS rowid_, text FROM page_text; DROP TABLE page_text;"
+            "CREATE VIRTUAL TABLE page_text USING fts5(text); INSERT INTO page_text(rowid, text) SELECT * FROM kept;"
+        )
+    with pytest.raises(InputError, match="earlier comictool") as error:
+        ids(tmp_path, "old")
+    assert "comictool embed" in error.value.hint
+    assert ask(tmp_path, id="old/1/1", level="page")  # vectors are read all the same
+    counter = tmp_path / "counted"
+    embed_corpus(corpus, fake(count_in=counter), tmp_path / "store", options=JobOptions(jobs=1))
+    assert not counter.exists()
+    assert ids(tmp_path, "old") == said
+
+
+def test_words_that_were_read_later_cost_no_vector(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path)
+    record = make_page(corpus, "late", 1, 1)
+    record.texts = []
+    corpus.write_pages("late", [record])
+    embed_corpus(corpus, fake(), tmp_path / "store", options=JobOptions(jobs=1))
+    before = {file.name: file.stat().st_ino for file in (tmp_path / "store").glob("*/panels/image/vectors/c/0/0")}
+    record.texts = [Text(id=1, text="read later", panel=1)]
+    corpus.write_pages("late", [record])
+    corpus.write_comic_facts("late", {"series": "Lateness", "year": 1946})
+    counter = tmp_path / "counted"
+    embed_corpus(corpus, fake(count_in=counter), tmp_path / "store", options=JobOptions(jobs=1))
+    assert not counter.exists()
+    assert ids(tmp_path, "later") == ["late/1/1"]
+    after = {file.name: file.stat().st_ino for file in (tmp_path / "store").glob("*/panels/image/vectors/c/0/0")}
+    assert after == before  # the very same files: nothing but metadata was written
+    with open_collection(tmp_path) as place:
+        assert isinstance(place, StoreCollection)
+        assert place.store.metadata.facts() == {"late": {"series": "Lateness", "year": "1946"}}
 
 
 def test_a_store_without_text_says_so(tmp_path: Path) -> None:
