@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,7 @@ from comictool.vectors.metadata import Box, Metadata
 if TYPE_CHECKING:
     from comictool.core.images import Held
     from comictool.plugins.encoder import Encoder
+    from comictool.plugins.load import EncoderSpec
 
 IMAGE = "image"
 T = TypeVar("T")
@@ -259,10 +261,10 @@ def _encoder(
                 cause="vectors of panels in their sequence have none" if facts.modality == "sequence" else "",
                 hint="ask by --id" if facts.modality == "sequence" else "name it with --plugin, or ask by --id",
             )
-        from comictool.plugins.load import EncoderSpec, load_encoder
+        from comictool.plugins.load import EncoderSpec
 
         # Trust and device are the user's to give: what a file remembers runs no code.
-        encoder = load_encoder(EncoderSpec.recalled(facts.encoder, given=EncoderSpec("", trust=trust, device=device)))
+        encoder = _loaded(EncoderSpec.recalled(facts.encoder, given=EncoderSpec("", trust=trust, device=device)))
     if encoder.dimension != facts.dimension or (facts.encoder_id and encoder.encoder_id != facts.encoder_id):
         raise InputError(
             f"{place.root} was made by {facts.encoder_id or f'an encoder of {facts.dimension} numbers'}, the plugin "
@@ -271,6 +273,14 @@ def _encoder(
             hint=f"name the right one with --plugin, or embed again: comictool embed CORPUS -o {place.root}",
         )
     return encoder
+
+
+@lru_cache(maxsize=2)
+def _loaded(spec: EncoderSpec) -> Encoder:
+    """Loaded once for all pictures that a process asks with: it takes up to seconds."""
+    from comictool.plugins.load import load_encoder
+
+    return load_encoder(spec)
 
 
 def _picture(image: Path | Held | None) -> np.ndarray:

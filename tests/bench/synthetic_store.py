@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,16 @@ PAGES_A_COMIC = 32
 CLUSTERS = 1000
 
 
-def make_store(root: Path, panels: int, dimension: int, *, dtype: str = "float16", views: int = len(VIEWS)) -> None:
-    """Write a store of so many panels, six to a page, 32 pages to a comic."""
+def make_store(
+    root: Path,
+    panels: int,
+    dimension: int,
+    *,
+    dtype: str = "float16",
+    views: int = len(VIEWS),
+    texts: Callable[[int], str] | None = None,
+) -> None:
+    """Write a store of so many panels, six to a page, 32 pages to a comic; `texts` gives the words of panel n."""
     root.mkdir(parents=True, exist_ok=True)
     pages = -(-panels // PANELS_A_PAGE)
     columns = (
@@ -28,7 +36,7 @@ def make_store(root: Path, panels: int, dimension: int, *, dtype: str = "float16
         Column("panel", "image", "made-up@1+none+own", dimension, dtype),
     )
     blocks = {column.name: partial(_blocks, column, pages) for column in columns}
-    publish(root, Head(columns=columns).of_corpus(root / "corpus", root), entries=_pages(pages), blocks=blocks)
+    publish(root, Head(columns=columns).of_corpus(root / "corpus", root), entries=_pages(pages, texts), blocks=blocks)
 
 
 def _blocks(column: Column, pages: int) -> Blocks:
@@ -45,10 +53,14 @@ def _blocks(column: Column, pages: int) -> Blocks:
     return joined(rows(page) for page in range(pages))
 
 
-def _pages(count: int) -> Iterator[PageEntry]:
+def _pages(count: int, texts: Callable[[int], str] | None) -> Iterator[PageEntry]:
     boxes = [(300 * (n % 2), 300 * (n // 2), 300 * (n % 2) + 280, 300 * (n // 2) + 280) for n in range(PANELS_A_PAGE)]
     for row in range(count):
         comic, page = f"comic {row // PAGES_A_COMIC:05d}", row % PAGES_A_COMIC + 1
         image = f"page_images/{comic}/page-{page}.jpg"
-        panels = tuple(CropEntry(f"{page}_{n}", n, box) for n, box in enumerate(boxes, start=1))
-        yield PageEntry(comic, page, str(row), image, 600, 900, panels=panels)
+        said = [texts(row * PANELS_A_PAGE + n) if texts is not None else "" for n in range(PANELS_A_PAGE)]
+        panels = tuple(
+            CropEntry(f"{page}_{n}", n, box, text=text)
+            for n, (box, text) in enumerate(zip(boxes, said, strict=True), 1)
+        )
+        yield PageEntry(comic, page, str(row), image, 600, 900, text="\n".join(filter(None, said)), panels=panels)
