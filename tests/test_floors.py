@@ -37,6 +37,7 @@ FLOORS: dict[str, set[str]] = {
     "identity": {"core", "corpus", "datasets", "formats", "measure", "plugins", "selfsup", "training", "vectors"},
     "asterx": {"core", "datasets", "plugins", "training", "measure", "vectors"},
     "elric": {"core", "corpus", "datasets", "formats", "plugins", "selfsup", "training", "measure", "vectors"},
+    "depth": {"core", "corpus", "drawn", "formats", "measure", "panels", "plugins", "report", "vectors"},
     "library": {
         "core",
         "archives",

@@ -26,12 +26,20 @@ MetricsFile = Annotated[
 ]
 
 
-def report_metrics(out: Output, metrics: Sequence[Metric], facts: Mapping[str, Any], file: Path | None = None) -> int:
+def report_metrics(
+    out: Output,
+    metrics: Sequence[Metric],
+    facts: Mapping[str, Any],
+    file: Path | None = None,
+    *,
+    floors: Sequence[str] = (),
+) -> int:
     """Write an evaluation: a row for each metric, or in JSON one object of the facts and `metrics`.
 
     Args:
         facts: what was measured: files, counts, settings, seed.
         file: also written as JSON.
+        floors: names in the metrics' details `floors`, each a further column; chance is then the best of them.
 
     Returns:
         The exit code.
@@ -46,8 +54,10 @@ def report_metrics(out: Output, metrics: Sequence[Metric], facts: Mapping[str, A
         for name, value in facts.items():
             if not isinstance(value, (dict, list)):
                 out.note(f"{name.replace('_', ' ')}: {value}")
-        out.rows([metric.as_record() for metric in metrics], COLUMNS)
-        out.note("low and high: 95 % interval; chance: the best without looking at the vectors")
+        rows = [{**metric.as_record(), **metric.details.get("floors", {})} for metric in metrics]
+        out.rows(rows, [*COLUMNS, *floors])
+        best = f"the best of {', '.join(floors)}" if floors else "the best without looking at the vectors"
+        out.note(f"low and high: 95 % interval; chance: {best}")
     if file is not None:
         out.note(f"metrics: {file}")
     return ExitCode.DONE

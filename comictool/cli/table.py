@@ -137,6 +137,16 @@ COMMANDS: dict[str, Command | Group] = {
         LIBRARY,
         carried=("--plugin-dir", "--plugin-name", "--plugin", "--gpu"),
     ),
+    "depth": Group(
+        "Say how far things are on pages, and measure it.",
+        {
+            "predict": Command(
+                "depth:predict", "Say how far things are on pages, panel by panel, and for every segment."
+            ),
+            "evaluate": Command("depth:evaluate", "Measure predicted depth, with floors and intervals beside."),
+        },
+        MODELS,
+    ),
     "features": Group(
         "Turn panels and characters into the vectors that methods train on.",
         {

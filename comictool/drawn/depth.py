@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
+
+from comictool.core.errors import InputError
+from comictool.core.files import below
+from comictool.core.images import load_picture
 
 TOP = 65534
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -24,6 +29,24 @@ def to_stored(depth: np.ndarray) -> np.ndarray:
 def from_stored(stored: np.ndarray) -> np.ndarray:
     """Stored uint16 values to float32 depth 0..1, NaN where there is none."""
     return np.where(stored == 0, np.float32(np.nan), (stored.astype(np.float32) - 1) / TOP)
+
+
+def read_depth(root: Path, name: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """A map as `from_stored` gives it.
+
+    Args:
+        root: the folder; `name` is a path below it.
+        size: the (height, width) that it must have.
+
+    Raises:
+        InputError: it is not there, no grey picture of 16 bits, of another size, or outside of the folder.
+    """
+    stored = np.asarray(load_picture(below(root, name)))
+    if stored.ndim != 2 or stored.dtype not in (np.uint16, np.int32):
+        raise InputError(f"{name} is no grey picture of 16 bits")
+    if size is not None and stored.shape != size:
+        raise InputError(f"{name} is {stored.shape[1]}x{stored.shape[0]} pixels, its page {size[1]}x{size[0]}")
+    return from_stored(stored.astype(np.uint16))
 
 
 def encode_png16(values: np.ndarray) -> bytes:

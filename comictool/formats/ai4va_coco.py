@@ -3,7 +3,8 @@
 `attributes.Interdepth` ranks things from the viewer (0 is nearest), `attributes.Intradepth` the parts of one thing,
 both within a panel. Either may be missing, and missing stays missing. Panels are the category that is named so, or
 number 25. Segments keep `kind` (the category's name), `box`, `polygons` or `rle`, `inter`, `intra` and every further
-plain attribute.
+plain attribute. The numbers that results are filed under are kept too: `annotation` and `category` of segments and
+panels, `image_id` of pages.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from comictool.formats.drafts import number_panels
 from comictool.formats.fitting import Sheet
 from comictool.formats.keeping import ALL_PANEL, Capabilities
 from comictool.formats.masks import is_rle
-from comictool.formats.values import list_of, number_of, text_of
+from comictool.formats.values import integer_of, list_of, number_of, text_of
 from comictool.formats.view import ForeignCorpus, Problems
 from comictool.formats.written import JsonList, WrittenComic, mentions, suffix_of
 
@@ -31,7 +32,8 @@ FILE = "annotations.json"
 PANEL = 25  # the panel category of the published files
 _PANEL_NAMES = ("panel", "case", "vignette", "frame")
 _DEPTHS = (("inter", "Interdepth"), ("intra", "Intradepth"))
-_OWN_FIELDS = {"kind", "box", "polygons", "rle", "inter", "intra"}
+_OWN_FIELDS = {"kind", "box", "polygons", "rle", "inter", "intra", "annotation", "category"}
+IMAGE_ID = "image_id"  # of a page record
 
 
 def _keep(record: PageRecord) -> PageRecord:
@@ -43,7 +45,12 @@ def _keep(record: PageRecord) -> PageRecord:
 
 
 CAPABILITIES = Capabilities(
-    page=frozenset({"type", "type_confidence", "direction"}), panels=ALL_PANEL, segments=True, adjust=_keep
+    page=frozenset({"type", "type_confidence", "direction"}),
+    panels=ALL_PANEL,
+    segments=True,
+    extra=frozenset({IMAGE_ID}),
+    panel_extra=frozenset({"annotation", "category"}),
+    adjust=_keep,
 )
 
 
@@ -66,16 +73,17 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
     """Write `annotations.json`; annotations are streamed, categories and image entries follow them."""
     images: list[dict[str, Any]] = []
     categories: dict[str, int] = {"panel": PANEL}
+    used: set[int] = set()
     with atomic_text(destination / FILE) as stream:
         stream.write('{"info": {"description": "AI4VA depth: Interdepth, Intradepth"},\n"annotations": ')
         annotations = JsonList(stream)
-        number = 0
+        shown: set[int] = set()
         for comic in comics:
             for record in comic.pages:
-                images.append(image_entry(record, len(images) + 1, record.image.removeprefix("images/")))
-                for entry in [*_panels(record), *_segments(record, categories)]:
-                    number += 1
-                    annotations.add({"id": number, "image_id": len(images), **entry})
+                image = _free(record.extra.get(IMAGE_ID), shown)
+                images.append(image_entry(record, image, record.image.removeprefix("images/")))
+                for number, entry in [*_panels(record), *_segments(record, categories)]:
+                    annotations.add({"id": _free(number, used), "image_id": image, **entry})
         annotations.close()
         named = [{"id": number, "name": name} for name, number in sorted(categories.items(), key=lambda c: c[1])]
         stream.write(',\n"categories": ' + json.dumps(named, ensure_ascii=False) + ',\n"images": ')
@@ -86,46 +94,75 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
         stream.write("}\n")
 
 
-def _panels(record: PageRecord) -> Iterable[dict[str, Any]]:
+def _free(number: Any, used: set[int]) -> int:
+    """The number that a thing had in the file it came from, or one that is free where it had none."""
+    whole = integer_of(number)
+    if whole is None or whole < 0 or whole in used:
+        whole = len(used) + 1
+        while whole in used:
+            whole += 1
+    used.add(whole)
+    return whole
+
+
+def _panels(record: PageRecord) -> Iterable[tuple[Any, dict[str, Any]]]:
     for panel in record.panels:
         flat = [] if panel.polygon is None else [[v for point in panel.polygon for v in point]]
         shape = xywh(panel.box)
         attributes = {"order": panel.order, **({"source": panel.source} if panel.source else {})}
-        yield {
-            "category_id": PANEL,
-            "bbox": shape,
-            "segmentation": flat,
-            "iscrowd": 0,
-            "area": shape[2] * shape[3],
-            "score": panel.score,
-            "attributes": attributes,
-        }
+        yield (
+            panel.extra.get("annotation"),
+            {
+                "category_id": PANEL,
+                "bbox": shape,
+                "segmentation": flat,
+                "iscrowd": 0,
+                "area": shape[2] * shape[3],
+                "score": panel.score,
+                "attributes": attributes,
+            },
+        )
 
 
-def _segments(record: PageRecord, categories: dict[str, int]) -> Iterable[dict[str, Any]]:
+def _segments(record: PageRecord, categories: dict[str, int]) -> Iterable[tuple[Any, dict[str, Any]]]:
     for segment in record.segments:
         kind = segment["kind"]
         if kind not in categories:
-            # Numbers in order of appearance, past the one that means panel.
-            categories[kind] = len(categories) + (len(categories) >= PANEL)
+            said = integer_of(segment.get("category"))
+            taken = set(categories.values())
+            # The number of the file it came from, else the first that is free.
+            categories[kind] = said if said is not None and said >= 0 and said not in taken else _next(taken)
         attributes = {name: value for name, value in segment.items() if name not in _OWN_FIELDS}
         attributes |= {theirs: float(segment[ours]) for ours, theirs in _DEPTHS if ours in segment}
         shape: Any = [[v for point in polygon for v in point] for polygon in segment.get("polygons", [])]
-        yield {
-            "category_id": categories[kind],
-            "bbox": xywh(segment["box"]),
-            "segmentation": segment.get("rle", shape),
-            "iscrowd": int("rle" in segment),
-            "area": area(segment["box"]),
-            "attributes": attributes,
-        }
+        yield (
+            segment.get("annotation"),
+            {
+                "category_id": categories[kind],
+                "bbox": xywh(segment["box"]),
+                "segmentation": segment.get("rle", shape),
+                "iscrowd": int("rle" in segment),
+                "area": area(segment["box"]),
+                "attributes": attributes,
+            },
+        )
+
+
+def _next(taken: set[int]) -> int:
+    return next(number for number in range(1, len(taken) + 2) if number not in taken)
 
 
 def _fill(record: Sheet, annotations: list[Annotation], categories: dict[int, str], problems: Problems) -> None:
     named = {number for number, name in categories.items() if name in _PANEL_NAMES}
     panel_categories = {PANEL} if PANEL in named or not named else named
     panels = [a for a in annotations if a.category in panel_categories]
-    number_panels(record, [a.rough() for a in panels], problems)
+    numbers = number_panels(record, [a.rough() for a in panels], problems)
+    by_number = {panel.id: panel for panel in record.panels}
+    for number, annotation in zip(numbers, panels, strict=True):
+        if number is not None:
+            by_number[number].extra |= _numbers(annotation)
+    if annotations and (image := integer_of(annotations[0].raw.get("image_id"))) is not None:
+        record.extra[IMAGE_ID] = image
     for annotation in annotations:
         if annotation.category in panel_categories:
             continue
@@ -138,6 +175,7 @@ def _fill(record: Sheet, annotations: list[Annotation], categories: dict[int, st
         }
         segment["kind"] = categories.get(annotation.category, str(annotation.category))
         segment["box"] = list(annotation.box)
+        segment |= _numbers(annotation)
         shapes = outlines(annotation.raw.get("segmentation"))
         if record.fit:
             shapes = [[record.fit.point(x, y) for x, y in shape] for shape in shapes]
@@ -157,6 +195,11 @@ def _fill(record: Sheet, annotations: list[Annotation], categories: dict[int, st
             problems.add(record.id, "a segment outside the page is left out")
         else:
             record.segments.append(kept)
+
+
+def _numbers(annotation: Annotation) -> dict[str, int]:
+    found = {"annotation": integer_of(annotation.id), "category": annotation.category}
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def _kept(segment: dict[str, Any], record: PageRecord) -> dict[str, Any] | None:
@@ -181,6 +224,8 @@ def _kept(segment: dict[str, Any], record: PageRecord) -> dict[str, Any] | None:
         out["polygons"] = [[[_whole(x), _whole(y)] for x, y in shape] for shape in shapes]
     elif is_rle(segment.get("rle")):
         out["rle"] = segment["rle"]
+    filed = {name: integer_of(segment.get(name)) for name in ("annotation", "category")}
+    out |= {name: number for name, number in filed.items() if number is not None}
     out |= {k: _whole(v) for k in ("inter", "intra") if (v := number_of(segment.get(k))) is not None}
     return out
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comictool.formats.boxes import FloatBox
 from comictool.formats.values import integer_of, list_of, object_of
 
+if TYPE_CHECKING:
+    import numpy as np
+
 MOST_RUNS = 10_000_000
+MOST_PIXELS = 400_000_000  # of a mask that is spread out
 
 
 def is_rle(value: Any) -> bool:
@@ -20,13 +24,10 @@ def is_rle(value: Any) -> bool:
 
 def rle_bounds(value: Any) -> FloatBox | None:
     """The box around a mask; None when it is none, or empty."""
-    if not is_rle(value):
+    read = _runs(value)
+    if read is None:
         return None
-    height = integer_of(value["size"][0]) or 0
-    counts = value["counts"]
-    runs = _unpacked(counts) if isinstance(counts, str) else [integer_of(n) or 0 for n in counts]
-    if height < 1 or len(runs) > MOST_RUNS or any(run < 0 for run in runs):
-        return None
+    height, _, runs = read
     # Runs of nothing and of mask in turn, down the columns.
     at, boxes = 0, []
     for index, run in enumerate(runs):
@@ -40,6 +41,30 @@ def rle_bounds(value: Any) -> FloatBox | None:
         return None
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def rle_mask(value: Any) -> np.ndarray | None:
+    """A mask as (height, width) bool; None when it is none, or its runs are not those of its size."""
+    import numpy as np
+
+    read = _runs(value)
+    if read is None:
+        return None
+    height, width, runs = read
+    if width < 1 or height * width > MOST_PIXELS or sum(runs) != height * width:
+        return None
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, np.asarray(runs, np.int64))
+    return flat.reshape(width, height).T
+
+
+def _runs(value: Any) -> tuple[int, int, list[int]] | None:
+    """Height, width and run lengths, first of nothing; None when they are no mask."""
+    if not is_rle(value):
+        return None
+    height, width = (integer_of(side) or 0 for side in value["size"])
+    counts = value["counts"]
+    runs = _unpacked(counts) if isinstance(counts, str) else [integer_of(n) or 0 for n in counts]
+    return None if height < 1 or len(runs) > MOST_RUNS or any(run < 0 for run in runs) else (height, width, runs)
 
 
 def _unpacked(text: str) -> list[int]:

@@ -31,6 +31,10 @@ def without_image(record: PageRecord) -> dict[str, Any]:
     value.pop("image")
     for character in value.get("characters", []):
         character.pop("instances", None)  # names of the source's own, kept by the reader of comic sequences
+    value.pop("image_id", None)  # and numbers that results are filed under, kept by that of AI4VA
+    for filed in [*value["panels"], *value["segments"]]:
+        filed.pop("annotation", None)
+        filed.pop("category", None)
     return value
 
 

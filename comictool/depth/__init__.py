@@ -1,0 +1,1 @@
+"""Depth in comics: segments with their truth, predictors, measures, maps and overlays."""
