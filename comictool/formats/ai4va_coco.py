@@ -80,10 +80,10 @@ def write(comics: Iterable[WrittenComic], destination: Path, problems: Problems)
         shown: set[int] = set()
         for comic in comics:
             for record in comic.pages:
-                image = _free(record.extra.get(IMAGE_ID), shown)
-                images.append(image_entry(record, image, record.image.removeprefix("images/")))
+                of = _free(record.extra.get(IMAGE_ID), shown)
+                images.append(image_entry(record, of, record.image.removeprefix("images/")))
                 for number, entry in [*_panels(record), *_segments(record, categories)]:
-                    annotations.add({"id": _free(number, used), "image_id": image, **entry})
+                    annotations.add({"id": _free(number, used), "image_id": of, **entry})
         annotations.close()
         named = [{"id": number, "name": name} for name, number in sorted(categories.items(), key=lambda c: c[1])]
         stream.write(',\n"categories": ' + json.dumps(named, ensure_ascii=False) + ',\n"images": ')
