@@ -276,7 +276,7 @@ def _why(hit: Hit) -> list[str]:
 def _pieces(hit: Hit) -> list[tuple[str, bool]]:
     """The text of an answer, parted where the words stand."""
     pieces, last = [], 0
-    for start, stop in sorted(getattr(hit, "spans", ())):
+    for start, stop in sorted(hit.spans):
         if last <= start < stop <= len(hit.text):
             pieces += [(hit.text[last:start], False), (hit.text[start:stop], True)]
             last = stop

@@ -71,7 +71,8 @@ class Asked:
             image=given(self.picture) if self.picture else None,
             id=self.like or None,
             text=self.q or None,
-            k=A_PAGE * self.page + 1,
+            k=A_PAGE + 1,
+            offset=A_PAGE * (self.page - 1),
             level=self.level or None,
             comic_glob=escape(self.comic) if self.comic else None,
             exclude_same_comic=bool(self.others and self.like),
@@ -80,8 +81,7 @@ class Asked:
 
     def on_page(self, hits: list[Hit]) -> tuple[list[Hit], bool]:
         """The answers of this page, and whether there are more."""
-        first = A_PAGE * (self.page - 1)
-        return hits[first : first + A_PAGE], len(hits) > first + A_PAGE and self.page < MOST_PAGES
+        return hits[:A_PAGE], len(hits) > A_PAGE and self.page < MOST_PAGES
 
 
 def asked(parameters: Mapping[str, str]) -> Asked:
