@@ -19,7 +19,7 @@ FLOORS: dict[str, set[str]] = {
     "archives": {"core"},
     "corpus": {"core", "archives"},
     "panels": {"core", "corpus"},
-    "words": {"core", "corpus", "plugins"},
+    "words": {"core", "corpus", "formats", "plugins"},
     "formats": {"core", "archives", "corpus"},
     "drawn": {"core", "corpus", "formats"},
     "datasets": {"core", "archives", "corpus", "formats"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,10 +12,13 @@ from comictool.cli.data import CorpusFolder
 from comictool.cli.options import Direction, Loading, command
 from comictool.cli.output import Output
 from comictool.cli.reporting import report_job
+from comictool.core.errors import UsageError
 from comictool.core.jobs import JobOptions
+from comictool.words.vlm_options import VlmOptions
 
 Engine = Annotated[
-    str, typer.Option("--engine", metavar="rapidocr|PLUGIN", help="What reads: an engine, or an ocr plugin's folder.")
+    str,
+    typer.Option("--engine", metavar="rapidocr|vlm|PLUGIN", help="What reads: an engine, or an ocr plugin's folder."),
 ]
 MinConfidence = Annotated[
     float, typer.Option("--min-confidence", min=0.0, max=1.0, help="Lines that are read less surely are left out.")
@@ -31,6 +36,7 @@ def text(
     direction: Direction = None,
     *,
     loading: Loading,
+    service: VlmOptions,
     job: JobOptions,
     out: Output,
 ) -> int:
@@ -40,14 +46,27 @@ def text(
     texts come from annotations, a person or another engine are left alone. rapidocr needs `pip install
     'comictool[ocr]'` and no network; it reads Latin letters, Japanese (columns too) and Chinese.
 
+    vlm asks a vision-language model of an OpenAI-compatible service, -j pages at once (8); the key comes from
+    COMICTOOL_API_KEY or OPENAI_API_KEY. Answers are cached by content, so no page is paid for twice; --dry-run says
+    what a run would cost.
+
     Example: comictool data text corpus --engine rapidocr
+
+    Example: comictool data text corpus --engine vlm --base-url http://127.0.0.1:8000/v1 --model NAME --dry-run
     """
     from comictool.formats.registry import open_native
     from comictool.words.engines import EngineOptions, make_reading
     from comictool.words.job import read_corpus
 
-    reading = make_reading(EngineOptions(engine, loading.spec(engine), min_confidence))
-    report = read_corpus(
-        open_native(corpus), reading, direction=direction, replace=replace, options=job, progress=out.progress()
-    )
+    if engine == "vlm" and loading.offline:
+        raise UsageError("--engine vlm asks a service, and --offline forbids the network")
+    reading = make_reading(EngineOptions(engine, loading.spec(engine), min_confidence, vlm=service))
+    opened = open_native(corpus)
+    read = partial(read_corpus, opened, reading, direction=direction, replace=replace)
+    if engine == "vlm":
+        from comictool.words.vlm_estimate import estimate
+
+        planned = read(options=dataclasses.replace(job, dry_run=True))
+        out.note(str(estimate(service, planned.to_do, job.jobs)))
+    report = read(options=job, progress=out.progress())
     return report_job(out, report, {"corpus": str(corpus)}, [f"comictool embed {corpus} -o {corpus / 'store'}"])

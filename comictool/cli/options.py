@@ -26,6 +26,7 @@ from comictool.cli.output import Format, Output
 from comictool.core.errors import UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.importing.options import ImportOptions
+from comictool.words.vlm_options import VlmOptions
 
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder to write; made if it is not there.")]
 Force = Annotated[bool, typer.Option("-f", "--force", help="Replace what is there.")]
@@ -146,6 +147,7 @@ class Loading:
     download: bool
     device: str
     precision: str
+    offline: bool = False
 
     def spec(self, plugin: str) -> EncoderSpec:
         """What the loader takes for a plugin of this name."""
@@ -184,7 +186,37 @@ def loading(
     if precision not in PRECISIONS:
         raise UsageError(f"--precision {precision!r}: it is {', '.join(PRECISIONS)}")
     device = check_device(device)
-    return Loading(tuple(plugin_dir or ()), trust_plugin, weights, download, device, precision)
+    return Loading(tuple(plugin_dir or ()), trust_plugin, weights, download, device, precision, offline)
+
+
+def service(
+    base_url: Annotated[
+        str,
+        typer.Option("--base-url", envvar="COMICTOOL_BASE_URL", help="Of an OpenAI-compatible service (--engine vlm)."),
+    ] = "",
+    model: Annotated[
+        str, typer.Option("--model", envvar="COMICTOOL_MODEL", help="Its vision-language model (--engine vlm).")
+    ] = "",
+    price_in: Annotated[
+        float | None, typer.Option("--price-in", min=0, help="Dollars for a million tokens asked (--engine vlm).")
+    ] = None,
+    price_out: Annotated[
+        float | None, typer.Option("--price-out", min=0, help="Dollars for a million tokens answered (--engine vlm).")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", min=0, help="Dollars that a run may spend (--engine vlm).")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Seconds for one request (--engine vlm).")
+    ] = VlmOptions.timeout,
+    attempts: Annotated[
+        int, typer.Option("--attempts", min=1, max=20, help="Requests for one page (--engine vlm).")
+    ] = VlmOptions.attempts,
+) -> VlmOptions | None:
+    """Options of a command that may ask a vision-language model; None when none is named."""
+    if not base_url and not model:
+        return None
+    return VlmOptions(base_url, model, price_in, price_out, max_cost, timeout, attempts)
 
 
 BUNDLES: dict[Any, Callable[..., Any]] = {
@@ -193,6 +225,7 @@ BUNDLES: dict[Any, Callable[..., Any]] = {
     WholeJob: whole_job,
     Loading: loading,
     ImportOptions: importing,
+    VlmOptions: service,
 }
 
 

@@ -53,6 +53,7 @@ class Stage:
         merge: takes over into a page's record what was found, which comes as a record with those fields alone.
         settings: what else decides the result; JSON values.
         workers: where `find` runs.
+        chunk: pages of an item, 0 for `CHUNK`; 1 where a page takes seconds, or should be tried again when it fails.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Stage:
     merge: Callable[[PageRecord, PageRecord], None]
     settings: Mapping[str, Any] = field(default_factory=dict)
     workers: Kind = "processes"
+    chunk: int = 0
 
     @property
     def stamp(self) -> str:
@@ -123,7 +125,7 @@ def annotate(
     be read. The totals count `pages` that were looked at, those `kept`, and each list that was found, by its name.
 
     Args:
-        options, progress: of the job; an item is up to `CHUNK` pages of a comic, shards and the limit count comics.
+        options, progress: of the job; an item is `Stage.chunk` pages of a comic, shards and limit count comics.
 
     Raises:
         Stopped: after a signal, with what was found until then in the records; the same call continues.
@@ -156,6 +158,12 @@ def annotate(
     return report
 
 
+def looked_at(items: Sequence[Item]) -> list[tuple[PagePicture, Any]]:
+    """The picture, and what is asked, of each page that a job of these items would look at."""
+    pages = [page for item in items for page in item.payload.pages if page.asked is not None and not page.problem]
+    return [(page.picture, page.asked) for page in pages]
+
+
 @dataclass(frozen=True)
 class _Find:
     """The worker: pages of one comic to what was found on them."""
@@ -174,7 +182,9 @@ class _Find:
         out = [self._page(page, chunk.comic) for page in chunk.pages]
         looked_at = [page for page in out if KEPT not in page.note]
         if looked_at and all(_failed(page) for page in looked_at):
-            raise InputError(f"no page can be read: page {looked_at[0].page}: {looked_at[0].note['problem']}")
+            reason = looked_at[0].note["problem"]
+            one = len(chunk.pages) == 1
+            raise InputError(reason if one else f"no page can be read: page {looked_at[0].page}: {reason}")
         return out
 
     def _page(self, page: _Page, comic: str) -> Annotated:
@@ -295,8 +305,9 @@ def _items(corpus: Corpus, comic: str, stage: Stage, anew: bool) -> Iterator[tup
         problem = error.fact if isinstance(error, ComicError) else f"the records of {comic} cannot be read: {error}"
         yield Item(comic, "unreadable", _Chunk(comic, problem=problem)), True
         return
-    for begin in range(0, len(records), CHUNK):
-        part = records[begin : begin + CHUNK]
+    length = stage.chunk or CHUNK
+    for begin in range(0, len(records), length):
+        part = records[begin : begin + length]
         notes = [_note(record, stage) for record in part]
         pages = tuple(
             _page(corpus, record, stage.ask(record), {} if anew else note)

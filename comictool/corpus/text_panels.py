@@ -148,9 +148,14 @@ def _by_overlap(panels: Sequence[Box], seen: Sequence[TextPanel], size: tuple[in
 def _of_text(text: SaidText, of_panel: np.ndarray, panels: Sequence[Box], size: tuple[int, int]) -> Placed:
     likely = of_panel * _shares(pixels(text.box, size) if text.box else None, panels)
     best = int(likely.argmax())
-    if np.ptp(likely) == 0 and len(panels) > 1:  # neither box lies on any panel
-        return Placed(None, 0.0)
+    outside = text.box is not None and not _touches(pixels(text.box, size), panels)
+    if np.ptp(likely) == 0 and (len(panels) > 1 or outside):
+        return Placed(None, 0.0)  # nothing says which
     return Placed(best, float(likely[best] / likely.sum()))
+
+
+def _touches(box: tuple[float, float, float, float], panels: Sequence[Box]) -> bool:
+    return any(shared_area(box, panel) > 0 for panel in panels)
 
 
 def _shares(box: tuple[float, float, float, float] | None, panels: Sequence[Box]) -> np.ndarray:

@@ -19,6 +19,7 @@ from comictool.corpus.order import order_boxes
 from comictool.corpus.records import Box, PageRecord, Panel, Text, clamp_box
 from comictool.corpus.text_panels import Alignment, Placed, SaidText, TextPanel, align, pairs, pixels
 
+BOX_SOURCE = "box_source"  # extra fact of a text with the words of a reader in the box of a detector: which one
 SAME_TEXT = 0.3  # IoU at which a reader's box of a text and a detector's are of the same one
 # Facts of a page and of a panel that are written here; formats name them to keep them.
 PAGE_FACTS = ("alignment", "description", "text_panels", "unmatched_text_panels")
@@ -70,6 +71,7 @@ def _write_texts(record: PageRecord, said: Sequence[tuple[SaidText, Panel | None
         drawn = boxes.get(index)
         if drawn is not None:
             text = empty.pop(id(drawn))
+            text.extra[BOX_SOURCE] = text.source
         else:
             number += 1
             own = (

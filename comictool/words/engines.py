@@ -14,11 +14,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from comictool.core.workers import Kind
+from comictool.corpus.records import PageRecord
 from comictool.plugins.kinds import find_kind, named
 from comictool.plugins.load import EncoderSpec, load_model
 from comictool.plugins.protocols import TextReader
 from comictool.words.page import page_texts
 from comictool.words.tiles import read_lines
+from comictool.words.vlm_options import VlmOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,11 +38,13 @@ class EngineOptions:
         engine: a row of `ENGINES`, else the name or folder of an `ocr` plugin.
         spec: where plugins are looked for, and what they may do; its name is not looked at.
         min_confidence: lines read with less, in 0..1, are left out.
+        vlm: the service of the engine `vlm`.
     """
 
     engine: str = DEFAULT
     spec: EncoderSpec = field(default_factory=lambda: EncoderSpec(""))
     min_confidence: float = MIN_CONFIDENCE
+    vlm: VlmOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class Reading:
             reading order, numbered from 1. Can be pickled when `workers` are processes.
         settings: what else decides what is found; JSON values.
         workers: where `find` runs.
+        merge: takes over what was found into a page's record, in place of "the texts are those found"; boxes of texts
+            without words are then left for it.
+        chunk: pages of an item of the job; 0 as usual.
+        at_once: workers, unless the user says how many; 0 is one for each core.
     """
 
     source: str
@@ -61,9 +69,12 @@ class Reading:
     find: Callable[[np.ndarray, Any], Mapping[str, Any]]
     settings: Mapping[str, Any] = field(default_factory=dict)
     workers: Kind = "processes"
+    merge: Callable[[PageRecord, PageRecord], None] | None = None
+    chunk: int = 0
+    at_once: int = 0
 
 
-ENGINES: dict[str, str] = {}
+ENGINES: dict[str, str] = {"vlm": "comictool.words.vlm_engine:make_reading"}
 
 
 def make_reading(options: EngineOptions) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import Any
 
@@ -42,13 +43,18 @@ def read_corpus(
     """
     if direction is not None and direction not in DIRECTIONS:
         raise UsageError(f"direction is {', '.join(DIRECTIONS)}, not {direction!r}")
-    ask = partial(_ask, source=reading.source, direction=direction, replace=replace)
-    stage = Stage(STAGE, reading.model, ask, reading.find, _take_over, reading.settings, reading.workers)
+    options = options or JobOptions()
+    if reading.at_once and not options.jobs:
+        options = dataclasses.replace(options, jobs=reading.at_once)
+    boxes_too = reading.merge is None
+    ask = partial(_ask, source=reading.source, direction=direction, replace=replace, boxes_too=boxes_too)
+    merge = reading.merge or _take_over
+    stage = Stage(STAGE, reading.model, ask, reading.find, merge, reading.settings, reading.workers, reading.chunk)
     return annotate(corpus, stage, options=options, progress=progress)
 
 
-def _ask(record: PageRecord, *, source: str, direction: str | None, replace: bool) -> Any:
-    foreign = any(text.source != source for text in record.texts)
+def _ask(record: PageRecord, *, source: str, direction: str | None, replace: bool, boxes_too: bool) -> Any:
+    foreign = any(text.source != source and (boxes_too or text.text) for text in record.texts)
     return None if foreign and not replace else question_of(record, direction)
 
 
