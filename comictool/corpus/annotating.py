@@ -182,9 +182,8 @@ class _Find:
         out = [self._page(page, chunk.comic) for page in chunk.pages]
         looked_at = [page for page in out if KEPT not in page.note]
         if looked_at and all(_failed(page) for page in looked_at):
-            reason = looked_at[0].note["problem"]
-            one = len(chunk.pages) == 1
-            raise InputError(reason if one else f"no page can be read: page {looked_at[0].page}: {reason}")
+            first = f"page {looked_at[0].page}: {looked_at[0].note['problem']}"
+            raise InputError(first if len(chunk.pages) == 1 else f"no page can be read: {first}")
         return out
 
     def _page(self, page: _Page, comic: str) -> Annotated:
