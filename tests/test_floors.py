@@ -35,6 +35,7 @@ FLOORS: dict[str, set[str]] = {
     "features": {"core", "datasets", "plugins", "measure", "vectors"},
     "selfsup": {"core", "plugins", "training", "vectors"},
     "identity": {"core", "corpus", "datasets", "formats", "measure", "plugins", "selfsup", "training", "vectors"},
+    "fusion": {"core", "plugins", "training", "vectors"},
     "asterx": {"core", "datasets", "plugins", "training", "measure", "vectors"},
     "elric": {"core", "corpus", "datasets", "formats", "plugins", "selfsup", "training", "measure", "vectors"},
     "depth": {"core", "corpus", "drawn", "formats", "measure", "panels", "plugins", "report", "vectors"},

@@ -46,14 +46,20 @@ def texts(manifest: Manifest) -> list[str]:
 
 def panels(manifest: Manifest) -> np.ndarray:
     """(9, D) unit vectors; D is `features` of the architecture, where it says that."""
-    size = manifest.arguments.get("features")
+    return _trial_rows(manifest, "features")
+
+
+def _trial_rows(manifest: Manifest, name: str) -> np.ndarray:
+    size = manifest.arguments.get(name)
     size = size if isinstance(size, int) and 0 < size <= 65_536 else TRIAL_DIMENSION
     return unit_rows(np.random.default_rng(21).normal(size=(TRIAL_ROWS, size)), manifest.id)
 
 
 def columns(manifest: Manifest) -> dict[str, np.ndarray]:
-    """Vectors of the columns that it reads, every third one absent."""
-    found = {name: panels(manifest).copy() for name in manifest.reads}
+    """Vectors of the columns that it reads, every third one absent; D is the architecture's argument of the modality's
+    name, where it has one.
+    """
+    found = {name: _trial_rows(manifest, name.rpartition("/")[2]).copy() for name in manifest.reads}
     for start, matrix in enumerate(found.values()):
         matrix[start % 3 :: 3] = np.nan
     return found

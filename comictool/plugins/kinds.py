@@ -104,6 +104,7 @@ KINDS: dict[str, Kind] = {
             f"{ANSWERS}:columns",
             inputs=(),
             reads=True,
+            architectures={"closure": "comictool.fusion.weights:load_directory"},
         ),
         Kind(
             "detector",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 RECIPES = {
     "asterx": "comictool.asterx.config:RECIPE",
     "elric": "comictool.elric.settings:RECIPE",
+    "fusion": "comictool.fusion.settings:RECIPE",
     "reid": "comictool.identity.reid_settings:RECIPE",
     "ssl": "comictool.identity.ssl_settings:RECIPE",
 }

@@ -195,7 +195,7 @@ def embed_fused(
     if hasattr(model, "fuse_pages"):
         with Ledger(work_folder(root), "store").writing(), Store.open(root) as store:
             pages = replace(made, level="page")
-            _publish(store, root, pages, lambda: _fused_pages(store, model, dimension), report)
+            _publish(store, root, pages, lambda: _fused_pages(store, model, names, dimension), report)
     return report
 
 
@@ -248,7 +248,7 @@ def _fused(store: Store, model: Any, names: Sequence[str], dimension: int, progr
     progress.finish()
 
 
-def _fused_pages(store: Store, model: Any, dimension: int) -> Blocks:
+def _fused_pages(store: Store, model: Any, names: Sequence[str], dimension: int) -> Blocks:
     opened = store.columns[f"panel/{FUSED}"]
     for first, count in store.metadata.first_rows("panel"):
         rows = np.arange(first, first + count)
@@ -256,7 +256,7 @@ def _fused_pages(store: Store, model: Any, dimension: int) -> Blocks:
         if not len(rows):
             yield np.zeros((1, dimension), np.float32), np.full(1, ABSENT, np.uint8)
             continue
-        yield model.fuse_pages(opened.vectors(rows).astype(np.float32)), np.full(1, PRESENT, np.uint8)
+        yield model.fuse_pages(columns_of_rows(store, names, rows)), np.full(1, PRESENT, np.uint8)
 
 
 def _publish(store: Store, root: Path, column: Column, give: Callable[[], Blocks], report: JobReport) -> None:
