@@ -49,6 +49,7 @@ class WithTexts:
         self._view = view
         self._single = len(view.comics()) == 1
         self._files: dict[tuple[str, ...], tuple[Path, int] | None] = {}
+        self._together: dict[tuple[Path, int], dict[str, Any]] = {}  # pages that lie in one file with others
         self._joined: dict[str, tuple[str, float]] = {}
         self._used: set[tuple[Path, int]] = set()
         self.told = 0
@@ -71,7 +72,7 @@ class WithTexts:
                 continue
             self._used.add(entry)
             try:
-                page = _told(*entry)
+                page = self._told(*entry)
             except InputError as error:
                 read.problems.append(Problem(record.id, error.fact))
                 continue
@@ -122,6 +123,8 @@ class WithTexts:
                 continue
             for index, value in entries:
                 self.told += 1
+                if len(entries) > 1:
+                    self._together[path, index] = value
                 keys = [key for name in _names(value, self._path(path), len(entries)) for key in _keys(name)]
                 twice += any(len(key) > 1 and key in self._files for key in keys)
                 for key in keys:
@@ -131,6 +134,11 @@ class WithTexts:
                         self._files[key] = None
         if twice:
             yield Problem(self.texts.name, f"{twice:,} pages are told twice; the first counts")
+
+    def _told(self, path: Path, index: int) -> ToldPage:
+        value = self._together.get((path, index))  # a long list is not read again for each of its pages
+        value = read_json(path) if value is None else value
+        return told_page(value[index] if isinstance(value, list) else value, path.name)
 
     def _path(self, path: Path) -> str:
         inside = path.relative_to(self.texts).as_posix() if path != self.texts else path.name
@@ -151,11 +159,6 @@ def _entries(path: Path) -> list[tuple[int, dict[str, Any]]]:
     value = read_json(path)
     listed = value if isinstance(value, list) else [value]
     return [(index, object_of(each)) for index, each in enumerate(listed) if list_of(object_of(each).get("panels"))]
-
-
-def _told(path: Path, index: int) -> ToldPage:
-    value = read_json(path)
-    return told_page(value[index] if isinstance(value, list) else value, path.name)
 
 
 def _names(value: dict[str, Any], path: str, together: int) -> list[str]:

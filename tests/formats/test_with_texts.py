@@ -127,6 +127,14 @@ def test_the_list_names_kept_pages(tmp_path: Path) -> None:
     assert aligned_pages(view, min_confidence=0.0).aligned == ["book/1", "book/2", "book/3"]
 
 
+@pytest.mark.parametrize("pages", [1, 3])
+def test_lists_of_pages_are_read_too(tmp_path: Path, pages: int) -> None:
+    listed = [{**SECOND, "source_image_path": f"D:\\comics\\book\\{n:03d}.jpg"} for n in range(1, pages + 1)]
+    view = WithTexts(open_any(detections(tmp_path / "in")), texts(tmp_path / "told", {"all": listed}) / "all.json")
+    assert [len(record.texts) > 1 for record in view.pages("book")] == [n <= pages for n in range(1, 4)]
+    assert view.told == pages
+
+
 def test_a_list_needs_dataspec_files(tmp_path: Path) -> None:
     record = PageRecord("a", 1, "", 9, 9, panels=[Panel(1, (0, 0, 9, 9), 1)], extra={"text_panels": 1})
     corpus = make_corpus(tmp_path / "corpus", {"a": [record]})
