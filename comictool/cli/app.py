@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
@@ -119,9 +119,24 @@ def load_command(name: str, entry: Command) -> Any:
         if hasattr(parameter.type, "readable"):
             # The parser's own check would call a file that may not be read wrong usage: it is bad input.
             parameter.type.readable = False
+            parameter.type.convert = partial(_path, parameter.type.convert)  # type: ignore[method-assign]
         if parameter._custom_shell_complete is None and (values := fixed_choices(parameter.metavar)):
             parameter._custom_shell_complete = partial(_beginning, values)
     return parser
+
+
+def _path(convert: Callable[..., Any], value: Any, parameter: Any, ctx: Any) -> Any:
+    """A path as the parser reads it; an empty one, which would be the current folder, is mostly an unset variable.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if value == "":
+        from comictool.core.errors import UsageError
+
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.make_metavar(ctx)
+        raise UsageError(f"{name} is empty", hint="write . for the current folder")
+    return convert(value, parameter, ctx)
 
 
 def fixed_choices(metavar: str | None) -> list[str]:

@@ -59,6 +59,7 @@ def learn(
     Example: comictool reid learn sorted -g gallery --corrections corrections.json
     """
     numpy_with_one_thread()
+    from comictool.reid.enrolled import gallery_thresholds
     from comictool.reid.sorting.actions import SortOptions
     from comictool.reid.sorting.learning import prepare_learning
 
@@ -81,6 +82,9 @@ def learn(
     out.note(f"references learned: {learned}, pictures moved: {counts['moved']}")
     out.note(", ".join(f"{counts[status]} {status}" for status in ("ok", "unknown", "ambiguous", "error")))
     if not dry_run:
-        outdated = [f"comictool reid calibrate -g {gallery}"] if run.gallery and run.gallery.outdated_thresholds else []
+        warned = gallery_thresholds(run.gallery)[1] if run.gallery and run.gallery.references else []
+        for line in warned:
+            out.warn(line)
+        outdated = [f"comictool reid calibrate -g {gallery}"] if warned else []
         out.next_commands([*outdated, f"comictool reid undo {sorted_dir}"])
     return ExitCode.FINDINGS if counts["error"] or counts["failed"] or run.problems else ExitCode.DONE

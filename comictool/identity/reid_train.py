@@ -130,7 +130,9 @@ def _network(
         classifiers=backbone.classifiers,
         published=backbone.published,
     )
-    arguments = {"backbone": manifest.architecture, "features": manifest.vector.dimension, **own, **manifest.arguments}
+    arguments = {"backbone": manifest.architecture, "features": manifest.vector.dimension, **own}
+    if manifest.arguments:
+        arguments["arguments"] = dict(manifest.arguments)
     network = InstanceNetwork(encoder, manifest.vector.dimension, **own)  # type: ignore[arg-type]
     return network, arguments, manifest.image, {"encoder": manifest.weights.sha256[:16]}
 

@@ -200,10 +200,10 @@ def instance(
     tokens: bool = False,
     neck: int = 0,
     half: str = "body",
-    **arguments: Any,
+    arguments: Mapping[str, Any] | None = None,
 ) -> torch.nn.Module:
-    """What `train reid` exports: another architecture as backbone, which takes the further arguments, a fusion of face
-    and body, and a linear head; see `plugins.instance_network`. One picture is the `half` that is named.
+    """What `train reid` exports: another architecture as backbone, which takes `arguments`, a fusion of face and body,
+    and a linear head; see `plugins.instance_network`. One picture is the `half` that is named.
     """
     from comictool.core.device import import_torch
 
@@ -214,5 +214,5 @@ def instance(
         raise ValueError(f"{backbone} is no backbone")
     if not (1 <= features <= MAX_DIMENSION and max(dimension, neck) <= MAX_DIMENSION and min(dimension, neck) >= 0):
         raise ValueError(f"features {features}, dimension {dimension}, neck {neck}: at most {MAX_DIMENSION}")
-    network = call_builder(found, arguments)
+    network = call_builder(found, arguments or {})
     return InstanceNetwork(network, features, dimension=dimension, fusion=fusion, tokens=tokens, neck=neck, half=half)

@@ -58,12 +58,13 @@ def known_encoder_id(spec: EncoderSpec) -> str | None:
 
 
 def _known_joined(spec: EncoderSpec, directory: Path, manifest: Manifest) -> str | None:
-    from comictool.plugins.joined import joined_id, part_spec, read_parts
+    from comictool.plugins.joined import joined_id, part_spec, read_joining
 
     if spec.weights is not None:
         return None
     ids = []
-    for part in (parts := read_parts(manifest, directory)):
+    joining = read_joining(manifest, directory)
+    for part in joining.parts:
         if part.architecture:
             ids.append(encoder_id_of(part.manifest()))
             continue
@@ -71,7 +72,7 @@ def _known_joined(spec: EncoderSpec, directory: Path, manifest: Manifest) -> str
         if own is None:
             return None
         ids.append(own)
-    return joined_id(manifest, directory, parts, ids)
+    return joined_id(manifest, directory, joining, ids)
 
 
 def _hash_of(weights: Path) -> str:
@@ -101,10 +102,10 @@ def needs_torch(spec: EncoderSpec) -> bool:
     """Whether the encoder computes with torch in the main process; light ones may run in worker processes."""
     manifest = known_manifest(spec)
     if manifest is not None and manifest.architecture == JOINED:
-        from comictool.plugins.joined import part_spec, read_parts
+        from comictool.plugins.joined import part_spec, read_joining
 
         directory = find_plugin(spec.name_or_path, spec.plugin_dirs).directory
-        parts = [part for part in read_parts(manifest, directory) if part.plugin]
+        parts = [part for part in read_joining(manifest, directory).parts if part.plugin]
         return any(needs_torch(part_spec(part, directory, spec)) for part in parts)
     return manifest is None or manifest.runs_code or _computes_with_torch(manifest.architecture)
 
@@ -115,7 +116,8 @@ def _computes_with_torch(architecture: str) -> bool:
 
 
 def parts_of(spec: EncoderSpec) -> tuple[int, ...]:
-    """How many numbers of a joined encoder's vectors each of its parts has; empty for others, or where it is not known.
+    """How many numbers of a joined encoder's vectors each of its parts has; empty for others, where parts are
+    mixed (`damped`), or where it is not known.
 
     Raises:
         UsageError, InputError: as for loading.
@@ -123,10 +125,13 @@ def parts_of(spec: EncoderSpec) -> tuple[int, ...]:
     manifest = known_manifest(spec)
     if manifest is None or manifest.architecture != JOINED:
         return ()
-    from comictool.plugins.joined import part_spec, read_parts
+    from comictool.plugins.joined import part_spec, read_joining
 
     directory = find_plugin(spec.name_or_path, spec.plugin_dirs).directory
-    parts = read_parts(manifest, directory)
+    joining = read_joining(manifest, directory)
+    if not joining.stays_apart:
+        return ()
+    parts = joining.parts
     found = [known_manifest(part_spec(part, directory, spec)) for part in parts if part.plugin]
     sizes = [own.vector.dimension for own in found if own is not None and own.vector is not None]
     return tuple(size for size in sizes if size) if len(sizes) == len(parts) and all(sizes) else ()

@@ -25,9 +25,6 @@ from comictool.reid.types import Status
 if TYPE_CHECKING:
     from comictool.measure.retrieval import Excluded
 
-# Of characters, below which `auto` does not choose a prototype: the nearest reference was better on every set, and with
-# few to choose by, leaving out chooses by chance (tests/bench/reid_open_set.py).
-FEW_CHARACTERS = 8
 OTHERS_COUNT = 8.0  # characters: how many others it takes until half of what they say about one character is believed
 NEAR_ENOUGH = 0.5  # spreads: a background that is no farther off than this counts like further characters
 FEW_NAMED = 0.1  # share of references named below which it is reported

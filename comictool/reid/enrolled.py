@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from comictool.core.errors import InputError
+from comictool.core.errors import InputError, UsageError
 from comictool.reid.apart import best_mode
 from comictool.reid.calibration import Thresholds, calibrate
 from comictool.reid.configuration import read_config
@@ -57,11 +57,50 @@ def from_gallery(gallery: Gallery, reader: PictureReader) -> EnrolledSet:
             cause="their vectors cannot be compared",
             hint="leave --plugin out, or enroll again",
         )
-    stored = gallery.thresholds
-    outdated = ["the thresholds of the gallery were fitted to other references; calibrate again"]
-    warnings = outdated if gallery.outdated_thresholds else []
-    thresholds = Thresholds.from_json(stored) if stored else None
+    thresholds, warnings = gallery_thresholds(gallery)
     return EnrolledSet(gallery.found, thresholds, warnings, refused=gallery.refused)
+
+
+def gallery_thresholds(gallery: Gallery) -> tuple[Thresholds | None, list[str]]:
+    """The thresholds of a gallery, and what is wrong with them.
+
+    Where references came or went since (`reid learn`, `enroll`), they are fitted anew as they were asked for; the
+    gallery keeps its own, which are right again once an undo took the change back. A background is not kept: what was
+    fitted with one cannot be.
+    """
+    if gallery.thresholds is not None:
+        return Thresholds.from_json(gallery.thresholds), []
+    if not gallery.outdated_thresholds:
+        return None, []
+    stored = Thresholds.from_json(gallery.outdated_thresholds)
+    if stored.background:
+        return None, ["the thresholds of the gallery were fitted to other references and a background; calibrate again"]
+    try:
+        return _fitted(gallery.found, stored.far, stored.mode, stored.metric, bool(stored.per_character)), []
+    except UsageError as error:
+        return None, [f"the thresholds of the gallery were fitted to other references, and not anew: {error.fact}"]
+
+
+def _fitted(
+    found: ReferenceSet,
+    far: float,
+    mode: str,
+    metric: str,
+    per_character: bool,
+    background: np.ndarray | None = None,
+    folders: list[str] | None = None,
+) -> Thresholds:
+    return calibrate(
+        found.vectors,
+        found.labels.astype(str),
+        far=far,
+        mode=mode,
+        metric=metric,
+        background=background,
+        background_groups=folders,
+        per_character=per_character,
+        excluded=one_page(found),
+    )
 
 
 def from_config(source: Path, reader: PictureReader) -> EnrolledSet:
@@ -124,16 +163,6 @@ def calibrate_gallery(
         embedded = reader.embed(pictures, gallery)
         others, failed = embedded.vectors[embedded.ok], embedded.errors
         folders = [str(path.parent) for path, ok in zip(pictures, embedded.ok, strict=True) if ok]
-    fitted = calibrate(
-        found.vectors,
-        found.labels.astype(str),
-        far=far,
-        mode=mode,
-        metric=metric,
-        background=others,
-        background_groups=folders,
-        per_character=per_character,
-        excluded=one_page(found),
-    )
+    fitted = _fitted(found, far, mode, metric, per_character, others, folders)
     gallery.store_thresholds(fitted.to_json())
     return fitted, failed

@@ -225,9 +225,9 @@ class Gallery:
         return self._state.thresholds if current else None
 
     @property
-    def outdated_thresholds(self) -> bool:
-        """Whether thresholds were stored, but for other references than there are now."""
-        return self._state.thresholds is not None and self.thresholds is None
+    def outdated_thresholds(self) -> dict[str, Any] | None:
+        """The thresholds that were stored, if they are for other references than there are now."""
+        return self._state.thresholds if self.thresholds is None else None
 
     def store_thresholds(self, values: Mapping[str, Any]) -> None:
         """Keep thresholds (plain JSON values) for the references as they are.
@@ -408,8 +408,8 @@ class Gallery:
                 problems.append(f"{reference.path} ({reference.character}) is gone")
             elif not _unchanged(reference):
                 problems.append(f"{reference.path} ({reference.character}) changed since it was enrolled")
-        if self.outdated_thresholds:
-            problems.append("the thresholds were fitted to other references: calibrate again")
+        if self.outdated_thresholds and self.outdated_thresholds.get("background"):
+            problems.append("the thresholds were fitted to other references and a background: calibrate again")
         return problems
 
     def _change(self, asked: str, change: Callable[[_State], tuple[_State, dict[str, int]]]) -> dict[str, int]:

@@ -118,6 +118,15 @@ def test_usage_errors_say_what_was_meant(comictool: Run) -> None:
     assert comictool("data", "panels", ".", "--shard", "3/2").code == 2
 
 
+@pytest.mark.parametrize(
+    "words", [("query", ".", ""), ("query", ".", "--image", ""), ("data", "info", ""), ("reid", "undo", "")]
+)
+def test_an_empty_path_is_not_the_current_folder(comictool: Run, words: tuple[str, ...]) -> None:
+    ran = comictool(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "is empty" in ran.err
+
+
 def test_a_missing_corpus_is_an_input_error_with_the_next_command(comictool: Run) -> None:
     ran = comictool("data", "panels", "nowhere", "--json")
     assert (ran.code, ran.out) == (3, "")

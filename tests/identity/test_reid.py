@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from comictool.api import embed
 from comictool.core.errors import InputError, UsageError
 from comictool.datasets.splitting.split import SplitOptions, split_dataset
 from comictool.identity.instances import Instance
@@ -20,12 +21,17 @@ from comictool.identity.reid_task import ReidTask
 from comictool.plugins.architectures import call_builder, find_architecture
 from comictool.plugins.export import export_plugin
 from comictool.plugins.instance_network import FUSIONS, Fusion, InstanceNetwork
-from comictool.plugins.load import load_plugin
+from comictool.plugins.load import EncoderSpec, load_plugin
 from comictool.plugins.manifest import VECTOR, Inputs, InputSpec, Manifest, OutputSpec
+from comictool.reid.grouping import group_pictures
+from comictool.reid.reader import PictureReader
+from comictool.reid.sorting.actions import SortOptions
+from comictool.reid.sorting.sort import sort_pictures
 from comictool.training.checkpoints import load_checkpoint
 from comictool.training.engine import RunOptions, train
 from comictool.training.recipe import SampleKey
 from tests.identity.drawn import make_corpus, make_published
+from tests.reid.drawings import drawing, save
 
 BACKBONE = {"width": 16, "depth": 1, "heads": 2, "patch_size": 8, "image_size": 16}
 SETS = [
@@ -234,6 +240,45 @@ def test_the_exported_model_is_the_network_asked_about_one_half(corpus: Path, en
     alone = network.fuse(halves, torch.tensor([[True, False]] * 2))
     torch.testing.assert_close(network(pixels), alone)
     torch.testing.assert_close(alone.norm(dim=1), torch.ones(2))
+
+
+@pytest.fixture(scope="module")
+def inner(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A timm network up to one of its layers, as the backbone of `comic_small` is."""
+    torch.manual_seed(0)
+    arguments = {"features": "layer2", "pooling": "bands", "bands": 2}
+    manifest = Manifest(
+        id="inner",
+        version="1",
+        title="a layer inside",
+        kind="encoder",
+        licence="none",
+        architecture="timm:test_resnet",
+        arguments=arguments,
+        input=Inputs(InputSpec((32, 32))),
+        output={VECTOR: OutputSpec(96, normalised=False)},
+    )
+    network = call_builder(find_architecture("timm:test_resnet"), arguments)
+    folder = tmp_path_factory.mktemp("inner") / "plugin"
+    export_plugin(folder, manifest, network.state_dict())
+    return folder
+
+
+def test_the_exported_model_sorts_groups_and_embeds(corpus: Path, inner: Path, tmp_path: Path) -> None:
+    run(corpus, inner, tmp_path / "run", "model.half=face")
+    model = tmp_path / "run/model"
+    reader = PictureReader(EncoderSpec(str(model), device="cpu"), cache=tmp_path / "cache", jobs=1)
+    for name in ("ann", "bob"):
+        for number in range(3):
+            folder = "refs" if number < 2 else "targets"
+            save(tmp_path / folder / name / f"{number}.png", drawing(name, number))
+    options = SortOptions("none", threshold="none")
+    found = sort_pictures(tmp_path / "targets", tmp_path / "refs", options=options, reader=reader).records()
+    assert {record["status"] for record in found} == {"ok"}
+    grouped = group_pictures([tmp_path / "refs"], reader)
+    assert len(grouped.members) == 4
+    report = embed(corpus, tmp_path / "store", EncoderSpec(str(model), device="cpu"), levels=["character"])
+    assert report.exit_code == 0
 
 
 def test_cached_vectors_are_those_of_the_encoder(corpus: Path, encoder: Path) -> None:

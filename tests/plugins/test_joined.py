@@ -15,7 +15,7 @@ from comictool.core.errors import InputError, UsageError
 from comictool.plugins.check import check_encoder
 from comictool.plugins.encoder import embed_views
 from comictool.plugins.export import export_plugin
-from comictool.plugins.known import known_encoder_id, needs_torch
+from comictool.plugins.known import known_encoder_id, needs_torch, parts_of
 from comictool.plugins.load import EncoderSpec, load_plugin
 from comictool.plugins.manifest import VECTOR, Inputs, OutputSpec, write_manifest
 from tests.plugins.makers import TINY_DIMENSION, code_plugin, manifest, pictures, tiny_state
@@ -26,11 +26,11 @@ LIGHT = [
 ]
 
 
-def joined(folder: Path, parts: list[dict[str, Any]], dimension: int = 2 * 713) -> EncoderSpec:
+def joined(folder: Path, parts: list[dict[str, Any]], dimension: int = 2 * 713, **whole: str) -> EncoderSpec:
     folder.mkdir(exist_ok=True)
-    output = {VECTOR: OutputSpec(dimension)}
+    output, arguments = {VECTOR: OutputSpec(dimension)}, {"parts": parts, **whole}
     write_manifest(
-        folder, manifest(id="both", architecture="joined", arguments={"parts": parts}, input=Inputs(), output=output)
+        folder, manifest(id="both", architecture="joined", arguments=arguments, input=Inputs(), output=output)
     )
     return EncoderSpec(str(folder), device="cpu", precision="fp32")
 
@@ -60,6 +60,33 @@ def test_a_mean_is_taken_off(tmp_path: Path) -> None:
     before = known_encoder_id(spec)
     np.save(tmp_path / "p" / "mean.npy", plain[0])
     assert known_encoder_id(spec) != before
+
+
+def test_what_the_joined_vectors_have_in_common_and_what_differs_within_things_is_taken_off(tmp_path: Path) -> None:
+    """Against a loop over the rows of `damped`, which stand across each other."""
+    images = pictures(4)
+    plain = joined(tmp_path / "p", LIGHT).load().embed(images)
+    mean = plain.mean(0)
+    rows = np.linalg.qr(np.random.default_rng(0).normal(size=(2 * 713, 2)))[0].T * [[1.0], [0.5]]
+    np.save(tmp_path / "p" / "mean.npy", mean)
+    np.save(tmp_path / "p" / "damped.npy", rows)
+    whole = {"mean": "mean.npy", "damped": "damped.npy"}
+    spec = joined(tmp_path / "p", LIGHT, **whole)
+    expected = plain - mean
+    for row in rows:
+        expected = expected - np.outer(expected @ row, row)
+    vectors = spec.load().embed(images)
+    assert np.allclose(vectors, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-5)
+    assert np.allclose(vectors @ rows[0], 0, atol=1e-6), "a row of length 1 takes its direction away"
+    assert parts_of(spec) == (), "parts are mixed"
+    found = known_encoder_id(spec)
+    assert found == spec.load().encoder_id
+    np.save(tmp_path / "p" / "damped.npy", rows[:1])
+    assert known_encoder_id(spec) != found
+    for wrong, words in ((2 * rows, "longer than 1"), (rows[:, :9], "not for vectors of 1426"), (rows[0], "no matrix")):
+        np.save(tmp_path / "p" / "damped.npy", wrong)
+        with pytest.raises(InputError, match=words):
+            spec.load()
 
 
 def test_the_id_is_known_and_made_of_all_that_matters(tmp_path: Path) -> None:

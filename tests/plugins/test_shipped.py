@@ -8,7 +8,7 @@ from comictool.plugins import check
 from comictool.plugins.architectures import architecture, architecture_names, find_architecture
 from comictool.plugins.check import check_plugin
 from comictool.plugins.discovery import PluginPlace, find_plugin, shipped_folder, summarise
-from comictool.plugins.joined import read_parts
+from comictool.plugins.joined import read_joining
 from comictool.plugins.kinds import KINDS
 from comictool.plugins.load import EncoderSpec
 from comictool.plugins.manifest import format_manifest, read_manifest
@@ -30,7 +30,7 @@ def test_a_shipped_plugin_is_declarative_and_whole(name: str) -> None:
     assert summarise(PluginPlace(name, directory, "shipped")).problem == ""
     assert format_manifest(manifest)
     if manifest.architecture == JOINED:
-        assert read_parts(manifest, directory)
+        assert read_joining(manifest, directory).parts
     elif manifest.kind == "encoder":
         find_architecture(manifest.architecture)
     else:

@@ -14,6 +14,7 @@ from comictool.core.errors import InputError, UsageError
 from comictool.plugins.load import EncoderSpec
 from comictool.reid import gallery as gallery_module
 from comictool.reid.configuration import read_config
+from comictool.reid.enrolled import calibrate_gallery, from_gallery, gallery_thresholds
 from comictool.reid.gallery import Gallery
 from comictool.reid.reader import PictureReader
 from comictool.reid.references import questionable
@@ -86,7 +87,27 @@ def test_thresholds_hold_for_the_references_they_were_fitted_to(tmp_path: Path, 
     gallery.remove(["cat"])
     assert gallery.thresholds is None
     assert Gallery.open(gallery.folder).outdated_thresholds
+    assert gallery.verify() == [], "they can be fitted anew"
+    gallery.store_thresholds({"value": 0.5, "background": 3})
+    gallery.remove(["bob"])
     assert "calibrate again" in gallery.verify()[-1]
+
+
+def test_outdated_thresholds_are_fitted_anew_as_they_were_asked_for(gallery: Gallery) -> None:
+    """What `learn` and `enroll` add must not change the false acceptance rate to the default in silence."""
+    calibrate_gallery(gallery, READER, far=0.2, mode="max")
+    gallery.remove(["cat"])
+    assert gallery.thresholds is None
+    fitted, warnings = gallery_thresholds(gallery)
+    assert fitted is not None
+    assert (fitted.far, fitted.mode, fitted.characters) == (0.2, "max", len(gallery.characters))
+    assert warnings == from_gallery(gallery, READER).warnings == []
+    calibrate_gallery(gallery, READER, far=0.2, mode="max")
+    assert gallery.thresholds == fitted.to_json()
+    gallery.remove([gallery.characters[0]])
+    fitted, warnings = gallery_thresholds(gallery)
+    assert fitted is None
+    assert "not anew" in warnings[0], "one character alone says nothing of impostors"
 
 
 def test_a_moved_reference_keeps_one_entry(tmp_path: Path, gallery: Gallery) -> None:

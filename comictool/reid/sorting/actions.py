@@ -37,7 +37,8 @@ class SortOptions:
         unknown: folder for pictures that are like no enrolled character; empty leaves them where they are. None: they
             go by their best guess, into `suggestions/<character>`.
         ambiguous: the same for those between two characters; None: as `unknown` if that is None, else `ambiguous`.
-        preserve_tree: keep the folders that a picture lies in below its target.
+        preserve_tree: keep the folders that a picture lies in below its target. Pictures of a result folder keep those
+            that they have below their character's folder in any case.
         mode, threshold, far, margin, top, own_references: who a picture shows, see
             `comictool.reid.sorting.rules.rules_for`.
     """
@@ -290,6 +291,9 @@ class Sorter:
         return placed
 
     def _tree(self, source: Path) -> list[str]:
+        if self.within and source.is_relative_to(os.path.abspath(self.root)):
+            folders = source.relative_to(os.path.abspath(self.root)).parts[:-1]
+            return list(folders[2 if folders[:1] == (SUGGESTIONS,) else 1 :])
         if not self.options.preserve_tree:
             return []
         for base in self.bases:

@@ -95,6 +95,21 @@ def test_a_moved_picture_is_learned_and_the_rest_follows(place: Place) -> None:
     assert not place.sorted.exists()
 
 
+def test_pictures_keep_the_folders_below_their_character(place: Place) -> None:
+    """As `classify --preserve-tree` made them; they used to be laid flat."""
+    undo(place.sorted)
+    for name in ("ann", "bob", "cat"):
+        (place.root / f"targets/{name}").mkdir()
+        for number in range(3):
+            (place.root / f"targets/{name}{number}.png").rename(place.root / f"targets/{name}/{name}{number}.png")
+    options = SortOptions("copy", threshold=1.0, preserve_tree=True)
+    sort_pictures(place.root / "targets", place.folder, place.sorted, options, reader=place.reader)
+    assert {folder.split("/")[2] for folder in place.folders().values()} == {"ann", "bob", "cat"}
+    place.move("cat0.png", "cat/cat")
+    after = place.learn()
+    assert {name: folder for name, folder in after.items() if folder != f"{name[:3]}/{name[:3]}"} == {}
+
+
 def test_a_second_time_nothing_is_learned_or_moved(place: Place) -> None:
     place.move("cat0.png", "cat")
     place.learn()
