@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import comictool
 from comictool.core.errors import ComicError, InputError, UsageError, near_matches
+from comictool.plugins.kinds import find_kind
 from comictool.plugins.names import LEGACY_NAME, MANIFEST_NAME, TIMM
 
 if TYPE_CHECKING:
@@ -225,9 +226,11 @@ def _needs_weights(manifest: Manifest) -> bool:
     """Whether loading asks for `--weights FILE`: an architecture with weights, and none in the directory."""
     from comictool.plugins.architectures import architecture_names, find_architecture
 
-    if manifest.weights is not None or manifest.runs_code or manifest.kind != "encoder":
-        return False
     name = manifest.architecture
+    if manifest.weights is not None or manifest.runs_code:
+        return False
+    if manifest.kind != "encoder":
+        return name in find_kind(manifest.kind).weighted
     return find_architecture(name).needs_torch if name in architecture_names() else name.startswith(TIMM)
 
 

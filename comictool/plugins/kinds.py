@@ -39,6 +39,7 @@ class Kind:
         inputs: the `[input.NAME]` tables that it may have.
         reads: whether it takes vectors of a store's columns, so that `[reads]` may say which.
         architectures: those that need no code, with `(spec, place, manifest) -> model`.
+        weighted: those of them that answer nothing without weights, which a plugin has or a user brings.
         checks: `(model) -> list[CheckResult]`, besides that it loads.
     """
 
@@ -52,6 +53,7 @@ class Kind:
     inputs: tuple[str, ...] = ("image",)
     reads: bool = False
     architectures: Mapping[str, str] = field(default_factory=dict)
+    weighted: tuple[str, ...] = ()
     checks: str = f"{CHECK}:check_answers"
 
 
@@ -123,6 +125,13 @@ KINDS: dict[str, Kind] = {
             {"depth": "map"},
             f"{ANSWERS}:maps",
             f"{ANSWERS}:pictures",
+            architectures={
+                "depth_dense": "comictool.depth.weights:load_dense",
+                "depth_segment": "comictool.depth.weights:load_segment",
+                "depth_anything": "comictool.depth.anything_weights:load_anything",
+                "depth_page": "comictool.depth.pages:load_pages",
+            },
+            weighted=("depth_dense", "depth_segment", "depth_anything", "depth_page"),
         ),
         Kind(
             "ocr",

@@ -61,7 +61,7 @@ def until(model: Any, features: str, pooling: str = "mean", bands: int = 1) -> A
         raise ValueError(f"pooling is {pooling!r} with {bands} bands; mean, or bands = 1 to {MOST_BANDS}")
     if getattr(model, "output_fmt", "NCHW") != "NCHW":
         raise ValueError("the features of this model are no map of channels, height and width")
-    layer, model.left_out = _cut_after(model, features)
+    layer, model.left_out = cut_after(model, features)
     layer.register_forward_hook(_reached)
     whole = model.forward
 
@@ -76,7 +76,7 @@ def until(model: Any, features: str, pooling: str = "mean", bands: int = 1) -> A
     return model
 
 
-def _cut_after(model: Any, features: str) -> tuple[nn.Module, tuple[str, ...]]:
+def cut_after(model: Any, features: str) -> tuple[nn.Module, tuple[str, ...]]:
     """The layer, and the names of those that come after it in the model's own list; they become `Absent`."""
     left_out = []
     layer, above = model, ""

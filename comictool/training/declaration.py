@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Where each recipe is declared; imported only when it is asked for.
 RECIPES = {
     "asterx": "comictool.asterx.config:RECIPE",
+    "depth": "comictool.depth.settings:RECIPE",
     "elric": "comictool.elric.settings:RECIPE",
     "fusion": "comictool.fusion.settings:RECIPE",
     "reid": "comictool.identity.reid_settings:RECIPE",
