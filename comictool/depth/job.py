@@ -24,7 +24,7 @@ from comictool.core.typed import typed
 from comictool.corpus.page_pictures import PagePicture, state_of_picture
 from comictool.corpus.records import DIRECTIONS, Box, PageRecord, Panel
 from comictool.depth.maps import TILE, cut, panel_maps
-from comictool.depth.predicting import SegmentDepth, SegmentPredictor, answers, group_of
+from comictool.depth.predicting import SegmentPredictor, answers, group_of
 from comictool.depth.saved import PAGES, SavedPage, encode_cloud, encode_jpeg, encode_map, normal, overlay, write_array
 from comictool.depth.segments import SegmentPage, listed, open_segments, segment_pages
 from comictool.depth.sheet import write_depth_sheet
@@ -178,34 +178,29 @@ class _Look:
             raise InputError(f"its picture is {width}x{height} pixels, its record says {said}")
         if not page.panels and self.chosen.panels:
             page = page.with_panels(detect_panels(picture, self.chosen.direction or page.record.direction))
-        ranks, maps = self._asked(picture, page)
-        depth = None
+        by_itself = hasattr(self.model, "segment_depth")
+        wanted: dict[int | None, Box] = {}
         if self.chosen.maps or self.chosen.arrays or self.chosen.clouds:
+            wanted = {panel.id: panel.box for panel in page.panels} or {None: (0, 0, width, height)}
+        used = {} if by_itself else group_of(page.segments, page.panels, (height, width))
+        boxes = wanted | used
+        found = panel_maps(self.model, [cut(picture, box) for box in boxes.values()], tile=self.chosen.tile)
+        maps = dict(zip(boxes, found, strict=True))
+        depth = None
+        if wanted:
             depth = np.full((height, width), np.nan, np.float32)
-            boxes: dict[int | None, Box] = {panel.id: panel.box for panel in page.panels}
-            boxes = boxes or {None: (0, 0, width, height)}
-            missing = [key for key in boxes if key not in maps]
-            maps |= dict(zip(missing, self._maps(picture, [boxes[key] for key in missing]), strict=True))
-            for key, (x0, y0, x1, y1) in boxes.items():
+            for key, (x0, y0, x1, y1) in wanted.items():
                 depth[y0:y1, x0:x1] = maps[key]
+        ranks = (
+            SegmentPredictor(self.model).predict(picture, page.segments, page.panels)
+            if by_itself
+            else answers(page.segments, used, maps)
+        )
         rows = [
             Row(each.annotation_id, each.image_id, each.category_id, said.inter, said.intra)
             for each, said in zip(page.segments, ranks, strict=True)
         ]
         return _Found(picture, depth, list(page.panels), rows)
-
-    def _asked(self, picture: np.ndarray, page: SegmentPage) -> tuple[list[SegmentDepth], dict[int | None, np.ndarray]]:
-        """Ranks of the segments, and the maps that were made for them."""
-        if not page.segments:
-            return [], {}
-        if hasattr(self.model, "segment_depth"):
-            return SegmentPredictor(self.model).predict(picture, page.segments, page.panels), {}
-        boxes = group_of(page.segments, page.panels, picture.shape[:2])
-        maps = dict(zip(boxes, self._maps(picture, list(boxes.values())), strict=True))
-        return answers(page.segments, boxes, maps), maps
-
-    def _maps(self, picture: np.ndarray, boxes: Sequence[Box]) -> list[np.ndarray]:
-        return panel_maps(self.model, [cut(picture, box) for box in boxes], tile=self.chosen.tile)
 
 
 class _Writer:
@@ -228,7 +223,7 @@ class _Writer:
                 files["map"] = f"maps/{stem}.png"
                 write_bytes(self._output / files["map"], encode_map(normalised))
                 files["overlay"] = f"overlays/{stem}.jpg"
-                write_bytes(self._output / files["overlay"], encode_jpeg(overlay(found.picture, normalised)))
+                write_bytes(self._output / files["overlay"], encode_jpeg(overlay(found.picture, normalised, boxes)))
             if self._chosen.arrays:
                 files["array"] = f"arrays/{stem}.npz"
                 write_array(self._output / files["array"], found.depth, boxes)

@@ -30,6 +30,7 @@ from comictool.drawn.depth import encode_png16, read_depth, to_stored
 
 PAGES = "pages.json"
 QUALITY = 88
+SHOWN = 2  # per cent of a panel at either end of its depths that share one colour
 MOST_POINTS = 300_000  # of a cloud; beyond that every n-th row and column
 RELIEF = 0.25  # of the panel's longer side, from the nearest to the farthest point of a cloud
 # Colours of near to far, evenly bright to the eye: matplotlib's "inferno" at nine places, backwards.
@@ -106,10 +107,20 @@ def coloured(normalised: np.ndarray) -> np.ndarray:
     return mixed.round().astype(np.uint8)
 
 
-def overlay(picture: np.ndarray, normalised: np.ndarray) -> np.ndarray:
-    """The page with its depth in colours: the colour of the map, the lines of the drawing."""
+def overlay(picture: np.ndarray, normalised: np.ndarray, panels: Sequence[Box]) -> np.ndarray:
+    """The page with its depth in colours: the colour of the map, the lines of the drawing.
+
+    Colours reach over all but the outermost hundredths of each panel, or one odd corner would leave it all dark.
+    """
+    shown = normalised.copy()
+    for box in panels:
+        part = cut(normalised, box)
+        known = part[np.isfinite(part)]
+        if len(known):
+            near, far = np.percentile(known, [SHOWN, 100 - SHOWN])
+            cut(shown, box)[:] = np.clip((part - near) / max(1e-6, far - near), 0, 1)
     grey = picture.astype(np.float32).mean(axis=2, keepdims=True) / 255
-    mixed = coloured(normalised) * (0.45 + 0.55 * grey)
+    mixed = coloured(shown) * (0.45 + 0.55 * grey)
     outside = ~np.isfinite(normalised)
     mixed[outside] = picture[outside] * 0.5 + 127
     return mixed.round().astype(np.uint8)
