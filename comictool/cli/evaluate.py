@@ -271,3 +271,31 @@ def asterx(
     )
     metrics, facts = evaluate(source, plugin, chosen=chosen, device=choose_device(device).name)
     return report_metrics(out, metrics, facts, file)
+
+
+@command
+def query(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="A store, or a library.")],
+    most: Annotated[int, typer.Option("--max-queries", min=1, help="Questions of each kind.")] = 500,
+    trust_plugin: Annotated[bool, typer.Option("--trust-plugin", help="Let the plugins run their own code.")] = False,
+    device: Device = "auto",
+    seed: Seed = 0,
+    file: MetricsFile = None,
+    *,
+    out: Output,
+) -> int:
+    """Measure how well a store answers: words, pictures, what is around.
+
+    Every question is about a panel of the store, so no labels are needed: its page by its picture, half of its words,
+    words to picture and picture to words through the fusion of the store (among other books too), and five ways of
+    picking a missing panel out of five, as in ComicsPAP. Intervals are over books. What a store cannot be asked is
+    said under `not_asked`.
+
+    Example: comictool evaluate query library/store --json
+    """
+    from comictool.features.store_queries import evaluate_store
+
+    metrics, facts = evaluate_store(store, most=most, seed=seed, trust=trust_plugin, device=device)
+    for line in facts["not_asked"]:
+        out.note(f"not asked: {line}")
+    return report_metrics(out, metrics, facts, file)

@@ -174,6 +174,7 @@ COMMANDS: dict[str, Command | Group] = {
             "asterx": Command("evaluate:asterx", "Measure a sequence model: hidden panels, order, classes of comics."),
             "reid": Command("evaluate:reid", "Measure faces and bodies by the published protocols of identity."),
             "elric": Command("evaluate:elric", "Measure character vectors: identity, valence, arousal."),
+            "query": Command("evaluate:query", "Measure how well a store answers: words, pictures, what is around."),
         },
         MODELS,
     ),
