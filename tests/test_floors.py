@@ -63,6 +63,7 @@ FLOORS: dict[str, set[str]] = {
         "search",
         "vectors",
         "report",
+        "words",
     },
     "serve": {"core", "corpus", "formats", "plugins", "report", "search", "vectors"},
 }

@@ -54,7 +54,7 @@ TRAINING = "Make training sets"
 START, LIBRARY, MODELS, CARE = "Start here", "Build and search a library", "Models", "Care"
 
 COMMANDS: dict[str, Command | Group] = {
-    "index": Command("index:index", "Make comics searchable: import, find panels, embed, in one go.", START),
+    "index": Command("index:index", "Make comics searchable: import, panels, words, vectors, in one go.", START),
     "demo": Command("demo:demo", "Draw a small comic library, index it, search it, and write a report page.", START),
     "data": Group(
         "Work on a corpus: import, panels, formats, training sets.",

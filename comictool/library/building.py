@@ -1,10 +1,11 @@
-"""From comic files to a searchable library: import, panels, vectors, in one go and resumable at any point.
+"""From comic files to a searchable library: import, panels, words, vectors, in one go and resumable at any point.
 
 A library is a corpus folder with its store of vectors in `store/`.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from comictool.vectors.encoders import lazy_encoder
 from comictool.vectors.job import EmbedOptions, embed
 from comictool.vectors.reading import cut
 from comictool.vectors.store import NESTED
+from comictool.words.engines import Reading
+from comictool.words.job import read_corpus
+from comictool.words.page import question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,18 +37,25 @@ if TYPE_CHECKING:
 
 @dataclass
 class LibraryReport:
-    """What the three steps did; the later ones are None after a dry run, which gives a forecast instead."""
+    """What the steps did; the later ones are None after a dry run, which gives a forecast instead.
+
+    Attributes:
+        words: None when no engine was to read them.
+        reading_seconds: that reading words took.
+    """
 
     imported: JobReport
     comics: int = 0
     panels: JobReport | None = None
     embedded: JobReport | None = None
     forecast: Forecast | None = None
+    words: JobReport | None = None
+    reading_seconds: float = 0.0
 
     @property
     def steps(self) -> list[JobReport]:
         """The reports there are, in order."""
-        return [step for step in (self.imported, self.panels, self.embedded) if step is not None]
+        return [step for step in (self.imported, self.panels, self.words, self.embedded) if step is not None]
 
     @property
     def exit_code(self) -> ExitCode:
@@ -65,6 +76,7 @@ class LibraryReport:
             "failed_comics": self.imported.failed,
             "pages": embedded.get("pages", 0),
             "panels": panels.get("panels", 0),
+            **({"texts": self.words.totals["texts"]} if self.words else {}),
             "doubtful": len(self.panels.changes.get("doubtful", ())) if self.panels else 0,
             "problems": len(problems),
         }
@@ -115,16 +127,18 @@ def build_library(
     encoder: EncoderSpec,
     chosen: ImportOptions | None = None,
     *,
+    reading: Reading | None = None,
     options: JobOptions | None = None,
     progress: Progress | None = None,
 ) -> LibraryReport:
-    """Import comics, find their panels and embed both levels; what is finished and unchanged is skipped.
+    """Import comics, find their panels, read them and embed both levels; what is finished and unchanged is skipped.
 
     Args:
         paths: comic files, image folders, or trees of them.
         root: the library; made when there is none, added to when there is one.
         encoder: which model makes the vectors.
         chosen: how comics are imported.
+        reading: what reads their words (`comictool.words.engines.make_reading`); None: they are not read.
 
     Raises:
         UsageError: a shard was asked for, or the library would be the folder of the comics.
@@ -141,26 +155,36 @@ def build_library(
         lazy_encoder(
             encoder
         ).loaded()  # a wrong plugin is known now, not after hours of import; the last step uses this same one
-    steps = NumberedSteps(progress or Progress(), 3)
+    steps = NumberedSteps(progress or Progress(), 4 if reading else 3)
     corpus = corpus_for(paths, root, dry_run=options.dry_run)
     imported = import_comics(paths, corpus, chosen, options=options, progress=steps)
     if options.dry_run:
         tasks = [item.payload for item in imported.to_do]
-        later = _later_steps(encoder, chosen.direction or corpus.direction) if tasks else None
+        later = _later_steps(encoder, chosen.direction or corpus.direction, reading) if tasks else None
         return LibraryReport(imported, forecast=forecast(tasks, root, later=later, jobs=options.jobs))
     # --limit is about what to import; the steps after it take all of the library.
     rest = JobOptions(jobs=options.jobs, resume=options.resume if options.resume != "must" else "auto")
     panels = detect_corpus(corpus, direction=chosen.direction, options=rest, progress=steps)
+    began, words = time.monotonic(), None
+    if reading is not None:
+        words = read_corpus(corpus, reading, direction=chosen.direction, options=rest, progress=steps)
+    seconds = time.monotonic() - began
     embedded = embed(corpus, encoder, root / NESTED, options=rest, progress=steps)
-    return LibraryReport(imported, len(corpus.comics()), panels, embedded)
+    return LibraryReport(imported, len(corpus.comics()), panels, embedded, words=words, reading_seconds=seconds)
 
 
-def _later_steps(encoder: EncoderSpec, direction: str) -> Later:
-    """What finding panels and embedding do with a page, for the forecast; the model is loaded before the clock runs."""
+def _later_steps(encoder: EncoderSpec, direction: str, reading: Reading | None) -> Later:
+    """What the later steps do with a page, for the forecast; models are loaded before the clock runs."""
     model = lazy_encoder(encoder).loaded()
+    if reading is not None and reading.free:
+        import numpy as np
+
+        reading.find(np.full((64, 64, 3), 255, np.uint8), question(direction, []))
 
     def work(page: np.ndarray) -> int:
         panels = detect_panels(page, direction)
+        if reading is not None and reading.free:
+            reading.find(page, question(direction, panels))
         vectors = model.embed([page, *(cut(page, panel.box) for panel in panels)])
         return vectors.size * DTYPES[EmbedOptions().dtype].itemsize
 

@@ -59,7 +59,7 @@ class Check:
 def examine(folder: Path) -> list[Check]:
     """All checks, in the order a person would ask; `folder` is where results would be written."""
     checks: list[Check] = []
-    for group in (_system, _packages, _torch, _extractors, _plugins, _pictures, lambda: _place(folder)):
+    for group in (_system, _packages, _torch, _extractors, _engines, _plugins, _pictures, lambda: _place(folder)):
         checks.extend(_guarded(group))
     return checks
 
@@ -165,6 +165,17 @@ def _extractors() -> Iterator[Check]:
             yield Check(f"{kind} extractor", "ok", ", ".join(there))
         else:
             yield Check(f"{kind} extractor", "optional", f"none: {kind} archives cannot be read", fix)
+
+
+def _engines() -> Iterator[Check]:
+    from comictool.words.engines import shipped
+
+    for engine in shipped():
+        name = f"text engine {engine.name}"
+        if engine.missing:
+            yield Check(name, "optional", f"{engine.missing}: words cannot be read by it", engine.install)
+        else:
+            yield Check(name, "ok", engine.facts())
 
 
 def _plugins() -> Iterator[Check]:

@@ -142,7 +142,10 @@ KINDS: dict[str, Kind] = {
             f"{ANSWERS}:lines",
             f"{ANSWERS}:pictures",
             inputs=("image", "text"),
-            architectures={"rapidocr": "comictool.words.rapid:load_directory"},
+            architectures={
+                "rapidocr": "comictool.words.rapid:load_directory",
+                "tesseract": "comictool.words.tesseract:load_directory",
+            },
         ),
     )
 }

@@ -38,6 +38,8 @@ class EncoderSpec:
         precision: auto | fp32 | bf16 | fp16.
         allow_download: may fetch published weights of `timm:NAME`; nothing else ever reaches the network.
         random_weights: untrained weights, the same every time (for tests and comparisons).
+        languages: of readers of text, which ones, as the plugin calls them; stands in for `languages` among the
+            arguments of its manifest.
     """
 
     name_or_path: str
@@ -48,6 +50,7 @@ class EncoderSpec:
     precision: str = "auto"
     allow_download: bool = False
     random_weights: bool = False
+    languages: tuple[str, ...] = ()
 
     def load(self) -> Encoder:
         """Load it, wherever this runs; the same as `load_encoder`."""
@@ -159,6 +162,8 @@ def _check_usable(manifest: Manifest, place: PluginPlace, kind: str) -> None:
 def _load_kind(spec: EncoderSpec, place: PluginPlace, manifest: Manifest) -> Any:
     """A model of another kind than encoders: its own code, or one of the kind's architectures."""
     kind = find_kind(manifest.kind)
+    if spec.languages:
+        manifest = replace(manifest, arguments={**manifest.arguments, "languages": list(spec.languages)})
     if manifest.runs_code:
         from comictool.plugins.code_plugins import PLUGIN_BUILDER, CodeModel, find_builder, run_plugin_code
 

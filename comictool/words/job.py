@@ -16,6 +16,7 @@ from comictool.words.engines import Reading
 from comictool.words.page import question_of
 
 STAGE = "text"
+CHUNK = 4  # pages; ten seconds of reading, which is what a kill costs
 
 
 def read_corpus(
@@ -48,8 +49,8 @@ def read_corpus(
         options = dataclasses.replace(options, jobs=reading.at_once)
     boxes_too = reading.merge is None
     ask = partial(_ask, source=reading.source, direction=direction, replace=replace, boxes_too=boxes_too)
-    merge = reading.merge or _take_over
-    stage = Stage(STAGE, reading.model, ask, reading.find, merge, reading.settings, reading.workers, reading.chunk)
+    merge, chunk = reading.merge or _take_over, reading.chunk or CHUNK
+    stage = Stage(STAGE, reading.model, ask, reading.find, merge, reading.settings, reading.workers, chunk)
     return annotate(corpus, stage, options=options, progress=progress)
 
 

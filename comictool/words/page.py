@@ -34,13 +34,14 @@ class Question:
     panels: tuple[Frame, ...] = field(default=())
 
 
+def question(direction: str, panels: Sequence[Panel]) -> dict[str, Any]:
+    """A `Question` as JSON values; the panels in reading order."""
+    return {"direction": direction, "panels": [{"id": panel.id, "box": list(panel.box)} for panel in panels]}
+
+
 def question_of(record: PageRecord, direction: str | None = None) -> dict[str, Any]:
-    """A `Question` as JSON values; `direction` stands before the page's own."""
-    panels = sorted(record.panels, key=lambda panel: panel.order)
-    return {
-        "direction": direction or record.direction,
-        "panels": [{"id": panel.id, "box": list(panel.box)} for panel in panels],
-    }
+    """The question about a page; `direction` stands before the page's own."""
+    return question(direction or record.direction, sorted(record.panels, key=lambda panel: panel.order))
 
 
 def read_question(asked: Any) -> Question:
@@ -57,14 +58,14 @@ def page_texts(picture: np.ndarray, lines: Sequence[TextLine], asked: Any, sourc
         asked: a `Question` as JSON.
         source: written into each text.
     """
-    question = read_question(asked)
+    told = read_question(asked)
     height, width = picture.shape[:2]
-    panels = [Panel(frame.id, frame.box, order=n) for n, frame in enumerate(question.panels, start=1)]
+    panels = [Panel(frame.id, frame.box, order=n) for n, frame in enumerate(told.panels, start=1)]
     placed = [(line, box) for line in lines if (box := clamp_box(line.box, width, height)) is not None]
     homes = [_home(box, panels) for _, box in placed]
     blocks = blocks_of([line for line, _ in placed], homes)
     texts = [_text(block, panels, source, width, height) for block in blocks]
-    ordered = in_reading_order(texts, panels, question.direction)
+    ordered = in_reading_order(texts, panels, told.direction)
     for number, text in enumerate(ordered, start=1):
         text.id = number
     return ordered

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from comictool.core.errors import InputError, SetupError
+from comictool.core.errors import InputError, SetupError, UsageError
 from comictool.plugins.encoder import encoder_id_of
 from comictool.plugins.manifest import Manifest
 from comictool.plugins.protocols import TextLine
@@ -40,6 +40,13 @@ def missing() -> str:
     return f"rapidocr brings no {' and '.join(absent)}" if absent else ""
 
 
+def facts() -> str:
+    """Its version and what it reads."""
+    from importlib.metadata import version
+
+    return f"{version(NAME)}, Latin letters, Greek, Japanese, Chinese"
+
+
 def load_directory(spec: EncoderSpec, folder: Path, manifest: Manifest) -> RapidReader:
     """The reader of a plugin directory with this architecture.
 
@@ -50,6 +57,8 @@ def load_directory(spec: EncoderSpec, folder: Path, manifest: Manifest) -> Rapid
     if absent := missing():
         raise SetupError(f"{NAME}: {absent}", hint=INSTALL if "installed" in absent else "pip install -U rapidocr")
     arguments = dict(manifest.arguments)
+    if "languages" in arguments:
+        raise UsageError(f"{manifest.id} reads all its languages with one model", hint="leave --language out")
     side = arguments.pop("long_side", LONG_SIDE)
     if arguments or not isinstance(side, int) or not 256 <= side <= MOST_PIXELS:
         raise InputError(

@@ -69,6 +69,7 @@ def make_reading(options: EngineOptions) -> Reading:
         merge=partial(merge, model=service.model),
         chunk=1,
         at_once=AT_ONCE,
+        free=False,
     )
 
 

@@ -43,6 +43,7 @@ def comictool(tmp_path: Path) -> Run:
 
     def run(*arguments: object, cwd: Path | None = None, **environment: str) -> Ran:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("COMICTOOL_")}
+        clean["COMICTOOL_TEXT"] = "0"  # seconds a page; tests/words read some
         clean |= {"COMICTOOL_CONFIG_DIR": str(tmp_path / "config"), "PYTHONPATH": str(Path(__file__).parents[2])}
         if "reid" in arguments[:2]:
             clean["COMICTOOL_PLUGIN"] = "classic_character"  # the default starts torch, which is seconds a process

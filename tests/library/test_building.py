@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import comictool as ct
@@ -15,8 +17,11 @@ from comictool.formats.converting import convert
 from comictool.library.building import LibraryReport, build_library, example_queries
 from comictool.library.sheets import write_query_sheet
 from comictool.plugins.load import EncoderSpec
+from comictool.plugins.protocols import TextLine
 from comictool.search.query import Query, query
 from comictool.vectors.collection import open_collection
+from comictool.words.engines import Reading
+from comictool.words.page import page_texts
 from tests.archives.comic_files import tree
 from tests.vectors.fakes import ask
 
@@ -54,6 +59,18 @@ def test_new_changed_and_bad_files_are_dealt_with_and_the_rest_is_kept(comics: P
     assert report.imported.skipped == 1
     assert any("broken.cbz" in problem.message for problem in report.imported.problems)
     assert report.summary(root)["comics"] >= 2
+
+
+def test_words_are_read_between_panels_and_vectors_and_can_be_searched(comics: Path, tmp_path: Path) -> None:
+    def find(picture: np.ndarray, asked: Any) -> dict[str, Any]:
+        return {"texts": page_texts(picture, [TextLine((5, 5, 90, 20), "a purple monkey", 0.9)], asked, "toy")}
+
+    toy = Reading("toy", "toy@1", find, workers="inline")
+    root = tmp_path / "library"
+    report = build_library([comics], root, CLASSIC, reading=toy, options=ONE)
+    assert report.summary(root)["texts"] == report.summary(root)["pages"] == 9
+    assert [step.name for step in report.steps][2:] == ["text", "embed"]
+    assert len(ask(root, text="purple monkey", level="page")) == 9
 
 
 def test_nothing_readable_is_an_input_error(tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(tmp_path: Path, monke
     assert failed[0].fix == "pip install no-such-package"
 
 
+def test_text_engines_are_named_or_the_way_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from comictool.words import rapid, tesseract
+
+    monkeypatch.setattr(rapid, "missing", lambda: "rapidocr not installed")
+    monkeypatch.setattr(tesseract, "missing", lambda: "")
+    monkeypatch.setattr(tesseract, "facts", lambda: "5.3.0, eng")
+    first, second = health._engines()
+    assert (first.status, first.fix) == ("optional", "pip install 'comictool[ocr]'")
+    assert (second.name, second.status, second.detail) == ("text engine tesseract", "ok", "5.3.0, eng")
+
+
 def test_extractors_are_named_or_the_way_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from comictool.archives import external
 

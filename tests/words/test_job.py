@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from comictool.plugins.load import EncoderSpec
 from comictool.plugins.protocols import TextLine
 from comictool.words import rapid
 from comictool.words.engines import EngineOptions, Reading, make_reading
+from comictool.words.expected import duration, expected
 from comictool.words.job import read_corpus
 from comictool.words.page import page_texts
 
@@ -72,6 +75,10 @@ def run(corpus: Corpus, reading: Reading = TOY, **options: Any) -> JobReport:
     return read_corpus(corpus, reading, options=JobOptions(jobs=1), **options)
 
 
+def run_options(corpus: Corpus, options: JobOptions) -> JobReport:
+    return read_corpus(corpus, TOY, options=options)
+
+
 def said(corpus: Corpus) -> list[list[tuple[str, int | None, str]]]:
     return [[(text.text, text.panel, text.source) for text in page.texts] for page in corpus.pages("c")]
 
@@ -105,6 +112,53 @@ def test_panels_that_changed_are_asked_again(corpus: Corpus) -> None:
     run(corpus)
     assert LOOKED_AT == [1, 3, 1]
     assert said(corpus)[0] == [("grey 1", None, "toy")]
+
+
+def test_what_a_run_would_take_is_known_before(corpus: Corpus) -> None:
+    planned = run_options(corpus, JobOptions(jobs=1, dry_run=True))
+    LOOKED_AT.clear()
+    found = expected(planned, TOY, jobs=1)
+    assert found.pages == 2
+    assert sorted(set(LOOKED_AT)) == [1, 3]
+    assert all(not page.runs for page in corpus.pages("c"))
+    assert expected(run_options(corpus, JobOptions(jobs=1)), TOY).pages == 0
+    assert (duration(40), duration(120), duration(7200)) == ("40 seconds", "2 minutes", "2 hours")
+
+
+def test_a_kill_while_pages_are_read_costs_a_chunk_and_nothing_else(corpus: Corpus, tmp_path: Path) -> None:
+    """The second page to be read kills its process, once; run again, everything is there and nothing twice."""
+    records = [PageRecord("d", n, f"page_images/d/page-{n}.png", 60, 80) for n in range(1, 14)]
+    (corpus.root / "page_images/d").mkdir()
+    for record in records:
+        Image.new("RGB", (60, 80), (record.page,) * 3).save(corpus.root / record.image)
+    corpus.write_pages("d", records)
+    script = f"""
+import os, sys
+from pathlib import Path
+from comictool.core.jobs import JobOptions
+from comictool.corpus.corpus import Corpus
+from comictool.corpus.records import Text
+from comictool.words.engines import Reading
+from comictool.words.job import read_corpus
+
+def find(picture, asked):
+    grey = int(picture[0, 0, 0])
+    if grey == int(sys.argv[1]):
+        os.kill(os.getpid(), 9)
+    with open({str(tmp_path / "read")!r}, "a") as log:
+        print(grey, file=log)
+    return {{"texts": [Text(1, f"grey {{grey}}", source="toy")]}}
+
+toy = Reading("toy", "toy@1", find, workers="inline")
+read_corpus(Corpus.open(Path({str(corpus.root)!r})), toy, options=JobOptions(jobs=1))
+"""
+    for victim, code in ((6, -9), (11, -9), (0, 0)):
+        ran = subprocess.run([sys.executable, "-c", script, str(victim)], cwd=Path(__file__).parents[2], check=False)
+        assert ran.returncode == code
+    assert [[text.text for text in page.texts] for page in corpus.pages("d")] == [[f"grey {n}"] for n in range(1, 14)]
+    read = (tmp_path / "read").read_text().split()
+    assert len(read) <= 15 + 2 * 4  # 15 pages, and at each kill what of its chunk had been read
+    assert not list((corpus.root / ".jobs/parts/text").glob("*"))
 
 
 def test_a_plugin_of_ones_own_reads(corpus: Corpus, tmp_path: Path) -> None:
