@@ -42,7 +42,10 @@ REQUIRED = (
     "defusedxml",
     "anyascii",
 )
-OPTIONAL = {"py7zr": "comictool[7z]: reading cb7 without bsdtar"}
+OPTIONAL = {
+    "py7zr": "comictool[7z]: reading cb7 without bsdtar",
+    "uvicorn": "comictool[serve]: a library in the browser",
+}
 LEAST_DISK = 2 * 1024**3  # a library of a thousand comics needs far more; below this even the demo may fail
 
 

@@ -42,6 +42,9 @@ addEventListener("keydown", (event) => {
   if (event.key === "/" && !isTyping(event) && one("#q")) { event.preventDefault(); one("#q").select(); }
 });
 
+// How much each of several questions counts.
+for (const slider of all(".weights input")) slider.addEventListener("change", () => slider.form.submit());
+
 // A page: what is drawn on it, and which panel or text is which.
 const layers = all("[data-layer]");
 for (const box of layers) {
