@@ -83,6 +83,8 @@ def text(
         out.note(str(expected(report, reading, job.jobs)))
     elif report.new["pages"]:
         note_speed(out, report, monotonic() - began)
+    if engine == "vlm" and not job.dry_run:
+        out.note(str(reading.find))  # answers, and what they cost
     return report_job(out, report, {"corpus": str(corpus)}, [f"comictool embed {corpus} -o {corpus / 'store'}"])
 
 

@@ -93,6 +93,10 @@ class VlmReader:
         self._refused: Refused | None = None
         self._plain = False  # the service knows no JSON mode
 
+    def __str__(self) -> str:
+        spent = "" if self.options.price_in is None and not self.spent else f", ${self.spent:.4f} spent"
+        return f"{self.charged:,} answers of {self.options.model}{spent}"
+
     def __call__(self, picture: np.ndarray, asked: Any) -> dict[str, Any]:
         """A page picture, (H, W, 3) uint8 RGB, to its texts, without panels, and the page as it was told.
 

@@ -224,6 +224,7 @@ def test_a_killed_run_goes_on_and_nothing_is_charged_twice(tmp_path: Path, monke
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["failed"] == 0
     assert "pages to ask for" in done.stderr
+    assert "answers of toy" in done.stderr
     assert all(len(record.texts) == 2 for record in corpus.pages("c0"))
     charged = log.read_text().split()
     # The two that were under way when it was killed had been answered, or not: only these may be asked for again.
