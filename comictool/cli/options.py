@@ -41,7 +41,9 @@ PluginName = Annotated[
     ),
 ]
 PluginFolders = Annotated[list[Path] | None, typer.Option("--plugin-dir", help="More folders of plugins (repeatable).")]
-Weights = Annotated[Path | None, typer.Option("--weights", help="Weights file for a timm model.")]
+Weights = Annotated[
+    Path | None, typer.Option("--weights", help="Weights file of a timm model, or of a plugin without weights.")
+]
 Device = Annotated[
     str, typer.Option("--device", envvar="COMICTOOL_DEVICE", metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.")
 ]

@@ -124,11 +124,6 @@ def ordinal_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return _mean(each, asked)
 
 
-def ordinal_rank(logits: torch.Tensor) -> torch.Tensor:
-    """The mean rank that CORN's steps say: the sum over k of P(rank > k), each the product of the steps up to it."""
-    return logits.sigmoid().cumprod(-1).sum(-1)
-
-
 def pairwise_loss(found: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """`log(1 + exp(-r (a - b)))` over every pair of one panel with different ranks, panels weighing alike.
 

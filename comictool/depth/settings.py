@@ -249,7 +249,7 @@ RECIPE = Recipe(
     presets=PRESETS,
     sources=[
         Source("data", "A corpus with depth maps or ranked segments.", "CORPUS"),
-        Source("weights", "Weights of the backbone to begin from: a plugin's folder or a file.", flag="--weights"),
+        Source("weights", "A plugin of depth or of the backbone to begin from, or its file.", flag="--weights"),
         Source("validation", "Another corpus for held-out panels.", "CORPUS", "--validation"),
     ],
     options={"--model": "model.kind"},

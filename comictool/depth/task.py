@@ -24,6 +24,8 @@ from comictool.depth.validation import Validation
 from comictool.depth.weights import export_model
 from comictool.training.recipe import StepState, Task
 
+NOTHING = "nothing"  # a term of 0 in which every parameter takes part, whatever the weights of the others are
+
 
 class DepthTask(Task):
     """Maps, or the ranks of segments.
@@ -66,11 +68,11 @@ class DepthTask(Task):
             whole = self.network(pictures).float()[:, None].expand_as(batch["ranks"])
             terms = self._ranks(whole, None, batch["ranks"])
         loss = torch.stack(list(terms.values())).sum()
-        return {"loss": loss, **{f"{name}_loss": term.detach() for name, term in terms.items()}}
+        return {"loss": loss, **{f"{name}_loss": term.detach() for name, term in terms.items() if name != NOTHING}}
 
     def _maps(self, maps: torch.Tensor, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         options, truth = self.config.loss, batch["truth"]
-        terms = {"nothing": maps.sum() * 0.0}
+        terms = {NOTHING: maps.sum() * 0.0}
         if options.invariant:
             terms["invariant"] = options.invariant * invariant_loss(
                 maps, truth, trim=options.trim, gradient=options.gradient
@@ -83,7 +85,7 @@ class DepthTask(Task):
 
     def _ranks(self, found: torch.Tensor, steps: torch.Tensor | None, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         options = self.config.loss
-        terms = {"nothing": found.sum() * 0.0 + (0.0 if steps is None else steps.sum() * 0.0)}
+        terms = {NOTHING: found.sum() * 0.0 + (0.0 if steps is None else steps.sum() * 0.0)}
         for place, (name, weight) in enumerate((("inter", 1.0), ("intra", options.intra))):
             own, aim = found[..., place], truth[..., place]
             total = options.regression * regression_loss(own, aim, huber=options.huber)

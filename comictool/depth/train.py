@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from comictool.core.errors import InputError
+from comictool.core.errors import InputError, UsageError
 from comictool.core.seeds import derive_seed
 from comictool.corpus.views import CorpusView
 from comictool.datasets.splitting.folders import read_manifest
@@ -26,7 +26,7 @@ from comictool.plugins.manifest import read_manifest as read_plugin
 from comictool.plugins.manifest import weights_path
 from comictool.plugins.names import MANIFEST_NAME
 from comictool.plugins.trust import hash_file
-from comictool.plugins.weights import read_checkpoint
+from comictool.plugins.weights import named_tensors, read_checkpoint
 from comictool.training.recipe import Prepared
 from comictool.vectors.sources import ALL
 
@@ -52,8 +52,10 @@ def prepare(config: DepthConfig, sources: Mapping[str, Path], device: torch.devi
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(config.training.seed, "weights"))
         network = build_network(config)
-    if "weights" in sources and isinstance(network, DenseNetwork | SegmentNetwork):
-        facts["began from"] = _begin(network, sources["weights"])
+    if "weights" in sources:
+        if not isinstance(network, DenseNetwork | SegmentNetwork):
+            raise UsageError("--weights is of a backbone, and the page network has none", hint="--model dense")
+        facts["began from"] = begin_from(network, sources["weights"])
         _freeze(network, config)
     stride = _stride(network, config)
     validation = None
@@ -150,17 +152,21 @@ def _held(table: PanelTable, config: DepthConfig, where: str) -> HeldPanels:
     return panels
 
 
-def _begin(network: DenseNetwork | SegmentNetwork, place: Path) -> str:
-    """Weights of the backbone from a plugin or a file; returns a note."""
+def begin_from(network: DenseNetwork | SegmentNetwork, place: Path) -> str:
+    """Weights of the backbone from a plugin or a file, and of the decoder where that is a network of this room; returns
+    a note.
+    """
     file = place
     if (place / MANIFEST_NAME).is_file():
         manifest = read_plugin(place)
         if manifest.weights is None:
             raise InputError(f"{place} has no weights")
         file = weights_path(place, manifest.weights)
-    backbone = network.trunk.backbone
-    fit = fit_weights(backbone.model, read_checkpoint(file), str(file), classifiers=backbone.left_out)
-    backbone.model.load_state_dict(fit.tensors, strict=False)
+    checkpoint = read_checkpoint(file)
+    whole = any(name.startswith("trunk.") for name in named_tensors(checkpoint))
+    part = network.trunk if whole else network.trunk.backbone.model
+    fit = fit_weights(part, checkpoint, str(file), classifiers=() if whole else network.trunk.backbone.left_out)
+    part.load_state_dict(fit.tensors, strict=False)
     return f"{file.name} {hash_file(file)[:16]}"
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ import torch
 from comictool.depth.inputs import CELL, fitted_shape, segment_inputs
 from comictool.depth.network import DenseNetwork, SegmentNetwork, box_masks, pooled
 from comictool.depth.segments import Segment
+from comictool.depth.train import begin_from
 
 BACKBONE = ("resnet10t", ("layer1", "layer2"))
 
@@ -87,3 +91,16 @@ def test_segments_of_a_panel_are_told_by_coverage_and_box() -> None:
     assert boxes[0].tolist() == [0.125, 0.125, 0.375, 0.5]
     assert float(masks[1].sum()) == pytest.approx(8.0, abs=1.5), "half of the 16 cells of its box"
     assert boxes[2].tolist() == [0, 0, 1, 1], "of what lies beside its panel only the panel is known"
+
+
+def test_a_segment_network_begins_from_the_decoder_of_a_dense_one(network: SegmentNetwork, tmp_path: Path) -> None:
+    dense = DenseNetwork(*BACKBONE, width=8)
+    torch.save(dense.state_dict(), tmp_path / "dense.pt")
+    torch.save(dense.trunk.backbone.model.state_dict(), tmp_path / "backbone.pt")
+    for name, whole in (("dense.pt", True), ("backbone.pt", False)):
+        fresh = copy.deepcopy(network)
+        begin_from(fresh, tmp_path / name)
+        same = [torch.equal(value, dense.trunk.state_dict()[key]) for key, value in fresh.trunk.state_dict().items()]
+        kept = [key.startswith("backbone.") for key in fresh.trunk.state_dict()]
+        assert all(same) if whole else [s for s, k in zip(same, kept, strict=True) if k] == [True] * sum(kept)
+        assert whole or not all(same)
