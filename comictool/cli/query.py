@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from comictool.cli.complete import plugin_names
-from comictool.cli.options import Device, PluginFolders, Weights, check_device, command
+from comictool.cli.options import Device, PluginFolders, check_device, command
 from comictool.cli.output import Output
 from comictool.core.errors import ExitCode, InputError, UsageError
+
+if TYPE_CHECKING:
+    from comictool.search.query import Query
+    from comictool.vectors.collection import Collection
 
 
 @command
@@ -33,11 +37,22 @@ def query(
     exact: Annotated[
         bool, typer.Option("--exact", help="Only words as they were typed, none that are merely alike.")
     ] = False,
+    semantic: Annotated[
+        str | None, typer.Option("--semantic", metavar="WORDS", help="Look for text that means this (column text).")
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="FIELD=VALUE",
+            help="Only answers with this: comic=GLOB, type=story, series=..., year=1946..1950, 'panels>=4', "
+            "character=NAME, text=yes; repeatable.",
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", "--count", min=1, help="How many answers.")] = 10,
     offset: Annotated[int, typer.Option("--offset", min=0, help="Leave out so many of the best.")] = 0,
     level: Annotated[
-        str | None,
-        typer.Option("--level", metavar="page|panel|character", help="Search among pages, panels or characters."),
+        str | None, typer.Option("--level", metavar="page|panel|character|comic", help="What is searched among.")
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -54,8 +69,19 @@ def query(
         bool, typer.Option("--exclude-same-comic", help="Leave out the comic that the id is of.")
     ] = False,
     group_by: Annotated[
-        str | None, typer.Option("--group-by", metavar="comic", help="Only the best answer of each comic.")
+        str | None,
+        typer.Option(
+            "--group-by", metavar="comic|duplicates", help="Only the best answer of each comic, or of the same page."
+        ),
     ] = None,
+    duplicates: Annotated[
+        Path | None,
+        typer.Option("--duplicates", help="The report of data dedupe for it [duplicates.json in the corpus]."),
+    ] = None,
+    facets: Annotated[
+        bool,
+        typer.Option("--facets", help="Instead of answers: how many of each series, comic, type, character, year."),
+    ] = False,
     sheet: Annotated[Path | None, typer.Option("--sheet", help="Also write an HTML contact sheet.")] = None,
     plugin: Annotated[
         str | None,
@@ -67,7 +93,14 @@ def query(
         ),
     ] = None,
     plugin_dir: PluginFolders = None,
-    weights: Weights = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            metavar="NAME=WEIGHT,...",
+            help="Of several questions, as image=.5,text=.5; without an equals sign a timm model's weights file.",
+        ),
+    ] = None,
     trust_plugin: Annotated[
         bool, typer.Option("--trust-plugin", help="Let the plugin run its own code (pictures only).")
     ] = False,
@@ -81,8 +114,10 @@ def query(
     the store, an id and words need no model at all. Without --level a picture is looked for among pages and panels at
     once, less the bars of a screenshot, straightened where it is a photograph, and by the panels on it; each page is
     one answer, which is the same, similar, or merely the nearest. Packs of features are searched as well, whoever
-    wrote them. With several columns the score is the mean of their cosines by weight. Exit code 1 when nothing is
-    found, or when one of several pictures cannot be read.
+    wrote them. With several columns the score is the mean of their cosines by weight. Several questions at once
+    (--text, --semantic, --image, --id) are each measured against what is usual in the store and added up by
+    --weights; what a row lacks does not count against it. Exit code 1 when nothing is found, or when one of several
+    pictures cannot be read.
 
     Example: comictool query library --id science_comics_001/12/3 -k 5 --sheet similar.html
     """
@@ -91,7 +126,9 @@ def query(
     from comictool.search.query import query as answers
     from comictool.vectors.collection import open_collection, pictures_from
 
-    if plugin is None and (plugin_dir or weights):
+    weighed = _weights(weights.split(","), "--weights") if weights and "=" in weights else ()
+    file = Path(weights) if weights and not weighed else None
+    if plugin is None and (plugin_dir or file):
         raise UsageError("--plugin-dir and --weights say where to find a plugin", hint="name it with --plugin")
     with ExitStack() as stack:
         images = _images(image, pictures or [], stack) if image or pictures else [None]
@@ -103,7 +140,7 @@ def query(
             from comictool.plugins.load import load_plugin
 
             folders = plugin_dir or ()
-            encoder = load_plugin(plugin, plugin_dirs=folders, trust=trust_plugin, device=device, weights=weights)
+            encoder = load_plugin(plugin, plugin_dirs=folders, trust=trust_plugin, device=device, weights=file)
         rows, failed = [], 0
         for one in images:
             asked = Query(
@@ -114,11 +151,17 @@ def query(
                 k=k,
                 offset=offset,
                 level=level,
-                columns=_weights(column or ()),
+                columns=_weights(column or (), "--column"),
                 comic_glob=comic,
                 exclude_same_comic=exclude_same_comic,
                 group_by=group_by,
+                semantic=semantic,
+                weights=weighed,
+                filters=tuple(filters or ()),
+                duplicates=duplicates,
             )
+            if facets:
+                return _facets(place, asked, out)
             try:
                 hits = answers(place, asked, encoder=encoder, trust=trust_plugin, device=device)
             except InputError as error:
@@ -128,8 +171,9 @@ def query(
                 failed += 1
                 continue
             name = {"query": str(one)} if len(images) > 1 else {}
-            rows += [{**name, **hit.as_dict()} for hit in hits]
-            if one is not None and hits and level is None and not any(hit.match for hit in hits):
+            rows += [{**name, **hit.as_dict(), "because": _because(hit.why)} for hit in hits]
+            alone = len(asked.parts) == 1 and level is None
+            if one is not None and hits and alone and not any(hit.match for hit in hits):
                 out.note(f"{one} is not here: these are merely the nearest")
         if sheet is not None:
             from comictool.library.sheets import write_query_sheet
@@ -152,6 +196,7 @@ def query(
         "source",
         "member",
     ]
+    columns += ["because"] * (len(asked.parts) > 1)
     out.rows(rows, ["query", *columns] if len(images) > 1 else columns)
     return ExitCode.DONE if rows and not failed else ExitCode.FINDINGS
 
@@ -172,12 +217,28 @@ def _images(image: Path | None, pictures: Sequence[Path], stack: ExitStack) -> l
     return found
 
 
-def _weights(columns: Sequence[str]) -> tuple[tuple[str, float], ...]:
+def _facets(place: Collection, asked: Query, out: Output) -> int:
+    from comictool.search.facets import facets
+
+    counted = facets(place, asked)
+    rows = [{"facet": name, "value": value, "rows": rows} for name, found in counted.items() for value, rows in found]
+    out.rows(rows, ["facet", "value", "rows"])
+    return ExitCode.DONE if rows else ExitCode.FINDINGS
+
+
+def _because(why: Mapping[str, Mapping[str, float]]) -> str:
+    """`image .83 z 4.1, text 7.2 z 5.0`."""
+    return ", ".join(
+        f"{name} {said['score']:.3g}" + (f" z {said['z']:.1f}" if "z" in said else "") for name, said in why.items()
+    )
+
+
+def _weights(given: Sequence[str], option: str) -> tuple[tuple[str, float], ...]:
     found = []
-    for text in columns:
-        name, given, weight = text.partition("=")
+    for text in given:
+        name, there, weight = text.strip().partition("=")
         try:
-            found.append((name, float(weight) if given else 1.0))
+            found.append((name, float(weight) if there else 1.0))
         except ValueError:
-            raise UsageError(f"--column {text!r}: the weight is a number, as in sequence=0.5") from None
+            raise UsageError(f"{option} {text!r}: the weight is a number, as in image=0.5") from None
     return tuple(found)

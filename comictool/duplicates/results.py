@@ -143,6 +143,29 @@ def read_comic_groups(path: Path) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(group) for group in groups)
 
 
+@dataclass(frozen=True)
+class _PageGroup:
+    pages: list[str]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _PageGroups:
+    groups: list[_PageGroup]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def read_groups(path: Path) -> list[list[str]]:
+    """The pages of each group of a report that `write_report` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or no such report.
+    """
+    hint = f"comictool data dedupe CORPUS -o {path}"
+    found = typed(_PageGroups, read_json(path, hint=hint), f"the report of duplicates {path}", hint=hint)
+    return [group.pages for group in found.groups]
+
+
 def write_report(report: DuplicateReport, path: Path) -> None:
     """Write the findings as JSON, in one step."""
     write_json(path, report.as_record())

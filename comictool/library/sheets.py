@@ -27,6 +27,10 @@ COPIES = {
 def hit_tile(hit: Hit) -> Tile:
     """How one answer is shown."""
     lines = [line for line in (hit.type if hit.type != "unknown" else "", hit.split) if line]
+    if len(hit.why) > 1:
+        lines.append(
+            "; ".join(f"{name} {told['score']:.3g} (z {told.get('z', 0):.1f})" for name, told in hit.why.items())
+        )
     image = hit.image or Path(hit.id)
     return Tile(image, hit.box, id=hit.id, score=hit.score, lines=lines, said=hit.text, spans=hit.spans)
 
@@ -47,7 +51,8 @@ def write_query_sheet(path: Path, place: Collection, asked: Query, hits: Sequenc
         level, row, _ = place.find(asked.id)
         (found,) = place.describe(level, [row])
         own = Tile(found.image or Path(asked.id), found.box, id=asked.id)
-    title = f"Most like {own.id}" if own is not None else f"Pages that say {asked.text}"
+    said = asked.text or asked.semantic
+    title = f"Most like {own.id}" + (f", with: {said}" if said else "") if own is not None else f"Pages that say {said}"
     return write_sheet(path, title=title, tiles=[hit_tile(hit) for hit in hits], query=own)
 
 

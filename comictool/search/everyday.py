@@ -8,13 +8,12 @@ store have in common with this one. What stands out adds up: panels that were fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from comictool.search.nearest import Range, Searched, cosines
+from comictool.search.nearest import Searched, cosines
 from comictool.vectors.collection import Collection, SearchedColumn, StoreCollection
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def has_both_levels(place: Collection) -> TypeGuard[StoreCollection]:
 
 
 def pages_showing(
-    place: StoreCollection, encoder: Encoder, image: np.ndarray, chosen: Sequence[Range] | None = None
+    place: StoreCollection, encoder: Encoder, image: np.ndarray, inside: np.ndarray | None = None
 ) -> list[Found]:
     """All pages with vectors, the likeliest first; equal ones in the order of their rows.
 
@@ -66,12 +65,10 @@ def pages_showing(
         place: see `has_both_levels`.
         encoder: the one that made its columns.
         image: (H, W, 3) uint8 RGB.
-        chosen: ranges of page rows that may be answers; all when None.
+        inside: (pages,) bool, those that may be answers; all when None.
     """
     pages, panels = place.columns["page/image"], place.columns["panel/image"]
-    inside = np.zeros(len(pages.present), bool)
-    for start, stop in [(0, len(inside))] if chosen is None else chosen:
-        inside[start:stop] = True
+    inside = np.ones(len(pages.present), bool) if inside is None else inside
     owners = _Owners(np.array(place.store.metadata.first_rows("panel"), np.int64).reshape(-1, 2))
     with_panels = owners.any(panels.present)
     evidence = np.full(len(inside), -1.0)

@@ -119,6 +119,7 @@ def nearest(
     ranges: Sequence[Range] | None = None,
     without: Sequence[int] = (),
     groups: np.ndarray | None = None,
+    admitted: np.ndarray | None = None,
 ) -> list[tuple[int, float]]:
     """The k best items as `(item, score)`, best first, equal scores in item order. Exact for the stored rows.
 
@@ -129,7 +130,8 @@ def nearest(
         searched: one or more columns of the same items.
         ranges: items to look at, as half-open ranges in ascending order; all when None.
         without: items to leave out.
-        groups: first item of each group of neighbouring items, ascending; then only the best of each group counts.
+        groups: (items,) the number of the group of each item, 0 and up; then only the best of each group counts.
+        admitted: (items,) bool, items that may be answers; all when None.
 
     Raises:
         InputError: a row that is met is damaged.
@@ -142,13 +144,18 @@ def nearest(
     for start, stop in chosen:
         inside[start:stop] = True
     inside[list(without)] = False
+    if admitted is not None:
+        inside &= admitted
     inside &= np.logical_or.reduce([np.ones(items, bool) if s.present is None else s.present for s in searched])
     total = sum(column.weight for column in searched)
     rough = np.zeros(items, np.float32)
     for column in searched:
         rough += np.float32(column.weight / total) * _rough(column, items, chosen, inside).max(axis=0)
     rough = np.where(inside, rough, np.float32(-np.inf))
-    contest = rough if groups is None or not len(groups) else np.maximum.reduceat(rough, groups)
+    contest = rough
+    if groups is not None:
+        contest = np.full(int(groups.max()) + 1, -np.inf, np.float32)
+        np.maximum.at(contest, groups, rough)
     # Twice what the first pass can be wrong by: nothing below this can be among the k best.
     floor = _kth_largest(contest, k) - 2.0 * max(map(_error, searched))
     candidates = np.flatnonzero((rough >= floor) & inside)
@@ -156,9 +163,8 @@ def nearest(
     for column in searched:
         fine += column.weight / total * _fine(column, candidates).max(axis=0)
     order = np.lexsort((candidates, -fine))
-    if groups is not None and len(groups):
-        group_of = np.searchsorted(groups, candidates[order], side="right")
-        _, first = np.unique(group_of, return_index=True)
+    if groups is not None:
+        _, first = np.unique(groups[candidates[order]], return_index=True)
         order = order[np.sort(first)]
     return [(int(candidates[n]), float(fine[n])) for n in order[:k]]
 

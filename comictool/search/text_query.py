@@ -48,6 +48,7 @@ class Saying:
 class Found:
     """What is said where: the rows, best first, and how to show them."""
 
+    level: str
     words: Words
     rows: list[Saying]
     alike: Alike | None
@@ -102,7 +103,7 @@ def saying(
         for evidence, score, row in sorted(nearly, key=lambda one: (-one[0], -one[1], one[2])):
             last = min(last, score)
             rows.append(Saying(row, last, evidence, False))
-    return Found(words, rows, alike)
+    return Found(level, words, rows, alike)
 
 
 def shown(found: Found, text: str, *, exact: bool = True) -> tuple[str, tuple[Span, ...]]:

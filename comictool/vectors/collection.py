@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from comictool.corpus.corpus import Corpus
 from comictool.corpus.page_pictures import BY_CONTENT, PagePicture
 from comictool.vectors.columns import Column
 from comictool.vectors.metadata import CROPS, NOWHERE, Box, CropEntry, Metadata, PageRow
+from comictool.vectors.page_facts import PageFacts
 from comictool.vectors.rows import MemoryRows, Rows
 from comictool.vectors.store import Store, store_at
 
@@ -120,6 +122,11 @@ class StoreCollection:
 
     def __exit__(self, *_: object) -> None:
         self.store.metadata.close()
+
+    @cached_property
+    def facts(self) -> PageFacts:
+        """What all rows are; read when somebody asks."""
+        return PageFacts(self.store.metadata)
 
     def comics(self, level: str) -> list[tuple[str, int, int]]:
         """See `Collection`."""

@@ -394,6 +394,21 @@ class Metadata:
             for row in self._connection.execute("SELECT * FROM pages ORDER BY row"):
                 yield _page(row)
 
+    def page_table(self) -> list[tuple[str, int, str, str, str, int, int, int, int]]:
+        """Of every page in row order: comic, page, type, direction, split, first panel, panels, first character,
+        characters."""
+        return [
+            (page.comic, page.page, page.type, page.direction, page.split, *page[11:15]) for page in self.all_pages()
+        ]
+
+    def identities(self) -> list[tuple[str, int, int]]:
+        """Of every character in row order: identity, the row of its page, the number of its panel."""
+        found = self._all("SELECT identity, page_row, panel FROM characters ORDER BY row")
+        return [
+            (str(name), page if isinstance(page, int) else -1, panel if isinstance(panel, int) else 0)
+            for name, page, panel in found
+        ]
+
     def entries(self) -> Iterator[PageEntry]:
         """Every page in row order with all that is told of it, one in memory at a time."""
         return (self.entry(page) for page in self.all_pages())

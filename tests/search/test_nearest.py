@@ -103,7 +103,7 @@ def test_filters_groups_and_few_rows(tmp_path: Path) -> None:
     rows = [row for row, _ in nearest(array, query, 200, ranges=[(10, 20), (50, 55)], without=[12])]
     allowed = [row for row in (*range(10, 20), *range(50, 55)) if row != 12]
     assert rows == sorted(allowed, key=lambda row: -wanted[row])
-    groups = np.array([0, 30, 31, 90])
+    groups = np.searchsorted(np.array([0, 30, 31, 90]), np.arange(array.rows), side="right")
     grouped = nearest(array, query, 3, groups=groups)
     best = [max(range(a, b), key=lambda r: wanted[r]) for a, b in ((0, 30), (30, 31), (31, 90), (90, 100))]
     assert [row for row, _ in grouped] == sorted(best, key=lambda row: -wanted[row])[:3]

@@ -102,7 +102,8 @@ def test_wrong_questions(packs: Path, tmp_path: Path) -> None:
         ask(packs, id="a/1/1/ann", comic_glob="z*")
     for options in (
         {},
-        {"id": "x", "image": Path("y")},
+        {"id": "a/1/1/ann", "weights": (("image", 1.0),)},
+        {"id": "a/1/1/ann", "filters": ("type=story",)},
         {"id": "x", "k": 0},
         {"id": "x", "group_by": "page"},
         {"image": Path("y"), "exclude_same_comic": True},
