@@ -19,7 +19,7 @@ from comictool.plugins.kinds import find_kind, named
 from comictool.plugins.load import EncoderSpec, load_model
 from comictool.plugins.protocols import TextReader
 from comictool.words import rapid, tesseract
-from comictool.words.page import page_texts
+from comictool.words.page import LAYOUT, page_texts
 from comictool.words.tiles import read_lines
 from comictool.words.vlm_options import VlmOptions
 
@@ -123,7 +123,7 @@ def make_reading(options: EngineOptions) -> Reading:
         reader.manifest.id,
         reader.encoder_id,
         ReadPage(spec, reader.manifest.id, options.min_confidence),
-        {"min_confidence": options.min_confidence},
+        {"min_confidence": options.min_confidence, "layout": LAYOUT},
         "threads" if reader.needs_torch else "processes",
     )
 

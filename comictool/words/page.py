@@ -14,7 +14,9 @@ from comictool.corpus.order import order_boxes
 from comictool.corpus.records import DIRECTION, Box, PageRecord, Panel, Text, clamp_box
 from comictool.plugins.protocols import TextLine
 from comictool.words.blocks import Block, blocks_of
+from comictool.words.lettering import kind_of
 
+LAYOUT = 1  # raised when the same lines become other texts, so that pages are read anew
 INSIDE = 0.3  # share of a block's box that must lie in a panel to belong to it, as for `data panels`
 
 
@@ -64,7 +66,8 @@ def page_texts(picture: np.ndarray, lines: Sequence[TextLine], asked: Any, sourc
     placed = [(line, box) for line in lines if (box := clamp_box(line.box, width, height)) is not None]
     homes = [_home(box, panels) for _, box in placed]
     blocks = blocks_of([line for line, _ in placed], homes)
-    texts = [_text(block, panels, source, width, height) for block in blocks]
+    usual = _usual_size(blocks)
+    texts = [_text(block, panels, source, picture, usual) for block in blocks]
     ordered = in_reading_order(texts, panels, told.direction)
     for number, text in enumerate(ordered, start=1):
         text.id = number
@@ -106,10 +109,18 @@ def _home(box: Box, panels: Sequence[Panel]) -> int | None:
     return panel.id if panel is not None else None
 
 
-def _text(block: Block, panels: Sequence[Panel], source: str, width: int, height: int) -> Text:
-    box = clamp_box(block.box, width, height)
+def _usual_size(blocks: Sequence[Block]) -> float:
+    """The size of a page's letters: the median over all letters."""
+    if not blocks:
+        return 0.0
+    return float(np.median(np.repeat([block.size for block in blocks], [len(block.text) for block in blocks])))
+
+
+def _text(block: Block, panels: Sequence[Panel], source: str, picture: np.ndarray, usual: float) -> Text:
+    box = clamp_box(block.box, picture.shape[1], picture.shape[0])
     assert box is not None
-    text = Text(0, block.text, "dialogue", box, _home(box, panels), None, round(block.confidence, 4), source)
+    kind = kind_of(block.text, block.size, usual, picture, box)
+    text = Text(0, block.text, kind, box, _home(box, panels), None, round(block.confidence, 4), source)
     if block.ruby:
         text.extra["ruby"] = [line.text for line in block.ruby]
     return text
