@@ -39,6 +39,7 @@ FLOORS: dict[str, set[str]] = {
     "asterx": {"core", "datasets", "plugins", "training", "measure", "vectors"},
     "elric": {"core", "corpus", "datasets", "formats", "plugins", "selfsup", "training", "measure", "vectors"},
     "depth": {
+        "archives",
         "core",
         "corpus",
         "datasets",

@@ -241,6 +241,7 @@ def _pairs(truth: Path, said: Said, pictures: Path | None) -> Evaluated:
             problems.append(Problem(pair.page, error.fact))
             near.append(float("nan"))
             far.append(float("nan"))
+    _refuse_nothing(problems, len(pairs))
     heights = np.array([[pair.near[1], pair.far[1]] for pair in pairs])
     metrics = points_right(np.array(near), np.array(far), heights, [pair.page for pair in pairs])
     return Evaluated(metrics, {"pairs": len(pairs)}, problems)
@@ -258,6 +259,7 @@ def _points(truth: Path, said: Said, pictures: Path | None) -> Evaluated:
         except ComicError as error:
             problems.append(Problem(panel.picture.name, error.fact))
             found += [0.0] * len(panel.points)
+    _refuse_nothing(problems, len(panels))
     names = [(panel.page, str(panel.picture)) for panel in panels for _ in panel.points]
     inter = np.concatenate([panel.inter for panel in panels])
     intra = np.concatenate([panel.intra for panel in panels])
@@ -296,6 +298,12 @@ def _page_ranks(truth: Path, said: Said) -> Evaluated:
     floors = {name: _columns([level] * len(own), everything) for name, level in (("mean", mean), ("median", median))}
     problems = [Problem(said.name, f"{missing:,} rows have no prediction; the mean stands for it")] if missing else []
     return Evaluated(errors(ranked, _columns(own, everything), floors), {"rows": len(own)}, problems)
+
+
+def _refuse_nothing(problems: Sequence[Problem], asked: int) -> None:
+    """When not one thing could be asked, what was given is another set of pages, and a score of 0 would be none."""
+    if len(problems) == asked:
+        raise InputError(f"nothing could be measured: {problems[0]}")
 
 
 def _maps_of(said: Said) -> Maps:

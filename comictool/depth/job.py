@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from comictool.archives.sniffing import kind_of_file
 from comictool.core.errors import ComicError, InputError, UsageError
 from comictool.core.files import read_json, write_bytes, write_json
 from comictool.core.images import decode_array
@@ -140,6 +141,8 @@ def _pages(source: Path, pictures: Path | None, problems: list[Problem]) -> Iter
         yield from segment_pages(view, problems)
         problems += view.problems
         return
+    if source.is_file() and kind_of_file(source) not in ("unknown", "image"):
+        raise InputError(f"{source} is a comic file", hint=f"comictool data import {source} -o CORPUS, then its pages")
     lines: list[str] = []
     files = find_pictures([source], lines)
     problems += [Problem(str(source), line) for line in lines]

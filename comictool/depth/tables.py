@@ -73,6 +73,11 @@ def read_predictions(path: Path) -> Predictions:
     """
     header = [name.casefold() for name in header_of(path)]
     own = CHALLENGE[0] in header
+    if not {name.casefold() for name in CHALLENGE[3:]} <= set(header):
+        raise InputError(
+            f"{path} is no table of predicted ranks",
+            cause=f"its columns are {','.join(CHALLENGE)} or {','.join(BASELINE)}",
+        )
     image = "image_id" if own or "image_id" in header else "img_id"
     columns = (*([CHALLENGE[0]] if own else []), image, *CHALLENGE[2:])
     by_annotation: dict[int, tuple[float, float]] = {}

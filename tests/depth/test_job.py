@@ -221,5 +221,5 @@ def test_tables_that_cannot_be_are_sentences(tmp_path: Path) -> None:
     file.write_text(head + "1,1,1,nan,1\n2,1,1,0,1\n")
     assert read_predictions(file).problems == ("row 2 has a cell that is no number; it is left out",)
     file.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="no column"):
+    with pytest.raises(InputError, match="no table of predicted ranks"):
         read_predictions(file)
