@@ -45,7 +45,7 @@ def embed(
         typer.Option("--modality", metavar="image|text|layout", help="What is looked at: pictures, words, or places."),
     ] = "image",
     storage: Annotated[
-        str, typer.Option("--storage", metavar="float16|float32", help="How vectors are stored.")
+        str, typer.Option("--storage", metavar="float16|float32|int8", help="How vectors are stored.")
     ] = "float16",
     batch_size: BatchSize = None,
     *,

@@ -20,7 +20,11 @@ from comictool.core.errors import InputError
 from comictool.core.typed import text, within
 
 LEVELS = ("page", "panel", "character")
-DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "float16": np.dtype("<f2"),
+    "float32": np.dtype("<f4"),
+    "int8": np.dtype("i1"),  # times a number of its own for each row, which keeps the row's length
+}
 MAX_DIMENSION = 65_536  # far beyond any encoder; a bound on what a damaged header can ask for
 MAX_VIEWS = 1024
 LENGTH_ROUNDING = 2.0**-11  # how far the length of a unit row may be from 1 after rounding to float16
@@ -42,7 +46,7 @@ class Column:
         modality: what was looked at: image, sequence, text, layout, fused or any other word.
         encoder_id: of what made the vectors: plugin, version, hash of its weights, hash of its preprocessing.
         dimension: D, numbers in a vector.
-        dtype: as stored, float16 or float32.
+        dtype: as stored, float16, float32 or int8.
         views: parts of a page that have a vector each, as fractions of its sides, the whole page first.
         normalised: whether rows have length 1.
         reads: ids of the encoders whose columns it was made from.
@@ -57,7 +61,7 @@ class Column:
     modality: Annotated[str, text(40, pattern="[a-z][a-z0-9_-]*", must="a word of small letters")]
     encoder_id: Annotated[str, text(2000)]
     dimension: Annotated[int, within(1, MAX_DIMENSION)]
-    dtype: Annotated[str, text(20, pattern="|".join(DTYPES), must="float16 or float32")] = "float16"
+    dtype: Annotated[str, text(20, pattern="|".join(DTYPES), must="float16, float32 or int8")] = "float16"
     views: tuple[View, ...] = (WHOLE,)
     normalised: bool = True
     reads: tuple[str, ...] = ()

@@ -60,7 +60,7 @@ class EmbedOptions:
         levels: of page, panel and character.
         views: the parts of a page that get a vector, the whole page first; None: ten, or six with a heavy encoder,
             for which each is a forward pass.
-        dtype: how vectors are stored, float16 or float32.
+        dtype: how vectors are stored, float16, float32 or int8.
         raw: the model's own output, as the published `[CLS]` features are, instead of vectors of length 1.
         cutting: which part of characters, and how.
         split: encode only train, val or test; None or `all`: everything.

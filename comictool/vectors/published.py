@@ -121,7 +121,9 @@ def write_column(root: Path, column: Column, pieces: Iterable[Piece]) -> Column:
     """
     with Ledger(work_folder(root), "store").writing(), Store.open(root) as store:
         ranges = {comic.comic: comic.range(column.level) for comic in store.metadata.comics()}
-        rows = np.zeros((store.counts[column.level], column.dimension), column.dtype)
+        rows = np.zeros(
+            (store.counts[column.level], column.dimension), "float32" if column.dtype == "int8" else column.dtype
+        )
         states = np.full(len(rows), ABSENT, np.uint8)
         known = [crop.name for _, _, crop in store.metadata.all_crops(column.level)]
         for comic, names, vectors in pieces:

@@ -18,6 +18,7 @@ from comictool.core.files import read_json
 from comictool.vectors.columns import DTYPES, MAX_DIMENSION
 
 MAX_HEADER_BYTES = 1 << 20
+SCALES = "scales"  # beside the vectors of a column of int8
 
 
 class Rows(Protocol):
@@ -62,7 +63,7 @@ class MemoryRows:
 
 
 class RowArray:
-    """A `(rows, dimension)` array of float16 or float32 on disk, mapped shard by shard.
+    """A `(rows, dimension)` array on disk, mapped shard by shard: float16, float32, or int8, which is read as float32.
 
     Raises:
         InputError: not such an array, or a shard is missing or has the wrong size.
@@ -75,7 +76,8 @@ class RowArray:
             shard_rows, shard_columns = header["chunk_grid"]["configuration"]["chunk_shape"]
             dtype = DTYPES[header["data_type"]]
             plain = [codec["name"] for codec in header["codecs"]] == ["bytes"]
-            little = header["codecs"][0].get("configuration", {}).get("endian") == "little"
+            endian = header["codecs"][0].get("configuration", {}).get("endian")
+            little = endian == "little" or (dtype.itemsize == 1 and endian is None)
             separator = header["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
             regular = header["chunk_grid"]["name"] == "regular" and header["chunk_key_encoding"]["name"] == "default"
             usual = all(type(n) is int for n in (rows, dimension, shard_rows, shard_columns))
@@ -90,21 +92,23 @@ class RowArray:
         self.folder = folder
         self.rows: int = rows
         self.dimension: int = dimension
-        self.dtype = dtype
+        self.stored = dtype
+        self.dtype = dtype if dtype.kind == "f" else np.dtype("<f4")
+        self._scales = None if dtype.kind == "f" else _read_scales(folder.parent / SCALES, rows)
         self.shard_rows: int = shard_rows
         self._shards = [self._map(number) for number in range(-(-rows // shard_rows))]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all rows, which one exact search has to stream."""
-        return self.rows * self.dimension * self.dtype.itemsize
+        return self.rows * self.dimension * self.stored.itemsize
 
     def blocks(self, start: int, stop: int, most: int) -> Iterator[tuple[int, np.ndarray]]:
         """Views of the rows `start..stop` in order, at most `most` rows each, as `(first row, rows)`."""
         while start < stop:
             number, within = divmod(start, self.shard_rows)
             count = min(most, stop - start, self.shard_rows - within)
-            yield start, self._shards[number][within : within + count]
+            yield start, self._decoded(self._shards[number][within : within + count], slice(start, start + count))
             start += count
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -119,19 +123,35 @@ class RowArray:
         numbers, within = np.divmod(wanted, self.shard_rows)
         for number in np.unique(numbers):
             here = numbers == number
-            out[here] = self._shards[number][within[here]]
+            out[here] = self._decoded(self._shards[number][within[here]], wanted[here])
         return out
+
+    def _decoded(self, rows: np.ndarray, which: slice | np.ndarray) -> np.ndarray:
+        """Rows as numbers: of int8, times what each was divided by."""
+        return rows if self._scales is None else rows.astype(np.float32) * self._scales[which][:, None]
 
     def _map(self, number: int) -> np.ndarray:
         file = self.folder / "c" / str(number) / "0"
-        expected = self.shard_rows * self.dimension * self.dtype.itemsize
+        expected = self.shard_rows * self.dimension * self.stored.itemsize
         try:
             size = file.stat().st_size
         except FileNotFoundError:
             raise InputError(f"the store is damaged: {file} is missing") from None
         if size != expected:
             raise InputError(f"the store is damaged: {file} has {size:,} bytes, not {expected:,}")
-        return np.memmap(file, self.dtype, mode="r", shape=(self.shard_rows, self.dimension))
+        return np.memmap(file, self.stored, mode="r", shape=(self.shard_rows, self.dimension))
+
+
+def _read_scales(folder: Path, rows: int) -> np.ndarray:
+    """(rows,) float32: what each row of int8 is multiplied by."""
+    file = folder / "c" / "0"
+    try:
+        scales = np.fromfile(file, "<f4") if rows else np.empty(0, np.float32)
+    except OSError as error:
+        raise InputError(f"the store is damaged: {file} cannot be read") from error
+    if len(scales) != rows or not np.isfinite(scales).all():
+        raise InputError(f"the store is damaged: {file} is not one number for each of {rows:,} rows")
+    return scales
 
 
 def read_states(folder: Path, rows: int) -> np.ndarray:

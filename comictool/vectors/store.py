@@ -227,7 +227,7 @@ class Store:
             raise InputError(f"the store is damaged: the column {column.name} lies in {column.folder!r}")
         rows = self.counts[column.level]
         array = RowArray(folder / "vectors")
-        if array.dimension != column.dimension or array.dtype != DTYPES[column.dtype]:
+        if array.dimension != column.dimension or array.stored != DTYPES[column.dtype]:
             raise InputError(f"the store is damaged: {folder} does not have the type that the store declares")
         if array.rows != rows * len(column.views):
             raise InputError(

@@ -16,7 +16,6 @@ import numpy as np
 from comictool.core.errors import InputError, UsageError, near_matches
 from comictool.core.files import parse_json
 from comictool.datasets.splitting.folders import SPLITS, members, not_in_split, read_manifest
-from comictool.vectors.columns import DTYPES
 from comictool.vectors.metadata import PageRow
 from comictool.vectors.packs import FeaturePack, names_digest
 from comictool.vectors.store import OpenColumn, Store, read_head, store_at
@@ -214,7 +213,7 @@ def tables_of(
     Raises:
         InputError: no such column (with those that there are).
     """
-    if dtype not in ("", *DTYPES):
+    if dtype not in ("", "float16", "float32"):
         raise UsageError(f"vectors are read as float16 or float32, not as {dtype}")
     opened = _opened(store, f"{level}/{modality}")
     column = opened.column

@@ -14,6 +14,7 @@ import numpy as np
 
 from comictool.vectors.columns import ABSENT, DTYPES, PRESENT, Column
 from comictool.vectors.metadata import CROPS, Metadata
+from comictool.vectors.rows import SCALES
 
 SHARD_BYTES = 8 << 20  # about 10,000 float16 rows of 384: 1,000,000 panels are 100 files, and any file copies quickly
 ID_SHARD_ROWS = 65_536
@@ -38,7 +39,10 @@ class ColumnWriter:
         self._shard_rows = max(1, min(rows * views, SHARD_BYTES // (column.dimension * kind.itemsize)))
         shape, shards = (rows * views, column.dimension), (self._shard_rows, column.dimension)
         # Not a number where nothing was written, so that a row of zeros is still written like any other.
-        self._array = create_array(folder / "vectors", shape, shards, kind, fill=float("nan"))
+        self._array = create_array(
+            folder / "vectors", shape, shards, kind, fill=float("nan") if kind.kind == "f" else 0
+        )
+        self._scales: list[np.ndarray] = []
         self._buffer = np.empty((self._shard_rows, column.dimension), kind)
         self._held = self._written = self._row = 0
         self._folder, self._column, self._where = folder, column, where
@@ -55,13 +59,19 @@ class ColumnWriter:
         Raises:
             InputError: a vector is not what the column holds.
         """
+        coded = self._buffer.dtype.kind != "f"
         with np.errstate(over="ignore"):
-            rows = np.array(vectors, self._buffer.dtype).reshape(-1, self._column.dimension)
+            rows = np.array(vectors, np.float32 if coded else self._buffer.dtype).reshape(-1, self._column.dimension)
         present = np.repeat(states == PRESENT, len(self._column.views))
         if not present.all():
             rows[~present] = 0
         self._column.check(rows[present], self._where)
-        self._digest.update(rows.data)
+        if coded:
+            rows, scales = as_int8(rows)
+            self._scales.append(scales)
+            self._digest.update((rows.astype(np.float32) * scales[:, None]).data)  # as it is read
+        else:
+            self._digest.update(rows.data)
         self._states[self._row : self._row + len(states)] = states
         self._row += len(states)
         while len(rows):
@@ -79,6 +89,8 @@ class ColumnWriter:
         if self._row != len(self._states):
             raise AssertionError(f"{self._row} rows written of {len(self._states)}")
         _write_whole(self._folder / "state", self._states)
+        if self._buffer.dtype.kind != "f":
+            _write_whole(self._folder / SCALES, np.concatenate([np.zeros(0, np.float32), *self._scales]))
         self._digest.update(self._states.data)
         return self._digest.hexdigest()
 
@@ -86,6 +98,17 @@ class ColumnWriter:
         self._array[self._written : self._written + self._held] = self._buffer[: self._held]
         self._written += self._held
         self._held = 0
+
+
+def as_int8(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, D) float32 as int8, and (N,) float32 by which to multiply: each row's largest number becomes 127, and its
+    length stays what it was. Rows of zeros have the scale 0.
+    """
+    largest = np.abs(rows).max(axis=1, initial=0.0).astype(np.float64)
+    codes = np.rint(rows * (127 / np.maximum(largest, 1e-30))[:, None]).astype(np.int8)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64))
+    of_codes = np.sqrt(np.einsum("nd,nd->n", codes, codes, dtype=np.float64))
+    return codes, (lengths / np.maximum(of_codes, 1e-30)).astype(np.float32)
 
 
 class IdWriter:

@@ -13,10 +13,13 @@ from comictool.corpus.corpus import Corpus
 from comictool.corpus.records import Character, PageRecord, Panel, Text
 from comictool.plugins.load import EncoderSpec, load_model
 from comictool.vectors import derived
+from comictool.vectors.columns import Column
 from comictool.vectors.derived import embed_layout, embed_texts
 from comictool.vectors.layout import layout_numbers, published_numbers
+from comictool.vectors.published import write_column, write_packs
 from comictool.vectors.store import Store
-from tests.vectors.fakes import embed_corpus, fake, make_corpus
+from comictool.vectors.verifying import damaged_columns
+from tests.vectors.fakes import ask, embed_corpus, fake, make_corpus
 
 HASHED = EncoderSpec("hashed")
 
@@ -114,3 +117,32 @@ def test_layout_is_really_computed(tmp_path: Path) -> None:
         rows = store.columns["panel/layout"].vectors([0, 1]).astype(np.float32)
         expected = layout_numbers(next(iter(corpus.pages("a"))))
         np.testing.assert_allclose(rows, [expected[1], expected[2]], atol=1e-3)
+
+
+def test_int8_keeps_length_and_order_in_half_the_bytes(tmp_path: Path) -> None:
+    """Columns of int8 are read like any other; what they take on disk is what 80,000 pages are reckoned with."""
+    corpus, generator = make_corpus(tmp_path / "corpus", {"a": 60}, panels=4), np.random.default_rng(0)
+    names = [f"{page.page}_{panel.id}" for page in corpus.pages("a") for panel in page.panels]
+    vectors = generator.normal(size=(len(names), 384)) * generator.gamma(0.5, size=384)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sizes, rows = {}, {}
+    for dtype in ("float32", "int8"):
+        root = tmp_path / dtype
+        embed_layout(corpus, root)
+        write_column(root, Column("panel", "fused", "x@1", 384, dtype), [("a", names, vectors)])
+        with Store.open(root) as store:
+            opened = store.columns["panel/fused"]
+            rows[dtype] = opened.vectors(np.arange(len(names)))
+            assert not list(damaged_columns(store))
+            sizes[dtype] = sum(f.stat().st_size for f in (root / opened.column.folder).rglob("*") if f.is_file())
+            (pack,) = write_packs(store, tmp_path / f"{dtype}-packs", "panel", "fused")
+    assert rows["int8"].dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows["int8"], axis=1), 1, atol=1e-6)
+    assert (rows["int8"] * rows["float32"]).sum(axis=1).min() > 0.9995
+    per_row = sizes["int8"] / len(names)
+    assert per_row < 410  # 6 panels a page: 80,000 pages are 197 MB
+    assert sizes["float32"] > 3.5 * sizes["int8"]
+    exact = np.argsort(-rows["float32"] @ rows["float32"][5])[:10]
+    assert len(set(exact) & set(np.argsort(-rows["int8"] @ rows["float32"][5])[:10])) >= 9
+    found = ask(tmp_path / "int8", id=f"a/{names[5].replace('_', '/')}", columns=(("fused", 1.0),), k=3)
+    assert found[0].id == f"a/{names[exact[1]].replace('_', '/')}"
