@@ -146,7 +146,7 @@ def _read_scales(folder: Path, rows: int) -> np.ndarray:
     """(rows,) float32: what each row of int8 is multiplied by."""
     file = folder / "c" / "0"
     try:
-        scales = np.fromfile(file, "<f4") if rows else np.empty(0, np.float32)
+        scales = np.fromfile(file, "<f4", rows + 1) if rows else np.empty(0, np.float32)
     except OSError as error:
         raise InputError(f"the store is damaged: {file} cannot be read") from error
     if len(scales) != rows or not np.isfinite(scales).all():
