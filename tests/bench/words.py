@@ -44,7 +44,7 @@ from comictool.vectors.job import embed
 from comictool.words.engines import EngineOptions, Reading, make_reading
 from comictool.words.job import read_corpus
 from tests.bench.figures import arguments, figure, ratio
-from tests.bench.page_search import wilson
+from tests.bench.panels import wilson
 from tests.data import DATA
 
 CHOSEN_ON = ("e01", "e02", "e03", "e04")
