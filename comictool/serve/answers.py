@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from comictool.core.errors import ComicError
 from comictool.corpus.records import Box, PageRecord, Panel, Text
+from comictool.search.facets import Count
 from comictool.search.query import Hit
 from comictool.serve.asking import Asked, path_of
 from comictool.serve.shelf import MISSING, Comic, Shelf
 
 COVERS = 12  # on the first page
 WHAT = {"page": "pages", "panel": "panels", "character": "characters"}
+ASKED = {"text": "words", "semantic": "meaning", "image": "picture", "id": "likeness"}
 KINDS = {"dialogue": "speech", "thought": "thought", "narration": "caption", "sfx": "sound"}
 
 
@@ -64,20 +66,24 @@ def start(shelf: Shelf) -> dict[str, Any]:
     return {**_common(shelf), "totals": _totals(comics), "covers": [c for c in comics if c.cover is not None][:COVERS]}
 
 
-def found(shelf: Shelf, asked: Asked, hits: Sequence[Hit], more: bool) -> dict[str, Any]:
+def found(
+    shelf: Shelf, asked: Asked, hits: Sequence[Hit], more: bool, facets: Mapping[str, Sequence[Count]]
+) -> dict[str, Any]:
     """A page of answers."""
     comics = shelf.comics()
     like_title = ""
     if asked.like:
         comic, _, rest = asked.like.partition("/")
         like_title = f"{comics[comic].title if comic in comics else comic}, {_where(rest.split('/'))}"
-    nothing_alike = bool(asked.picture and not asked.level and hits and not any(hit.match for hit in hits))
+    looks_everywhere = asked.parts == ("picture",) and not asked.level and asked.page == 1
     return {
         **_common(shelf, asked),
         "cards": [_card(hit, comics) for hit in hits],
         "more": more,
         "like_title": like_title,
-        "nothing_alike": nothing_alike and asked.page == 1,
+        "facets": facets,
+        "can": shelf.abilities(),
+        "nothing_alike": looks_everywhere and bool(hits) and not any(hit.match for hit in hits),
     }
 
 
@@ -266,7 +272,9 @@ def _where(parts: Sequence[Any]) -> str:
 
 def _why(hit: Hit) -> list[str]:
     """What made it match."""
-    if hit.text:
+    if any("z" in told for told in hit.why.values()):  # of several questions
+        return [f"{ASKED.get(name, name)} {told['z']:+.1f}" for name, told in hit.why.items() if "z" in told]
+    if hit.found_by in ("words", "near"):
         return ["nearly these words"] if hit.found_by == "near" else ["the words"]
     named = {"same": "the same", "similar": "similar"}.get(hit.match, "")
     by = {"page": "whole page", "panel": "a panel", "panels": "its panels"}.get(hit.found_by, "")

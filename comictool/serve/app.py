@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from comictool.core.errors import ComicError, SetupError
+from comictool.search.facets import Count, facets
 from comictool.search.query import Hit, query
 from comictool.serve import answers, html
 from comictool.serve.asking import Asked, asked, number
@@ -126,6 +127,7 @@ class Server:
             Route("/api/comics", self.api_comics),
             Route("/api/comics/{comic}", self.api_comic),
             Route(f"/api/page{page}", self.api_page),
+            Route("/api/facets", self.api_facets),
             Route("/api/openapi.json", self.api_description),
         ]
 
@@ -163,7 +165,7 @@ class Server:
         """A picture out of a form; on to its answers."""
         name, data, rest = await _picture_of_form(request)
         key = await self._drawing.run(lambda: self.pictures.give(name, data))
-        question = asked({**rest, "picture": key})
+        question = asked({**rest, "picture": key, "page": "1"})
         return RedirectResponse(question.address(), 303)
 
     # Pictures
@@ -223,6 +225,11 @@ class Server:
         name, page = request.path_params["comic"], _page_number(request)
         return JSONResponse(await self._searching.run(lambda: answers.page_as_json(self.shelf, name, page)))
 
+    async def api_facets(self, request: Request) -> Response:
+        """What answers can be narrowed to."""
+        found = await self._facets(asked(request.query_params))
+        return JSONResponse({name: [count._asdict() for count in counts] for name, counts in found.items()})
+
     async def api_description(self, request: Request) -> Response:
         """OpenAPI."""
         return JSONResponse(description())
@@ -240,7 +247,7 @@ class Server:
         threads = self._encoding if question.needs_encoder else self._searching
 
         def work() -> list[Hit]:
-            encoder = self._loaded() if question.needs_encoder else None
+            encoder = self._loaded() if question.picture else None
             return query(
                 self.shelf.place(), wanted, encoder=encoder, trust=self.served.trust, device=self.served.device
             )
@@ -249,7 +256,12 @@ class Server:
 
     async def _answers(self, question: Asked) -> dict[str, Any]:
         hits, more = await self._hits(question)
-        return await self._searching.run(lambda: answers.found(self.shelf, question, hits, more))
+        counts = await self._facets(question) if question.counts_facets else {}
+        return await self._searching.run(lambda: answers.found(self.shelf, question, hits, more, counts))
+
+    async def _facets(self, question: Asked) -> dict[str, list[Count]]:
+        wanted = question.query(self.pictures.given)
+        return await self._searching.run(lambda: facets(self.shelf.place(), wanted))
 
     def _loaded(self) -> Encoder | None:
         """The encoder that was named, loaded once; only asked in the thread that encodes."""

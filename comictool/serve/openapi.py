@@ -6,26 +6,36 @@ from dataclasses import fields
 from typing import Any, get_type_hints
 
 from comictool import __version__
+from comictool.search.facets import FACETS
 from comictool.search.query import Hit
-from comictool.serve.asking import A_PAGE, LONGEST, MOST_PAGES, Asked
+from comictool.serve.asking import A_PAGE, LONGEST, MOST_PAGES, PARTS, Asked
 from comictool.serve.shelf import MISSING, Comic
 
 ABOUT = {
-    "q": 'Words that must all occur; "a phrase", begin*.',
+    "q": 'Words; all must occur. "a phrase", begin*, -without, this OR that.',
+    "by": "meaning: the words are to be understood, not found.",
     "like": "An identifier: comic/page, comic/page/panel or comic/page/panel/identity.",
     "picture": "The key that POST /api/pictures gave.",
     "level": "page, panel or character; empty for what the question itself means.",
     "comic": "Only this comic.",
+    "series": "Only comics of this series.",
+    "type": "Only pages of this type.",
+    "character": "Only what shows this character.",
+    "year": "Only comics of this year, or of a range like 1946..1950.",
     "others": "1: not in the comic that `like` is of.",
-    "group": "comic: only the best answer of each comic.",
+    "group": "comic: only the best answer of each comic; duplicates: of pages that show the same.",
+    "wq": "How much the words count beside another question, 0 to 100.",
+    "wlike": "How much `like` counts beside another question, 0 to 100.",
+    "wpicture": "How much the picture counts beside another question, 0 to 100.",
     "page": f"Of answers, from 1; each has {A_PAGE}.",
 }
+NUMBERS = {"page": (1, MOST_PAGES), **{f"w{part}": (0, 100) for part in PARTS}}
 _PLAIN = {str: "string", int: "integer", float: "number"}
 
 
 def description() -> dict[str, Any]:
     """The whole document; parameters and answers are read off the types that the server itself uses."""
-    asked = [_parameter(field.name) for field in fields(Asked)]
+    asked = [_parameter(field.name) for field in fields(Asked) if field.name in ABOUT]
     comic, page = _in_path("comic", "string"), _in_path("page", "integer")
     words = _query("q", "Words of name, title, series or year."), _query("missing", f"One of {', '.join(MISSING)}.")
     paged = {"count": "integer", "page": "integer", "pages": "integer"}
@@ -42,6 +52,7 @@ def description() -> dict[str, Any]:
             "/api/pictures": {"post": {**_told("Keep a picture to look for.", "Key"), "requestBody": _PICTURE}},
             "/api/comics": {"get": _told("Comics with their counts and what they lack.", "Comics", words)},
             "/api/comics/{comic}": {"get": _told("A comic with its pages.", "Comic", [comic])},
+            "/api/facets": {"get": _told("What the answers to a question can be narrowed to.", "Facets", asked)},
             "/api/page/{comic}/{page}": {"get": _told("A page with panels and texts.", "Page", [comic, page])},
         },
         "components": {
@@ -52,6 +63,8 @@ def description() -> dict[str, Any]:
                 "Key": _object(picture="string"),
                 "Comics": _object(**paged, comics=_list("Comic")),
                 "Comic": _object(**{f.name: _of(get_type_hints(Comic)[f.name]) for f in fields(Comic)}, url="string"),
+                "Facets": _object(**{name: _list("Value") for name in FACETS}),
+                "Value": _object(value="string", rows="integer"),
                 "Page": _object(
                     id="string",
                     comic="string",
@@ -101,8 +114,8 @@ def _query(name: str, about: str, type: str = "string") -> dict[str, Any]:
 
 
 def _parameter(name: str) -> dict[str, Any]:
-    if name == "page":
-        schema: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MOST_PAGES}
+    if name in NUMBERS:
+        schema: dict[str, Any] = {"type": "integer", "minimum": NUMBERS[name][0], "maximum": NUMBERS[name][1]}
     else:
         schema = {"type": "string", "maxLength": LONGEST}
     return {**_query(name, ABOUT[name]), "schema": schema}

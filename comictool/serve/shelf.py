@@ -21,6 +21,7 @@ from comictool.corpus.page_pictures import PagePicture, is_there, state_of_pictu
 from comictool.corpus.records import Box, PageRecord, Panel, Text
 from comictool.corpus.views import CorpusView
 from comictool.formats.registry import open_any
+from comictool.search.asking import DUPLICATES, TEXT
 from comictool.vectors.collection import StoreCollection, find_row, open_collection, pictures_from
 from comictool.vectors.metadata import NOWHERE, PageEntry
 from comictool.vectors.store import store_at
@@ -67,6 +68,21 @@ class Shown:
     picture: PagePicture
     box: Box | None
     state: str
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What can be asked here.
+
+    Attributes:
+        words: any page has text.
+        meaning: words can be understood: there are vectors of texts.
+        duplicates: it is known which pages show the same.
+    """
+
+    words: bool
+    meaning: bool
+    duplicates: bool
 
 
 class NotThere(InputError):
@@ -127,6 +143,13 @@ class Shelf:
             if self._comics[0] != key:
                 self._comics = (key, _counted(place, view))
             return self._comics[1]
+
+    def abilities(self) -> Abilities:
+        """What can be asked here."""
+        place = self.place()
+        modalities = {column.column.modality for column in place.columns.values()}
+        has_duplicates = (place.store.corpus / DUPLICATES).is_file()
+        return Abilities(place.store.metadata.has_text(), TEXT in modalities, has_duplicates)
 
     def comic(self, name: str) -> Comic:
         """One comic.

@@ -60,7 +60,17 @@ def picture(library: Path, name: str = "b", page: int = 1) -> bytes:
     return (library / "page_images" / name / f"page-{page}.png").read_bytes()
 
 
-PAGES = ["/", "/?q=hello", "/?like=b/2/1", "/library", "/library?missing=text", f"/comic/{quote(ODD)}", "/page/manga/2"]
+PAGES = [
+    "/",
+    "/?q=hello",
+    "/?q=hello&facets=1",
+    "/?q=hello&like=b/1/1",
+    "/?like=b/2/1",
+    "/library",
+    "/library?missing=text",
+    f"/comic/{quote(ODD)}",
+    "/page/manga/2",
+]
 
 
 @pytest.mark.parametrize("address", [*PAGES, "/page/manga/99", "/?q=%2D%2D"])
@@ -84,11 +94,32 @@ def test_same_answers_as_query(web: TestClient, library: Path) -> None:
         ("like=b/2/1&others=1&level=page", Query(id="b/2/1", k=A_PAGE, exclude_same_comic=True, level="page")),
         (f"q=hello&level=page&comic={quote(ODD)}", Query(text="hello", k=A_PAGE, level="page", comic_glob="odd*")),
         ("like=b/2&group=comic", Query(id="b/2", k=A_PAGE, group_by="comic")),
+        ("q=hello&series=Letters&year=1946", Query(text="hello", k=A_PAGE, filters=("series=letters", "year=1946"))),
+        ("q=hello&level=page&type=story", Query(text="hello", k=A_PAGE, level="page", filters=("type=story",))),
+        ("q=hello&like=b/2/1&wq=80", Query(text="hello", id="b/2/1", k=A_PAGE, weights=(("text", 0.8), ("id", 0.5)))),
     ):
         answers = web.get(f"/api/search?{address}").json()["answers"]
         hits = query(library, asked)
         assert [(a["rank"], a["id"], a["score"]) for a in answers] == [(h.rank, h.id, h.score) for h in hits]
         assert hits
+
+
+def test_further_answers_and_what_they_can_be_narrowed_to(web: TestClient, library: Path) -> None:
+    every = query(library, Query(id="b/2", k=100, level="page"))
+    first = web.get("/api/search?like=b/2&level=page").json()
+    assert not first["more"]
+    assert len(first["answers"]) == len(every)
+    assert web.get("/api/search?like=b/2&level=page&page=2").json() == {"more": False, "answers": []}
+    counts = web.get("/api/facets?q=hello&level=page").json()
+    assert counts["series"] == [{"value": "Letters", "rows": 5}]
+    assert {"value": "b", "rows": 5} in counts["comic"]
+    page = web.get("/?q=hello&series=Letters&level=page").text
+    assert 'aria-label="Any series, not only Letters"' in page
+    assert web.get("/?q=hello&series=None").status_code == 400
+    together = web.get("/?q=hello&like=b/2/1").text
+    assert 'name="wq"' in together
+    assert 'name="wlike"' in together
+    assert 'name="wpicture"' not in together
 
 
 def test_a_picture_that_is_given(web: TestClient, library: Path) -> None:
@@ -181,7 +212,17 @@ def test_description_names_every_address_and_parameter(web: TestClient) -> None:
 
 
 def test_questions_that_cannot_be(web: TestClient, library: Path) -> None:
-    for address in ("q=a&like=b/1", "level=book&q=a", "page=0&q=a", "page=999&q=a", f"q={'x' * 501}", "group=x&q=a"):
+    for address in (
+        "",
+        "level=book&q=a",
+        "q=a&by=x",
+        "q=a&wq=101",
+        "q=a&year=x",
+        "page=0&q=a",
+        "page=999&q=a",
+        f"q={'x' * 501}",
+        "group=x&q=a",
+    ):
         answer = web.get(f"/api/search?{address}")
         assert answer.status_code == 400
         assert answer.json()["error"]
