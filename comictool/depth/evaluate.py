@@ -198,7 +198,10 @@ def _dense(view: Corpus, maps: Maps, facts: dict[str, Any], problems: list[Probl
             continue
         try:
             exact = read_depth(view.root, name, (record.height, record.width))
-            parts = maps.of(view.image_path(record), [panel.box for panel in record.panels])
+            picture = view.picture(record)
+            if not isinstance(picture, Path):
+                raise InputError(f"{record.id}: its picture is in a comic file only, maps are measured on files")
+            parts = maps.of(picture, [panel.box for panel in record.panels])
         except ComicError as error:
             problems.append(Problem(record.id, error.fact))
             continue

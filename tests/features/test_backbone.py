@@ -254,7 +254,7 @@ def test_a_folder_holds_one_kind_of_features(corpus: Corpus, tmp_path: Path) -> 
         backbone_features(corpus.root, CLASSIC, tmp_path / "f")
     with pytest.raises(UsageError, match="no raw output"):
         backbone_features(corpus.root, CLASSIC, tmp_path / "g", raw=True)
-    for wrong in ({"level": "panels"}, {"dtype": "int8"}, {"split": "valid"}):
+    for wrong in ({"level": "panels"}, {"dtype": "int4"}, {"split": "valid"}):
         with pytest.raises(UsageError):
             backbone_features(corpus.root, CLASSIC, tmp_path / "g", **wrong)
     with pytest.raises(InputError, match="never split"):

@@ -19,7 +19,7 @@ from comictool.plugins.instance_network import InstanceNetwork
 
 WIDTH, HIDDEN, DIMENSION = 512, 24, 6
 LAYERS = (1, 1, 1, 1)  # blocks of each stage, a fifth of a ResNet-50
-SMALL = {"backbone": "timm:resnet18", "layers": list(LAYERS), "features": WIDTH, "neck": HIDDEN}
+SMALL = {"backbone": "timm:resnet18", "arguments": {"layers": list(LAYERS)}, "features": WIDTH, "neck": HIDDEN}
 
 
 def convnet(seed: int, *, layers: int = 8) -> nn.Module:

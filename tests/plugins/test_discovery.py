@@ -139,8 +139,15 @@ def test_completion_never_fails(folder: Path) -> None:
         "classic",
         "classic_character",
         "comic_small",
+        "depth_anything",
+        "depth_page",
+        "depth_small",
         "dino_vits16",
+        "hashed",
+        "minilm",
+        "rapidocr",
         "res18_single",
+        "tesseract",
         "timm:",
     ]
     assert names_for_completion([folder / "absent"]) == ["timm:"]

@@ -153,4 +153,5 @@ def test_reading_is_through_the_door() -> None:
         "corpus/importing/kept_pictures.py",
         "datasets/verifying/checking_corpus.py",
         "drawn/cbz.py",
+        "formats/with_texts.py",
     }
