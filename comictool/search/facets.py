@@ -11,7 +11,7 @@ from comictool.core.errors import UsageError
 from comictool.search.asking import inside_of, with_words
 from comictool.search.filters import parse_filters
 from comictool.search.query import Query
-from comictool.search.text_query import MOST_RANKED, saying
+from comictool.search.text_query import saying
 from comictool.search.wording import parse_words
 from comictool.vectors.collection import Collection, StoreCollection
 
@@ -51,7 +51,7 @@ def facets(place: Collection, asked: Query, *, most: int = MOST_VALUES) -> dict[
             near = not asked.exact
             enough = asked.offset + asked.k
             found = saying(metadata, level, words, inside=inside, ranges=ranges, enough=enough, near=near)
-            rows = np.array(sorted(one.row for one in found.rows[:MOST_RANKED]), np.int64)
+            rows = np.array(sorted(one.row for one in found.rows), np.int64)
             if len(rows):
                 break
     pages = facts.page_of(level)[rows]

@@ -260,10 +260,11 @@ class _Asking:
         words = parse_words(asked.text or "")
         metadata = with_words(self.place, asked.level)
         wanted = asked.offset + asked.k
-        found = [self.saying(metadata, asked.level or "panel", words, wanted)]
+        most = -1 if asked.group_by else wanted  # of a group the best alone counts, so that all must be known
+        found = [self.saying(metadata, asked.level or "panel", words, wanted, most)]
         if asked.level is None and not any(one.exact for one in found[0].rows):
             # What is said over two panels is said on the page; words that are merely alike in a panel come after that.
-            found.append(self.saying(metadata, "page", words, wanted))
+            found.append(self.saying(metadata, "page", words, wanted, most))
         best = max(found, key=lambda one: (any(row.exact for row in one.rows), len(one.rows) > 0))
         groups = groups_of(self.place, best.level, asked.group_by, asked.duplicates)
         rows = [best.rows[n] for n in first_of_groups([one.row for one in best.rows], groups)][asked.offset : wanted]
@@ -354,11 +355,11 @@ class _Asking:
         """The row that was asked with."""
         return [self.own[1]] if self.own is not None and self.own[0] == level else []
 
-    def saying(self, metadata: Metadata, level: str, words: Words, enough: int) -> Found:
+    def saying(self, metadata: Metadata, level: str, words: Words, enough: int, most: int = -1) -> Found:
         """What is said at a level."""
         inside, ranges = self.inside(level)
         near = not self.asked.exact
-        return saying(metadata, level, words, inside=inside, ranges=ranges, enough=enough, near=near)
+        return saying(metadata, level, words, inside=inside, ranges=ranges, enough=enough, most=most, near=near)
 
     def said(self, hit: Hit, metadata: Metadata, found: Found, one: Saying) -> Hit:
         """An answer with its words."""

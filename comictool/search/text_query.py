@@ -19,7 +19,7 @@ from comictool.search.wording import Span, Term, Words, either
 from comictool.vectors.metadata import Metadata
 from comictool.vectors.words import Parted, part
 
-MOST_RANKED = 20_000  # texts; what more than so many say is no answer yet
+MOST_RANKED = 20_000  # texts that are near, the best by BM25
 MOST_READ = 400  # texts that are compared word by word
 FEW = 4  # words; of fewer all must be there
 ENOUGH = 0.6  # of the weight of all words
@@ -61,7 +61,8 @@ def saying(
     *,
     inside: np.ndarray | None = None,
     ranges: Sequence[tuple[int, int]] = (),
-    enough: int = MOST_RANKED,
+    enough: int,
+    most: int = -1,
     near: bool = True,
 ) -> Found:
     """The rows of a level that say the words, best first; equal ones in row order.
@@ -70,16 +71,13 @@ def saying(
         inside: (rows,) bool, the rows that may be answers; all when None.
         ranges: half-open ranges outside of which none is inside; may be empty.
         enough: with so many exact answers none is looked for that is only near.
+        most: how many exact answers, not less than `enough`; all when negative.
         near: whether words may be alike, and of four or more some may lack.
 
     Raises:
         InputError: the store is damaged.
     """
-
-    def admitted(rows: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-        return [one for one in rows if inside is None or (one[0] < len(inside) and inside[one[0]])]
-
-    exact = admitted(metadata.rows_matching(level, words.expression, most=MOST_RANKED, ranges=ranges))
+    exact = metadata.rows_matching(level, words.expression, most=most, ranges=ranges, inside=inside)
     alike = words_alike(metadata, level, words) if near and len(exact) < enough else None
     plain = alike or Alike(
         {t.single: {t.single: 1.0} for t in words.terms if t.single}, _counts(metadata, level, words)
@@ -90,8 +88,8 @@ def saying(
         known = {row for row, _ in exact}
         share = LEAST if len(words.groups) >= FEW or len(weight) < sum(len(t.words) for t in words.terms) else 1.0
         chance = math.log(max(metadata.text_count(level), 1)) + CHANCE
-        candidates = _candidates(metadata, level, words, alike, weight, share, ranges)
-        texts = metadata.said(level, [row for row, _ in admitted(candidates) if row not in known][:MOST_READ])
+        candidates = _candidates(metadata, level, words, alike, weight, share, ranges, inside)
+        texts = metadata.said(level, [row for row, _ in candidates if row not in known][:MOST_READ])
         ranked = dict(candidates)
         nearly = []
         for row, text in texts.items():
@@ -127,6 +125,7 @@ def _candidates(
     weight: Sequence[float],
     share: float,
     ranges: Sequence[tuple[int, int]],
+    inside: np.ndarray | None,
 ) -> list[tuple[int, float]]:
     """Texts that may be near, those that have most of the words first."""
     chosen = rarest(alike, words, weight, share)
@@ -143,7 +142,7 @@ def _candidates(
         return []
     expression = f"({' OR '.join(dict.fromkeys(parts))})"
     expression += f" NOT {either(words.without)}" if words.without else ""
-    return metadata.rows_matching(level, expression, most=MOST_RANKED, ranges=ranges)
+    return metadata.rows_matching(level, expression, most=MOST_RANKED, ranges=ranges, inside=inside)
 
 
 def _likeness(words: Words, alike: Alike, parted: Parted) -> list[float]:

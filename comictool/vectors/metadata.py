@@ -18,11 +18,14 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from comictool.core.errors import InputError, SetupError
 from comictool.vectors.words import part
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Box = tuple[int, int, int, int]
 CROPS = {"panel": "panels", "character": "characters"}  # levels that are parts of a page, and their tables
@@ -453,28 +456,42 @@ class Metadata:
         return int(found[0][0]) if found else 0
 
     def rows_matching(
-        self, level: str, expression: str, *, most: int, ranges: Sequence[tuple[int, int]] = ()
+        self,
+        level: str,
+        expression: str,
+        *,
+        most: int = -1,
+        ranges: Sequence[tuple[int, int]] = (),
+        inside: np.ndarray | None = None,
     ) -> list[tuple[int, float]]:
-        """Rows whose words match an expression of FTS5, best first, with BM25 (higher is better).
+        """Rows whose words match an expression of FTS5, best first, with BM25 (higher is better); equal ones by row.
 
         Args:
-            most: above so many the first ones are ranked, in the order of rows.
+            most: how many of the best; all when negative.
             ranges: half-open ranges of rows to look at; all when empty.
+            inside: (rows,) bool, the rows that count; all when None.
 
         Raises:
             InputError: the store is damaged, or the expression is none.
         """
         table = f"{level}_words"
+        counted = ""
+        if inside is not None:  # within the question, so that what does not count takes no place among the best
+            flags = inside.tobytes()
+            self._connection.create_function(
+                "counts", 1, lambda row: row < len(flags) and flags[row], deterministic=True
+            )
+            counted = "AND counts(rowid)"
         found: list[tuple[int, float]] = []
         for start, stop in ranges or [(0, MOST_ROWS)]:
             sql = (
-                f"SELECT rowid, -bm25({table}) FROM {table} WHERE {table} MATCH ? AND rowid >= ? AND rowid < ? LIMIT ?"
+                f"SELECT rowid, -bm25({table}) AS score FROM {table} WHERE {table} MATCH ? AND rowid >= ? AND rowid < ?"
+                f" {counted} ORDER BY score DESC, rowid LIMIT ?"
             )
-            found += self._all(sql, (expression, start, stop, most - len(found)))
-            if len(found) >= most:
-                break
-        found.sort(key=lambda one: (-one[1], one[0]))
-        return [(row, round(float(score), 6)) for row, score in found]
+            found += self._all(sql, (expression, start, stop, most))
+        if len(ranges) > 1:
+            found.sort(key=lambda one: (-one[1], one[0]))
+        return [(row, round(float(score), 6)) for row, score in found[: most if most >= 0 else None]]
 
     def word_counts(self, level: str, words: Iterable[str]) -> dict[str, int]:
         """In how many rows each of these words is; only those that are in any."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from comictool.core.errors import InputError, UsageError
@@ -274,3 +275,37 @@ def test_nothing_heavy_is_imported(store: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_filtered_out_takes_no_place_and_the_best_may_stand_last(tmp_path: Path) -> None:
+    """Against a loop: of many texts that say a word the best come first, wherever they stand, within any filter."""
+    corpus = Corpus.create(tmp_path / "many")
+    said: dict[str, int] = {}
+    for comic in ("a", "b"):
+        records = []
+        for number in range(1, 7):
+            record = make_page(corpus, comic, number, 1)
+            record.texts = [Text(id=1, text="word " * number + "other " * (12 - number), box=(1, 2, 9, 10))]
+            said[f"{record.id}/1"] = number
+            records.append(record)
+        corpus.write_pages(comic, records)
+    embed_corpus(corpus, fake(), tmp_path / "store", options=JobOptions(jobs=1))
+    with open_collection(tmp_path / "store") as place:
+        assert isinstance(place, StoreCollection)
+        metadata = place.store.metadata
+        names = [f"{page.comic}/{page.page}/1" for page in metadata.all_pages()]
+        for inside in (
+            None,
+            np.array([name.startswith("b/") for name in names]),
+            np.array([n % 2 > 0 for n in range(12)]),
+        ):
+            expected = sorted(
+                (row for row in range(12) if inside is None or inside[row]), key=lambda row: (-said[names[row]], row)
+            )
+            for most in (3, -1):
+                rows = metadata.rows_matching("panel", "word", most=most, inside=inside)
+                assert [row for row, _ in rows] == expected[: most if most > 0 else None]
+            assert [row for row, _ in metadata.rows_matching("panel", "word", most=2, ranges=[(0, 3), (7, 12)])] == [
+                11,
+                10,
+            ]
