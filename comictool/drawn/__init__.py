@@ -10,6 +10,7 @@ three numbers, its size and its style only. What the labels mean beyond the page
   passer-by. `pose`, `emotion`, `species`, `facing`, `costume`, `visibility` (share not covered), `truncated` (cut by
   the frame), `breaks_frame`, `depth`.
 - Texts: as lettered, capitals included; `balloon` and `tail` (root, tip). Titles and page numbers have no panel.
-- Segments: visible depth layers with `inter` (rank of the thing in its panel, 0 = nearest) and `intra` (of the part).
+- Segments: visible depth layers with `inter` (rank of the thing in its panel, 0 = nearest) and `intra` (of the part);
+  `rle` is its exact outline over the whole page, balloons taken away.
 - Depth maps: see `depth`. 0.0 is nearest, 1.0 farthest.
 """

@@ -12,6 +12,7 @@ from comictool.drawn.depth import to_stored
 from comictool.drawn.frames import HALF
 from comictool.drawn.panel import Actor, PanelArt, Seen, seen_layers
 from comictool.drawn.placement import Speaker
+from comictool.formats.masks import to_rle
 
 LEAST_PIXELS = 80  # of a figure that can be seen at all; less is a speck that nobody would label
 LEAST_FACE = 0.4  # share of a face that must be seen for it to count as one
@@ -113,7 +114,7 @@ def read_labels(art: PanelArt, number: int | None, first: int, cast_names: list[
         if actor.role is not None and face is not None and 0 <= mouth[0] < width and 0 <= mouth[1] < height:
             speakers[actor.role] = Speaker(ids[owner], mouth, figure.u / 2, figure.look.species)
     panel = _panel(art, number, width, height) if number is not None else None
-    return Truth(panel, characters, speakers, _segments(art, seen, ids, number))
+    return Truth(panel, characters, speakers, _segments(art, seen, ids, number, (height, width)))
 
 
 def open_box(panel: Panel, characters: list[Character], texts: list[Text]) -> Box:
@@ -151,8 +152,12 @@ def _truncated(art: PanelArt, actor: Actor) -> bool:
     return left < bx0 - slack or top < by0 - slack or right > bx1 + slack or bottom > by1 + slack
 
 
-def _segments(art: PanelArt, seen: dict[int, Seen], ids: dict[int, int], number: int | None) -> list[dict[str, Any]]:
-    """Depth layers of a panel: `inter` ranks things from the viewer (0 = nearest), `intra` the parts of one."""
+def _segments(
+    art: PanelArt, seen: dict[int, Seen], ids: dict[int, int], number: int | None, size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """Depth layers of a panel: `inter` ranks things from the viewer (0 = nearest), `intra` the parts of one; `rle` is
+    what is seen of it on a page of `size` (height, width), balloons taken away.
+    """
     layers = art.layers.layers
     things: dict[tuple[str, int], list[int]] = {}
     for i in seen:
@@ -172,6 +177,7 @@ def _segments(art: PanelArt, seen: dict[int, Seen], ids: dict[int, int], number:
                 "depth": round(_middle_depth(art, seen, i), 6),
                 "inter": rank,
                 "intra": intra,
+                "rle": _outline(art, i, seen[i].box, size),
             }
             if layer.part:
                 entry["part"] = layer.part
@@ -179,6 +185,11 @@ def _segments(art: PanelArt, seen: dict[int, Seen], ids: dict[int, int], number:
                 entry["character"] = ids[owner]
             out.append(entry)
     return out
+
+
+def _outline(art: PanelArt, layer: int, box: Box, size: tuple[int, int]) -> dict[str, Any]:
+    x0, y0, x1, y1 = box
+    return to_rle(art.layer_map[y0 - art.y : y1 - art.y, x0 - art.x : x1 - art.x] == layer, (x0, y0), size)
 
 
 def _middle_depth(art: PanelArt, seen: dict[int, Seen], i: int) -> float:

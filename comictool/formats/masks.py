@@ -57,6 +57,43 @@ def rle_mask(value: Any) -> np.ndarray | None:
     return flat.reshape(width, height).T
 
 
+def to_rle(mask: np.ndarray, corner: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
+    """Run lengths as text of a mask that lies somewhere in a picture.
+
+    Args:
+        mask: (h, w) bool, inside of the picture.
+        corner: x and y of its first pixel.
+        size: height and width of the picture.
+    """
+    import numpy as np
+
+    # Where mask begins and ends, down the columns: a run that goes on at the top of the next column is one run.
+    steps = np.diff(np.pad(mask, ((1, 1), (0, 0))).astype(np.int8), axis=0).T
+    columns, rows = np.nonzero(steps)
+    edges = (columns + corner[0]) * size[0] + rows + corner[1]
+    joined = np.flatnonzero(edges[1:] == edges[:-1])
+    edges = np.delete(edges, np.concatenate([joined, joined + 1]))
+    whole = size[0] * size[1]
+    runs = np.diff(np.concatenate([[0], edges, [whole]] if not len(edges) or edges[-1] < whole else [[0], edges]))
+    return {"size": list(size), "counts": _packed(runs)}
+
+
+def _packed(runs: np.ndarray) -> str:
+    """The other way round from `_unpacked`."""
+    import numpy as np
+
+    rest = runs.astype(np.int64)
+    rest[3:] -= runs[1:-2]
+    letters, more = [], np.ones(len(rest), bool)
+    while more.any():
+        code, rest = rest & 0x1F, rest >> 5
+        goes_on = np.where(code & 0x10, rest != -1, rest != 0)
+        letters.append(np.where(more, 48 + code + 0x20 * goes_on, 0))
+        more &= goes_on
+    each = np.stack(letters, axis=1).ravel()
+    return each[each > 0].astype(np.uint8).tobytes().decode("ascii")
+
+
 def _runs(value: Any) -> tuple[int, int, list[int]] | None:
     """Height, width and run lengths, first of nothing; None when they are no mask."""
     if not is_rle(value):

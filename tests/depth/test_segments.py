@@ -9,7 +9,7 @@ import pytest
 
 from comictool.depth.segments import Segment, listed, open_segments, read_segments, segment_pages
 from comictool.formats.converting import convert
-from comictool.formats.masks import rle_mask
+from comictool.formats.masks import rle_mask, to_rle
 from tests.depth import fixture
 
 
@@ -64,6 +64,10 @@ def test_run_lengths_as_pycocotools_spreads_them() -> None:
         packed = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
         value = {"size": list(size), "counts": packed["counts"].decode()}
         assert (rle_mask(value) == mask).all()
+        assert to_rle(mask, (0, 0), size) == value
+        larger = np.pad(mask, ((3, 2), (4, 1)))
+        packed = coco.encode(np.asfortranarray(larger.astype(np.uint8)))
+        assert to_rle(mask, (4, 3), larger.shape)["counts"] == packed["counts"].decode()
     assert rle_mask({"size": [4, 4], "counts": [3, 2]}) is None  # too short for its size
 
 

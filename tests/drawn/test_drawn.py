@@ -15,6 +15,7 @@ from comictool.corpus.records import DIRECTIONS, PAGE_TYPES, TEXT_KINDS, Box, Pa
 from comictool.drawn.depth import TOP
 from comictool.drawn.inks import STYLES
 from comictool.drawn.page import DrawnPage, draw_page
+from comictool.formats.masks import rle_mask
 
 WIDTH, HEIGHT = 600, 840
 
@@ -134,6 +135,24 @@ def test_lettering_of_a_story_does_not_overlap_and_has_ink_on_its_ground(stories
             x0, y0, x1, y1 = text.box
             patch = page.image[y0:y1, x0:x1].astype(int).sum(axis=2)
             assert patch.max() - patch.min() > 200, (page.record.id, text.text)
+
+
+def test_outlines_are_the_pixels_of_their_layers(pages: list[DrawnPage]) -> None:
+    """Each is what its box and count say, no two share a pixel, and the map has their depth under them."""
+    for page in pages:
+        taken = np.zeros((HEIGHT, WIDTH), bool)
+        for segment in page.record.segments:
+            mask = rle_mask(segment["rle"])
+            assert mask is not None
+            assert mask.sum() == segment["pixels"]
+            rows, columns = np.nonzero(mask)
+            assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == segment["box"]
+            assert not (mask & taken).any()
+            taken |= mask
+            if segment["kind"] == "character":
+                stored = page.depth[mask].astype(np.int64)
+                assert np.abs(stored - round(segment["depth"] * TOP + 1)).max() <= 1
+        assert (taken == (page.depth > 0)).mean() > 0.99
 
 
 def _character_depths(record: PageRecord, character: int) -> list[float]:
