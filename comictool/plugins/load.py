@@ -149,11 +149,8 @@ def load_model(spec: EncoderSpec, kind: str = "") -> Any:
 
 def _check_usable(manifest: Manifest, place: PluginPlace, kind: str) -> None:
     if kind and manifest.kind != kind:
-        article = "an" if kind[0] in "aeiou" else "a"
-        raise UsageError(
-            f"plugin {place.name} is a {manifest.kind}, not {article} {kind}",
-            hint=f"comictool plugins list   shows {kind}s",
-        )
+        own, asked = (f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in (manifest.kind, kind))
+        raise UsageError(f"plugin {place.name} is {own}, not {asked}", hint=f"comictool plugins list   shows {kind}s")
     problem = too_old_for(manifest)
     if problem:
         raise SetupError(f"plugin {place.name} {problem}", hint="pip install --upgrade comictool")

@@ -16,8 +16,8 @@ from comictool.plugins.load import EncoderSpec, load_model
 from tests.depth.coloured import coloured_corpus
 
 FAST = {
-    "training.epochs": 7,
-    "training.batch_size": 16,
+    "training.epochs": 5,
+    "training.batch_size": 6,
     "training.validate_every": 0,
     "model.kind": "segment",
     "model.taps": ["layer1", "layer2"],
@@ -28,8 +28,8 @@ FAST = {
 @pytest.fixture(scope="module")
 def coloured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("coloured")
-    coloured_corpus(root / "train", 4, 24, seed=1)
-    coloured_corpus(root / "test", 2, 8, seed=2)
+    coloured_corpus(root / "train", 2, 24, seed=1)
+    coloured_corpus(root / "test", 1, 16, seed=2)
     return root / "train", root / "test"
 
 

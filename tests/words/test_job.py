@@ -177,7 +177,7 @@ def test_a_plugin_of_ones_own_reads(corpus: Corpus, tmp_path: Path) -> None:
 
 
 def test_what_is_no_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="classic is a encoder, not an ocr"):
+    with pytest.raises(UsageError, match="classic is an encoder, not an ocr"):
         make_reading(EngineOptions("classic"))
     monkeypatch.setattr(rapid, "missing", lambda: "rapidocr not installed")
     with pytest.raises(SetupError) as raised:
