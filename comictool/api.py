@@ -7,7 +7,7 @@ to a `Progress` that they are given. The names that `comictool` offers are in `c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -241,18 +241,32 @@ def query(
     comic: str | None = None,
     group_by: str | None = None,
     encoder: Encoder | None = None,
+    semantic: str | None = None,
+    weights: Mapping[str, float] | None = None,
+    filters: Sequence[str] = (),
+    exact: bool = False,
+    offset: int = 0,
+    exclude_same_comic: bool = False,
+    duplicates: AnyPath | None = None,
 ) -> list[Hit]:
     """The pages, panels or characters most like a picture or an id, or that say some words; best first.
 
     Args:
         place: a store, a library with one inside, or feature packs.
-        image, id, text: one of them: a picture file, `comic/page[/panel[/identity]]`, or words.
+        image, id, text, semantic: one or several of them: a picture file, `comic/page[/panel[/identity]]`, words that
+            are said, words that are meant (column `text`).
         k: how many answers.
-        level: page, panel or character.
+        level: page, panel or character, or comic for the best answer of each under its name.
         columns: modalities with their weights, such as `[("image", 0.7), ("sequence", 0.3)]`; image by default.
         comic: only comics whose name matches this shell pattern.
-        group_by: `comic`: only the best answer of each comic.
+        group_by: `comic`: only the best answer of each comic; `duplicates`: only the best of pages that show the same.
         encoder: used for `image` instead of loading the store's own.
+        weights: of several questions, such as `{"image": 0.7, "text": 0.3}`; 1 by default.
+        filters: conditions on answers, such as `["type=story", "panels>=4"]` (`comictool.search.filters`).
+        exact: no answers in which words are only alike, or lack.
+        offset: how many of the best are left out, for the next page of answers.
+        exclude_same_comic: leave out the comic of `id`.
+        duplicates: the report of `data dedupe` for `group_by`; `duplicates.json` in the corpus by default.
 
     Raises:
         UsageError: contradicting or missing arguments.
@@ -263,7 +277,21 @@ def query(
     from comictool.vectors.collection import open_collection
 
     asked = Query(
-        Path(image) if image is not None else None, id, text, k, level, tuple(columns), comic, group_by=group_by
+        image=Path(image) if image is not None else None,
+        id=id,
+        text=text,
+        k=k,
+        level=level,
+        columns=tuple(columns),
+        comic_glob=comic,
+        exclude_same_comic=exclude_same_comic,
+        group_by=group_by,
+        exact=exact,
+        offset=offset,
+        semantic=semantic,
+        weights=tuple((weights or {}).items()),
+        filters=(filters,) if isinstance(filters, str) else tuple(filters),
+        duplicates=Path(duplicates) if duplicates is not None else None,
     )
     with open_collection(Path(place)) as opened:
         return run(opened, asked, encoder=encoder)

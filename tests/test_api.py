@@ -92,6 +92,15 @@ def test_open_says_what_it_found(tmp_path: Path) -> None:
         corpus.query(id="a/1")
     ct.embed(tmp_path / "drawn", tmp_path / "drawn/store")
     assert ct.open(tmp_path / "drawn").kind == "library"
+    page = next(page for page in corpus.pages() if len(page.panels) > 1)
+    only = [f"page={page.page}", "panels>=2"]
+    library, own = ct.open(tmp_path / "drawn"), f"{page.id}/1"
+    every = [hit.id for hit in library.query(id=own, filters=only)]
+    assert every == [name for name in every if name.startswith(f"{page.id}/") and name != own]
+    assert [hit.id for hit in library.query(id=own, filters=only, offset=1)] == every[1:]
+    assert [hit.id for hit in library.query(id=own, filters=only, group_by="comic", weights={"id": 2})] == every[:1]
+    with pytest.raises(ct.ComicError, match="not asked"):
+        library.query(id=own, weights={"text": 1})
     store = ct.open(tmp_path / "drawn/store")
     assert (store.kind, store.view) == ("store", None)
     with pytest.raises(ct.ComicError, match="vectors alone"):
