@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from comictool.search.query import Query
 from comictool.search.text_query import saying
 from comictool.search.wording import parse_words
 from comictool.vectors.collection import Collection, StoreCollection
+from comictool.vectors.columns import LEVELS
 
 FACETS = ("series", "comic", "type", "character", "year")
 MOST_VALUES = 50
@@ -26,11 +28,22 @@ class Count(NamedTuple):
     rows: int
 
 
-def facets(place: Collection, asked: Query, *, most: int = MOST_VALUES) -> dict[str, list[Count]]:
+def facets(
+    place: Collection,
+    asked: Query | None,
+    *,
+    filters: Sequence[str] = (),
+    level: str | None = None,
+    most: int = MOST_VALUES,
+) -> dict[str, list[Count]]:
     """Of each of `FACETS` the commonest values among what may be answers, with their counts; empty if none is known.
 
     Counted are rows of the level asked for, panels by default, or pages where no panel was found: with words those
     that say them, else all that the filters let through, since everything is more or less like a picture.
+
+    Args:
+        asked: None: all that the filters let through.
+        filters, level: used without a question; else they are the question's own.
 
     Raises:
         UsageError: packs, of which nothing is known to count.
@@ -38,12 +51,12 @@ def facets(place: Collection, asked: Query, *, most: int = MOST_VALUES) -> dict[
     """
     if not isinstance(place, StoreCollection):
         raise UsageError(f"{place.root} holds packs, of which nothing is known to count")
-    facts, conditions = place.facts, parse_filters(asked.filters)
-    level = asked.level if asked.level in ("page", "panel", "character") else ""
-    level = level or ("panel" if facts.rows("panel") else "page")
-    inside, ranges = inside_of(place, level, asked.comic_glob, conditions)
+    facts, conditions = place.facts, parse_filters(asked.filters if asked is not None else filters)
+    wanted, glob = (asked.level, asked.comic_glob) if asked is not None else (level, None)
+    level = wanted if wanted in LEVELS else "panel" if facts.rows("panel") else "page"
+    inside, ranges = inside_of(place, level, glob, conditions)
     rows = np.flatnonzero(inside) if inside is not None else np.arange(facts.rows(level))
-    if asked.text is not None and level != "character":
+    if asked is not None and asked.text is not None and level != "character":
         metadata, words = with_words(place, level), parse_words(asked.text)
         for other in (level, "page") if asked.level is None else (level,):
             level = other
@@ -51,7 +64,7 @@ def facets(place: Collection, asked: Query, *, most: int = MOST_VALUES) -> dict[
             near = not asked.exact
             enough = asked.offset + asked.k
             found = saying(metadata, level, words, inside=inside, ranges=ranges, enough=enough, near=near)
-            rows = np.array(sorted(one.row for one in found.rows), np.int64)
+            rows = np.sort(found.rows).astype(np.int64)
             if len(rows):
                 break
     pages = facts.page_of(level)[rows]

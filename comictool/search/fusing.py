@@ -51,9 +51,8 @@ def of_cosines(name: str, cosines: np.ndarray, present: np.ndarray, weight: floa
 def of_words(found: Found, present: np.ndarray, weight: float) -> Part:
     """A part of words: rows that say them stand out by how improbable that is; other texts not at all."""
     scores, deviations = np.zeros(len(present)), np.zeros(len(present))
-    rows = [one.row for one in found.rows]
-    scores[rows] = [one.score for one in found.rows]
-    deviations[rows] = np.sqrt([2 * max(one.evidence, 0.0) for one in found.rows])
+    scores[found.rows] = found.scores
+    deviations[found.rows] = np.sqrt(2 * np.maximum(found.evidence, 0.0))
     return Part("text", scores, present, deviations, weight)
 
 

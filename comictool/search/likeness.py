@@ -1,7 +1,6 @@
 """Words that are nearly those that were typed: slips of the typist, and letters that a reader of lettering mistook.
 
-The words of a store that share most groups of three letters with a word are the candidates; the restricted edit
-distance (Damerau 1964, https://doi.org/10.1145/363958.363994: insert, delete, replace, swap neighbours) decides.
+The edit distance decides (`comictool.vectors.vocabulary`), over all words of a store.
 """
 
 from __future__ import annotations
@@ -11,16 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from comictool.search.wording import Term, Words
-from comictool.vectors.metadata import EDGE, LEAST_LIKE, MOST_LIKE, Metadata
-from comictool.vectors.words import Parted, is_spaceless
+from comictool.search.wording import Words
+from comictool.vectors.metadata import LEAST_LIKE, MOST_LIKE, Metadata
 
-CANDIDATES = 300  # words that are compared letter by letter
 MOST_ALIKE = 24  # other words that one may stand for
 TORN = 0.95  # likeness of words that were read as one, or of one that was read as two
 LONG = 8  # letters from which two edits are allowed
-# What readers of lettering take for each other, after folding; half an edit.
-CONFUSED = {frozenset(pair) for pair in ("0o", "1l", "1i", "il", "lt", "5s", "8b", "6g", "uv", "ce", "co", "do", "qo")}
 
 
 @dataclass(frozen=True)
@@ -29,21 +24,6 @@ class Alike:
 
     of: dict[str, dict[str, float]]
     counts: dict[str, int]  # in how many texts any of them is
-
-    def best(self, term: Term, parted: Parted, there: set[str], torn: set[str]) -> float:
-        """How like the likest thing in a text is to a term, 0..1.
-
-        Args:
-            there: the words of the text.
-            torn: neighbouring words as one.
-        """
-        if term.single:
-            whole = TORN if term.single in torn else 0.0
-            return max((like for word, like in self.of[term.single].items() if word in there), default=whole)
-        if is_spaceless(term.words[0]) and not term.quoted and len(term.words) > 1:
-            found = sum(word in there for word in term.words) / len(term.words)
-            return found if found >= 0.5 else 0.0
-        return 1.0 if next(term.spans(parted), None) is not None else 0.0
 
 
 def words_alike(metadata: Metadata, level: str, words: Words) -> Alike:
@@ -58,18 +38,8 @@ def words_alike(metadata: Metadata, level: str, words: Words) -> Alike:
         counts[word] = sum(own.values())
         if not LEAST_LIKE <= len(word) <= MOST_LIKE or word.isdigit():
             continue
-        allowed = allowed_edits(word)
-        whole = f"{EDGE}{word}{EDGE}"
-        grams = {whole[start : start + 3] for start in range(len(whole) - 2)}
-        # Two letters that changed places leave a short word no group of three.
-        swapped = [word[:n] + word[n + 1] + word[n] + word[n + 2 :] for n in range(len(word) - 1)]
-        candidates = dict(metadata.words_alike(level, sorted(grams), CANDIDATES))
-        near = []
-        for other, count in (candidates | metadata.word_counts(level, swapped)).items():
-            if other != word and abs(len(other) - len(word)) <= allowed:
-                edits = distance(word, other, allowed)
-                if edits <= allowed:
-                    near.append((edits, -count, other))
+        others = dict(metadata.vocabulary.near(word, allowed_edits(word)))
+        near = [(others[other], -count, other) for other, count in metadata.word_counts(level, others).items()]
         for edits, count, other in sorted(near)[:MOST_ALIKE]:
             of[word][other] = 1 - edits / (len(word) + 1)
             counts[word] -= count
@@ -83,27 +53,6 @@ def words_alike(metadata: Metadata, level: str, words: Words) -> Alike:
 def allowed_edits(word: str) -> int:
     """How many edits still make the same word: one from four letters, two from eight."""
     return 2 if len(word) >= LONG else 1
-
-
-def distance(one: str, other: str, most: float) -> float:
-    """Edits between two words, a letter that is easily mistaken for another counting half; above `most` any number."""
-    before: list[float] = []
-    last = [float(n) for n in range(len(other) + 1)]
-    for row, letter in enumerate(one, start=1):
-        now = [float(row)]
-        for column, counterpart in enumerate(other, start=1):
-            if letter == counterpart:
-                step = 0.0
-            else:
-                step = 0.5 if frozenset((letter, counterpart)) in CONFUSED else 1.0
-            cost = min(last[column - 1] + step, last[column] + 1, now[-1] + 1)
-            if row > 1 and column > 1 and letter == other[column - 2] and counterpart == one[row - 2]:
-                cost = min(cost, before[column - 2] + 1)
-            now.append(cost)
-        if min(now) > most:
-            return most + 1
-        before, last = last, now
-    return last[-1]
 
 
 def rarity(count: int, texts: int) -> float:

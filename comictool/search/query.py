@@ -33,7 +33,7 @@ from comictool.search.everyday import has_both_levels, pages_showing
 from comictool.search.filters import parse_filters
 from comictool.search.fusing import Part, fused, of_cosines, of_words
 from comictool.search.nearest import Searched, cosines, nearest
-from comictool.search.text_query import MOST_RANKED, Found, Saying, saying, shown
+from comictool.search.text_query import MOST_RANKED, Found, saying, shown
 from comictool.search.wording import Words, parse_words
 from comictool.vectors.collection import Collection, Described, SearchedColumn, StoreCollection, open_collection
 from comictool.vectors.columns import LEVELS
@@ -262,17 +262,18 @@ class _Asking:
         wanted = asked.offset + asked.k
         most = -1 if asked.group_by else wanted  # of a group the best alone counts, so that all must be known
         found = [self.saying(metadata, asked.level or "panel", words, wanted, most)]
-        if asked.level is None and not any(one.exact for one in found[0].rows):
+        if asked.level is None and not found[0].exact:
             # What is said over two panels is said on the page; words that are merely alike in a panel come after that.
             found.append(self.saying(metadata, "page", words, wanted, most))
-        best = max(found, key=lambda one: (any(row.exact for row in one.rows), len(one.rows) > 0))
+        best = max(found, key=lambda one: (one.exact > 0, len(one.rows) > 0))
         groups = groups_of(self.place, best.level, asked.group_by, asked.duplicates)
-        rows = [best.rows[n] for n in first_of_groups([one.row for one in best.rows], groups)][asked.offset : wanted]
-        described = self.place.describe(best.level, [one.row for one in rows])
+        chosen = [int(n) for n in first_of_groups(best.rows, groups)[asked.offset : wanted]]
+        described = self.place.describe(best.level, [int(best.rows[n]) for n in chosen])
         hits = []
-        for rank, (what, one) in enumerate(zip(described, rows, strict=True), asked.offset + 1):
-            why = {"text": {"score": one.score, "evidence": round(one.evidence, 2)}}
-            hits.append(self.said(replace(_hit(rank, what, one.score), why=why), metadata, best, one))
+        for rank, (what, n) in enumerate(zip(described, chosen, strict=True), asked.offset + 1):
+            score = float(best.scores[n])
+            why = {"text": {"score": score, "evidence": round(float(best.evidence[n]), 2)}}
+            hits.append(self.said(replace(_hit(rank, what, score), why=why), metadata, best, n))
         return hits
 
     def by_several(self) -> list[Hit]:
@@ -301,7 +302,7 @@ class _Asking:
         order = order[: int(np.isfinite(total).sum())]
         groups = groups_of(self.place, level, asked.group_by, asked.duplicates)
         chosen = [int(row) for row in order[first_of_groups(order, groups)][asked.offset : asked.offset + asked.k]]
-        said = {one.row: one for one in found.rows} if found is not None else {}
+        said = {int(row): n for n, row in enumerate(found.rows)} if found is not None else {}
         hits = []
         for rank, (what, row) in enumerate(zip(self.place.describe(level, chosen), chosen, strict=True), 1):
             why = {
@@ -361,10 +362,11 @@ class _Asking:
         near = not self.asked.exact
         return saying(metadata, level, words, inside=inside, ranges=ranges, enough=enough, most=most, near=near)
 
-    def said(self, hit: Hit, metadata: Metadata, found: Found, one: Saying) -> Hit:
-        """An answer with its words."""
-        text, spans = shown(found, metadata.said(found.level, [one.row]).get(one.row, ""), exact=one.exact)
-        return replace(hit, text=text, spans=spans, found_by="words" if one.exact else "near")
+    def said(self, hit: Hit, metadata: Metadata, found: Found, number: int) -> Hit:
+        """An answer, the one of this number, with its words."""
+        row, exact = int(found.rows[number]), number < found.exact
+        text, spans = shown(found, metadata.said(found.level, [row]).get(row, ""), exact=exact)
+        return replace(hit, text=text, spans=spans, found_by="words" if exact else "near")
 
 
 def _hit(rank: int, what: Described, score: float) -> Hit:

@@ -10,17 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from comictool.search.likeness import Alike, rarest, weights, words_alike
-from comictool.search.wording import Span, Term, Words, either
+from comictool.search.ranking import Ranking, Wanted
+from comictool.search.wording import Span, Term, Words
 from comictool.vectors.metadata import Metadata
 from comictool.vectors.words import Parted, part
 
-MOST_RANKED = 20_000  # texts that are near, the best by BM25
-MOST_READ = 400  # texts that are compared word by word
+MOST_RANKED = 20_000  # answers that are put together with those of other questions
+MOST_NEAR = 400  # of answers that are only near
 FEW = 4  # words; of fewer all must be there
 ENOUGH = 0.6  # of the weight of all words
 LEAST = 0.3  # of it, when what is there is by itself more than chance
@@ -29,28 +29,22 @@ LONGEST_SHOWN = 240  # characters of a text in an answer
 
 
 @dataclass(frozen=True)
-class Saying:
-    """A row that says the words.
+class Found:
+    """What is said where, and how to show it.
 
     Attributes:
-        score: BM25; of rows that say them only nearly less than that of any before it.
-        evidence: nats: how improbable so many of the words are in a text of this store, were words independent.
-        exact: whether all words are there as they were typed.
+        rows: (R,) rows that say the words, best first.
+        scores: (R,) BM25; of rows that say them only nearly not more than that of any before it.
+        evidence: (R,) nats: how improbable so many of the words are in a text of this store, were words independent.
+        exact: how many of the rows, the first, have all words as they were typed.
     """
-
-    row: int
-    score: float
-    evidence: float
-    exact: bool
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is said where: the rows, best first, and how to show them."""
 
     level: str
     words: Words
-    rows: list[Saying]
+    rows: np.ndarray
+    scores: np.ndarray
+    evidence: np.ndarray
+    exact: int
     alike: Alike | None
 
 
@@ -77,31 +71,25 @@ def saying(
     Raises:
         InputError: the store is damaged.
     """
-    exact = metadata.rows_matching(level, words.expression, most=most, ranges=ranges, inside=inside)
-    alike = words_alike(metadata, level, words) if near and len(exact) < enough else None
+    ranking = Ranking(metadata, level, words, Wanted(inside, ranges))
+    rows, scores = ranking.exact(most)
+    exact = len(rows)
+    alike = words_alike(metadata, level, words) if near and exact < enough else None
     plain = alike or Alike(
         {t.single: {t.single: 1.0} for t in words.terms if t.single}, _counts(metadata, level, words)
     )
     weight = weights(metadata, level, words, plain)
-    rows = [Saying(row, score, sum(weight), True) for row, score in exact]
+    evidence = np.full(exact, sum(weight))
     if alike is not None:
-        known = {row for row, _ in exact}
         share = LEAST if len(words.groups) >= FEW or len(weight) < sum(len(t.words) for t in words.terms) else 1.0
         chance = math.log(max(metadata.text_count(level), 1)) + CHANCE
-        candidates = _candidates(metadata, level, words, alike, weight, share, ranges, inside)
-        texts = metadata.said(level, [row for row, _ in candidates if row not in known][:MOST_READ])
-        ranked = dict(candidates)
-        nearly = []
-        for row, text in texts.items():
-            likeness = _likeness(words, alike, part(text))
-            found = sum(w * like for w, like in zip(weight, likeness, strict=True))
-            if all(likeness) or (share < 1 and found >= min(ENOUGH * sum(weight), max(chance, LEAST * sum(weight)))):
-                nearly.append((round(found, 3), ranked[row], row))
-        last = rows[-1].score if rows else float("inf")
-        for evidence, score, row in sorted(nearly, key=lambda one: (-one[0], -one[1], one[2])):
-            last = min(last, score)
-            rows.append(Saying(row, last, evidence, False))
-    return Found(level, words, rows, alike)
+        need = min(ENOUGH * sum(weight), max(chance, LEAST * sum(weight))) if share < 1 else math.inf
+        first = rarest(alike, words, weight, share)
+        more, found, by_bm25 = ranking.near(alike, weight, need, first, np.sort(rows), MOST_NEAR)
+        last = scores[-1] if exact else np.inf
+        rows, evidence = np.concatenate([rows, more]), np.concatenate([evidence, found])
+        scores = np.concatenate([scores, np.minimum(np.minimum.accumulate(by_bm25), last)])
+    return Found(level, words, rows, scores, evidence, exact, alike)
 
 
 def shown(found: Found, text: str, *, exact: bool = True) -> tuple[str, tuple[Span, ...]]:
@@ -115,40 +103,6 @@ def shown(found: Found, text: str, *, exact: bool = True) -> tuple[str, tuple[Sp
 def _counts(metadata: Metadata, level: str, words: Words) -> dict[str, int]:
     singles = [term.single for term in words.terms if term.single]
     return dict.fromkeys(singles, 0) | metadata.word_counts(level, singles)
-
-
-def _candidates(
-    metadata: Metadata,
-    level: str,
-    words: Words,
-    alike: Alike,
-    weight: Sequence[float],
-    share: float,
-    ranges: Sequence[tuple[int, int]],
-    inside: np.ndarray | None,
-) -> list[tuple[int, float]]:
-    """Texts that may be near, those that have most of the words first."""
-    chosen = rarest(alike, words, weight, share)
-    parts = []
-    for number in chosen:
-        for term in words.groups[number]:
-            if term.single:
-                parts += [f'"{word}"' for word in alike.of[term.single]]
-            elif len(term.words) > 1 and not term.quoted:
-                parts += [f'"{word}"' for word in term.words]  # pairs of letters, any of them
-            else:
-                parts.append(term.expression)
-    if not parts:
-        return []
-    expression = f"({' OR '.join(dict.fromkeys(parts))})"
-    expression += f" NOT {either(words.without)}" if words.without else ""
-    return metadata.rows_matching(level, expression, most=MOST_RANKED, ranges=ranges, inside=inside)
-
-
-def _likeness(words: Words, alike: Alike, parted: Parted) -> list[float]:
-    there = {word.word for word in (*parted.words, *parted.joined)}
-    torn = {one.word + other.word for one, other in pairwise(parted.words)}
-    return [max(alike.best(term, parted, there, torn) for term in group) for group in words.groups]
 
 
 def _spans(term: Term, parted: Parted, like: dict[str, dict[str, float]]) -> list[Span]:

@@ -260,8 +260,11 @@ class Server:
         return await self._searching.run(lambda: answers.found(self.shelf, question, hits, more, counts))
 
     async def _facets(self, question: Asked) -> dict[str, list[Count]]:
-        wanted = question.query(self.pictures.given)
-        return await self._searching.run(lambda: facets(self.shelf.place(), wanted))
+        wanted = question.query(self.pictures.given) if question.is_question else None
+        level = question.level or None
+        return await self._searching.run(
+            lambda: facets(self.shelf.place(), wanted, filters=question.filters, level=level)
+        )
 
     def _loaded(self) -> Encoder | None:
         """The encoder that was named, loaded once; only asked in the thread that encodes."""

@@ -96,6 +96,13 @@ class Asked:
         """The filters that are set."""
         return {name: getattr(self, name) for name in FILTERS if getattr(self, name)}
 
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The same as conditions of a `Query`."""
+        told = {name: value for name, value in self.narrowed.items() if name != "year"}
+        filters = [f"{name}={escape(value).translate(_MEANT)}" for name, value in told.items()]
+        return (*filters, *([f"year={self.year}"] if self.year else []))
+
     def address(self, path: str = "/", **changes: object) -> str:
         """The address that asks this, with changes."""
         other = replace(self, **{"page": 1, **changes})  # type: ignore[arg-type]
@@ -118,15 +125,13 @@ class Asked:
         means = self.by == "meaning"
         asked = {"q": "semantic" if means else "text", "like": "id", "picture": "image"}
         several = len(self.parts) > 1
-        told = {"comic": self.comic, "series": self.series, "type": self.type, "character": self.character}
-        filters = [f"{name}={escape(value).translate(_MEANT)}" for name, value in told.items() if value]
         return Query(
             image=given(self.picture) if self.picture else None,
             id=self.like or None,
             text=self.q if self.q and not means else None,
             semantic=self.q if self.q and means else None,
             weights=tuple((asked[name], self.weight(name)) for name in self.parts) if several else (),
-            filters=(*filters, *([f"year={self.year}"] if self.year else [])),
+            filters=self.filters,
             k=A_PAGE + 1,
             offset=A_PAGE * (self.page - 1),
             level=self.level or None,

@@ -52,7 +52,9 @@ def description() -> dict[str, Any]:
             "/api/pictures": {"post": {**_told("Keep a picture to look for.", "Key"), "requestBody": _PICTURE}},
             "/api/comics": {"get": _told("Comics with their counts and what they lack.", "Comics", words)},
             "/api/comics/{comic}": {"get": _told("A comic with its pages.", "Comic", [comic])},
-            "/api/facets": {"get": _told("What the answers to a question can be narrowed to.", "Facets", asked)},
+            "/api/facets": {
+                "get": _told("What the answers to a question, or the library, can be narrowed to.", "Facets", asked)
+            },
             "/api/page/{comic}/{page}": {"get": _told("A page with panels and texts.", "Page", [comic, page])},
         },
         "components": {

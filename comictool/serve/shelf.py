@@ -98,8 +98,8 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._own = threading.local()
-        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self._place: tuple[str, StoreCollection] | None = None
+        self._opening, self._lock, self._counting = threading.Lock(), threading.Lock(), threading.Lock()
         self._view: CorpusView | None = None
         self._comics: tuple[str, dict[str, Comic]] = ("", {})
         self._records: OrderedDict[tuple[str, str], dict[int, PageRecord]] = OrderedDict()
@@ -112,15 +112,15 @@ class Shelf:
         self.name = (root if store_at(root) != root else place.store.corpus).resolve().name or "library"
 
     def place(self) -> StoreCollection:
-        """What is published now, open for this thread alone."""
+        """What is published now, open for all threads."""
         state = self._state()
-        if getattr(self._own, "state", None) != state:
-            opened = open_collection(self.root)
-            if not isinstance(opened, StoreCollection):
-                raise InputError(f"{self.root} holds packs, which have no pages to show", hint="serve a library")
-            self._own.place, self._own.state = opened, state  # the one before closes when nobody holds it
-        found: StoreCollection = self._own.place
-        return found
+        with self._opening:
+            if self._place is None or self._place[0] != state:
+                opened = open_collection(self.root)
+                if not isinstance(opened, StoreCollection):
+                    raise InputError(f"{self.root} holds packs, which have no pages to show", hint="serve a library")
+                self._place = state, opened  # the one before closes when nobody holds it
+            return self._place[1]
 
     def _state(self) -> str:
         file = store_at(self.root) / "zarr.json"
@@ -138,7 +138,7 @@ class Shelf:
     def comics(self) -> dict[str, Comic]:
         """Every comic by its name, in natural order: those of the corpus, indexed or not, and those of the store."""
         place, view = self.place(), self.view()
-        key = f"{self._own.state} {_folders_state(place.store.corpus)}"
+        key = f"{self._state()} {_folders_state(place.store.corpus)}"
         with self._counting:  # others wait for the first one rather than count as well
             if self._comics[0] != key:
                 self._comics = (key, _counted(place, view))
@@ -171,7 +171,7 @@ class Shelf:
         self.comic(comic)
         view = self.view()
         state = _annotations_state(view, comic) if view is not None else ""
-        key = (comic, state or str(self._own.state))
+        key = (comic, state or self._state())
         with self._lock:
             if key in self._records:
                 self._records.move_to_end(key)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -139,34 +140,27 @@ class StoreCollection:
 
     def describe(self, level: str, rows: Sequence[int]) -> list[Described]:
         """See `Collection`."""
-        metadata = self.store.metadata
+        metadata, root = self.store.metadata, os.path.realpath(self.store.corpus)
         if level not in CROPS:
             pages = metadata.pages(rows)
-            return [self._described(level, pages[row], None) for row in rows]
+            return [self._described(level, pages[row], None, root) for row in rows]
         crops = metadata.crops(level, rows)
         pages = metadata.pages({page for page, _ in crops.values()})
-        return [self._described(level, pages[crops[row][0]], crops[row][1]) for row in rows]
+        return [self._described(level, pages[crops[row][0]], crops[row][1], root) for row in rows]
 
-    def _described(self, level: str, page: PageRow, crop: CropEntry | None) -> Described:
+    def _described(self, level: str, page: PageRow, crop: CropEntry | None, root: str) -> Described:
         corpus = self.store.corpus
-        if page.image and not is_inside(corpus / page.image, corpus):
+        if page.image and not f"{os.path.realpath(corpus / page.image)}/".startswith(f"{root.rstrip(os.sep)}/"):
             raise InputError(f"the store is damaged: its picture {page.image!r:.200} lies outside the corpus {corpus}")
         image = self._picture(page) if page.image else None
-        told = Described(
-            page.id,
-            page.comic,
-            page.page,
-            type=page.type,
-            split=page.split,
-            source=self._source(page.comic),
-            member=page.member,
-        )
+        source = self._source(page.comic)
+        last = (page.type, page.split, source, page.member)
         if crop is None:
-            return replace(told, image=image)
+            return Described(page.id, page.comic, page.page, None, "", None, image, *last)
         box = crop.box if image is not None and crop.box != NOWHERE else None
         image = image or exported_crop(corpus, level, page.comic, crop.name)
         identity = crop.identity if level == "character" else ""
-        return replace(told, id=crop.id(page.comic), panel=crop.panel, identity=identity, box=box, image=image)
+        return Described(crop.id(page.comic), page.comic, page.page, crop.panel, identity, box, image, *last)
 
     def _picture(self, page: PageRow) -> PagePicture:
         """The picture of a page: its file, or its place in the comic file when it is kept by reference."""

@@ -4,7 +4,9 @@ Row numbers are those of the arrays, counted from 0. Comics and pages are in nat
 neighbours and so are its characters, so that every filter is a few ranges of rows.
 
 Text is kept as it was read, and indexed (FTS5, without its content) as the folded words of `comictool.vectors.words`.
-`words` says in how many panels and pages each word is, `word_grams` which words hold three letters in a row.
+`words` says in how many panels and pages each word is, `page_postings` and `panel_postings` in which and how often
+(`comictool.vectors.postings`), by its row in `words`; `vocabulary` has those that may be meant by a word like them,
+by their length and one after the other, so that they are read at once (`comictool.vectors.vocabulary`).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,18 +30,20 @@ from comictool.vectors.words import part
 if TYPE_CHECKING:
     import numpy as np
 
+    from comictool.vectors.postings import Postings
+    from comictool.vectors.vocabulary import Vocabulary
+
 Box = tuple[int, int, int, int]
 CROPS = {"panel": "panels", "character": "characters"}  # levels that are parts of a page, and their tables
 NOWHERE: Box = (0, 0, 0, 0)  # of a crop that was made by somebody else
 
-USER_VERSION = 3  # 0: up to the store that kept no index of folded words and no facts of comics
+USER_VERSION = 4  # 3: likeness of words by an index of three letters; 0: no folded words, no facts of comics
 # Facts of a comic that a store keeps, for filters and counts; see `comictool.archives.comicinfo`.
 FACTS = ("title", "series", "number", "volume", "year", "month", "publisher", "imprint", "writer", "penciller", "inker",
     "colorist", "genre", "tags", "language", "story_arc", "age_rating")  # fmt: skip
 LONGEST_FACT = 500
 # Shorter words are not looked for by likeness: too many others are as like.
 LEAST_LIKE, MOST_LIKE = 4, 40
-EDGE = "$"  # begins and ends a word in `word_grams`
 
 _CROP_TABLE = """CREATE TABLE {0} (row INTEGER PRIMARY KEY, page_row INTEGER, panel INTEGER, name TEXT, identity TEXT,
     x0 INTEGER, y0 INTEGER, x1 INTEGER, y1 INTEGER, score REAL);
@@ -57,8 +62,10 @@ CREATE TABLE panel_text (row INTEGER PRIMARY KEY, text TEXT);
 CREATE VIRTUAL TABLE page_words USING fts5(words, joined, content='', tokenize='ascii');
 CREATE VIRTUAL TABLE panel_words USING fts5(words, joined, content='', tokenize='ascii');
 CREATE TABLE words (word TEXT PRIMARY KEY, pages INTEGER, panels INTEGER);
-CREATE VIRTUAL TABLE word_grams USING fts5(word, content='', detail='none', tokenize='trigram');
-CREATE TABLE text_counts (level TEXT PRIMARY KEY, texts INTEGER) WITHOUT ROWID;
+CREATE TABLE vocabulary (length INTEGER PRIMARY KEY, words BLOB);
+CREATE TABLE page_postings (word INTEGER PRIMARY KEY, rows BLOB, times BLOB);
+CREATE TABLE panel_postings (word INTEGER PRIMARY KEY, rows BLOB, times BLOB);
+CREATE TABLE text_counts (level TEXT PRIMARY KEY, texts INTEGER, lengths BLOB) WITHOUT ROWID;
 PRAGMA user_version = {USER_VERSION};
 {_CROP_TABLE.format("panels")}{_CROP_TABLE.format("characters")}
 """
@@ -259,22 +266,26 @@ class MetadataWriter:
         self._connection.executemany(f"INSERT INTO {level}_words(rowid, words, joined) VALUES (?,?,?)", indexed)
 
     def _count_words(self) -> None:
-        """In how many texts each word is, and the letters of those that may be looked for by likeness."""
+        """Where each word is, and the letters of those that may be looked for by likeness."""
+        from comictool.vectors.postings import write_postings
+
         run = self._connection.execute
         for level in ("page", "panel"):
             run(f"INSERT INTO {level}_words({level}_words) VALUES ('optimize')")
-            run(f"INSERT INTO text_counts SELECT ?, count(*) FROM {level}_text", (level,))
+            run(f"INSERT INTO text_counts SELECT ?, count(*), x'' FROM {level}_text", (level,))
             run(f"CREATE VIRTUAL TABLE temp.{level}_terms USING fts5vocab(main, {level}_words, row)")
         run("INSERT INTO words SELECT term, doc, 0 FROM page_terms")
         run(
             "INSERT INTO words SELECT term, 0, doc FROM panel_terms WHERE true"
             " ON CONFLICT (word) DO UPDATE SET panels = excluded.panels"
         )
-        run(
-            "INSERT INTO word_grams(rowid, word) SELECT rowid, ? || word || ? FROM words"
-            " WHERE length(word) BETWEEN ? AND ?",
-            (EDGE, EDGE, LEAST_LIKE, MOST_LIKE),
-        )
+        for level in ("page", "panel"):
+            write_postings(self._connection, level, self.rows[level])
+        of_length: dict[int, bytearray] = {}
+        for (word,) in run("SELECT word FROM words"):
+            if LEAST_LIKE <= len(word) <= MOST_LIKE:
+                of_length.setdefault(len(word), bytearray()).extend(word.encode("utf-32-le"))
+        self._connection.executemany("INSERT INTO vocabulary VALUES (?,?)", of_length.items())
 
     def close(self, states: Mapping[str, str] | None = None, facts: Mapping[str, ComicFacts] | None = None) -> None:
         """Finish the file; `states` are those of comics, see `ComicRows`, `facts` what is known of them."""
@@ -315,6 +326,7 @@ class Metadata:
         self._file = file
         self._own = threading.local()  # a connection a thread: one that is shared would have them wait for each other
         self._opened: list[sqlite3.Connection] = []
+        self._postings: dict[str, Postings] = {}
         with self._readable():
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         self.has_words = version >= USER_VERSION  # an index of folded words, and facts of comics
@@ -499,14 +511,34 @@ class Metadata:
         counts = {word: int(found[0][0]) for word in words if (found := self._all(sql, (word,)))}
         return {word: count for word, count in counts.items() if count}
 
-    def words_alike(self, level: str, grams: Iterable[str], most: int) -> list[tuple[str, int]]:
-        """Words that share most of these three letters in a row, with the number of rows that they are in."""
-        expression = " OR ".join(f'"{gram}"' for gram in grams)
-        sql = (
-            f"SELECT word, {level}s FROM (SELECT rowid AS number FROM word_grams WHERE word_grams MATCH ? ORDER BY rank"
-            " LIMIT ?) JOIN words ON words.rowid = number"
-        )
-        return [(str(word), int(count)) for word, count in self._all(sql, (expression, most)) if count]
+    def postings(self, level: str) -> Postings:
+        """Where the words of pages or panels are; read when somebody asks."""
+        if level not in self._postings:
+            from comictool.vectors.postings import Postings
+
+            counted = self._all("SELECT lengths FROM text_counts WHERE level = ?", (level,))
+            lengths = counted[0][0] if counted and isinstance(counted[0][0], bytes) else b""
+            sql = f"SELECT rows, times FROM words JOIN {level}_postings AS own ON own.word = words.rowid"
+
+            def read(word: str) -> tuple[bytes, bytes] | None:
+                found = self._all(f"{sql} WHERE words.word = ?", (word,))
+                if found and not all(isinstance(blob, bytes) for blob in found[0]):
+                    raise InputError(f"the store is damaged: {self._file}: rows of a word")
+                return found[0] if found else None
+
+            self._postings[level] = Postings(read, lengths, self.text_count(level))
+        return self._postings[level]
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words that may be meant by one that is like them; read when somebody asks."""
+        from comictool.vectors.vocabulary import Vocabulary
+
+        def read(length: int) -> bytes:
+            found = self._all("SELECT words FROM vocabulary WHERE length = ?", (length,))
+            return found[0][0] if found and isinstance(found[0][0], bytes) else b""
+
+        return Vocabulary(read)
 
     def _all(self, sql: str, values: Iterable[object] = ()) -> list[tuple]:
         with self._readable():

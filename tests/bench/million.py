@@ -10,6 +10,7 @@ store takes 0.9 kB a panel for vectors and about 0.5 kB for words; building it i
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import statistics
 import tempfile
@@ -40,6 +41,8 @@ def warm(store: Path, panels: int) -> dict[str, list[float]]:
             assert hits, asked
             if number >= 4:
                 found["q" if "q" in asked else "like"].append(took)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{held:,.0f} MB of memory at most, vectors that are mapped among them")
     return found
 
 

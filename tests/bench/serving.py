@@ -68,18 +68,40 @@ def sentence(panel: int) -> str:
 
 
 def questions(panels: int) -> list[dict[str, str]]:
-    """Two words of a panel, or a panel."""
+    """Words of a panel as people type them, or a panel.
+
+    A third of the words is two of a panel, which may be common ones; else a common word alone, a phrase, one of two,
+    one less another, a typing error, and half of what is said.
+    """
     chance = random.Random(SEED)
     found = []
     for number in range(CLIENTS * EACH):
         panel = chance.randrange(panels)
         if number % 2:
-            found.append({"q": " ".join(chance.sample(sentence(panel).split(), 2))})
+            found.append({"q": _typed(sentence(panel).split(), number // 2 % 9, chance)})
             continue
         page, place = divmod(panel, PANELS_A_PAGE)
         comic, page = divmod(page, PAGES_A_COMIC)
         found.append({"like": f"comic {comic:05d}/{page + 1}/{place + 1}"})
     return found
+
+
+def _typed(said: list[str], kind: int, chance: random.Random) -> str:
+    one, other = chance.sample(said, 2)
+    if kind == 0:
+        return word(1 + chance.randrange(8))  # in up to every third panel
+    if kind == 1:
+        start = chance.randrange(len(said) - 1)
+        return f'"{said[start]} {said[start + 1]}"'
+    if kind == 2:
+        return f"{one} OR {other}"
+    if kind == 3:
+        return f"{one} -{word(3)}" if one != word(3) else one
+    if kind == 4:
+        longest = max(said, key=len)
+        place = chance.randrange(len(longest) - 1)
+        return f"{longest[:place]}{longest[place + 1]}{longest[place]}{longest[place + 2 :]}"
+    return " ".join(said[:4]) if kind == 5 else f"{one} {other}"
 
 
 def client(port: int, asked: list[dict[str, str]]) -> list[float]:

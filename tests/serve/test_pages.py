@@ -113,6 +113,12 @@ def test_further_answers_and_what_they_can_be_narrowed_to(web: TestClient, libra
     counts = web.get("/api/facets?q=hello&level=page").json()
     assert counts["series"] == [{"value": "Letters", "rows": 5}]
     assert {"value": "b", "rows": 5} in counts["comic"]
+    whole = web.get("/api/facets?level=page").json()  # without a question those of the library
+    comics = web.get("/api/comics").json()["comics"]
+    assert {one["value"]: one["rows"] for one in whole["comic"]} == {
+        c["name"]: c["pages"] for c in comics if c["pages"]
+    }
+    assert [one["value"] for one in web.get("/api/facets?level=page&comic=b").json()["comic"]] == ["b"]
     page = web.get("/?q=hello&series=Letters&level=page").text
     assert 'aria-label="Any series, not only Letters"' in page
     assert web.get("/?q=hello&series=None").status_code == 400
