@@ -248,6 +248,7 @@ def query(
     offset: int = 0,
     exclude_same_comic: bool = False,
     duplicates: AnyPath | None = None,
+    ann: bool = False,
 ) -> list[Hit]:
     """The pages, panels or characters most like a picture or an id, or that say some words; best first.
 
@@ -263,7 +264,8 @@ def query(
         encoder: used for `image` instead of loading the store's own.
         weights: of several questions, such as `{"image": 0.7, "text": 0.3}`; 1 by default.
         filters: conditions on answers, such as `["type=story", "panels>=4"]` (`comictool.search.filters`).
-        exact: no answers in which words are only alike, or lack.
+        exact: no answers in which words are only alike, or lack; vectors are compared with every row.
+        ann: use the index of vectors also where the column is small or the index misses more than usual.
         offset: how many of the best are left out, for the next page of answers.
         exclude_same_comic: leave out the comic of `id`.
         duplicates: the report of `data dedupe` for `group_by`; `duplicates.json` in the corpus by default.
@@ -292,6 +294,7 @@ def query(
         weights=tuple((weights or {}).items()),
         filters=(filters,) if isinstance(filters, str) else tuple(filters),
         duplicates=Path(duplicates) if duplicates is not None else None,
+        ann=ann,
     )
     with open_collection(Path(place)) as opened:
         return run(opened, asked, encoder=encoder)

@@ -29,7 +29,7 @@ FLOORS: dict[str, set[str]] = {
     "report": {"core"},
     "training": {"core", "report"},
     "vectors": {"core", "corpus", "datasets", "formats", "plugins"},
-    "search": {"core", "corpus", "duplicates", "panels", "plugins", "vectors"},
+    "search": {"core", "corpus", "duplicates", "measure", "panels", "plugins", "vectors"},
     "reid": {"core", "corpus", "plugins", "report", "measure", "vectors"},
     "assigning": {"core", "corpus", "formats", "identity", "measure", "plugins", "reid", "report", "vectors"},
     "features": {"core", "datasets", "plugins", "measure", "vectors"},

@@ -35,7 +35,13 @@ def query(
         typer.Option("--text", help='Look for these words in the text; "a phrase", -without, this OR that, begin*.'),
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Only words as they were typed, none that are merely alike.")
+        bool, typer.Option("--exact", help="Only words as they were typed; vectors compared with every row.")
+    ] = False,
+    ann: Annotated[
+        bool,
+        typer.Option(
+            "--ann", help="Look up vectors in an index, made first where there is none; without it from 200,000 on."
+        ),
     ] = False,
     semantic: Annotated[
         str | None, typer.Option("--semantic", metavar="WORDS", help="Look for text that means this (column text).")
@@ -115,9 +121,10 @@ def query(
     once, less the bars of a screenshot, straightened where it is a photograph, and by the panels on it; each page is
     one answer, which is the same, similar, or merely the nearest. Packs of features are searched as well, whoever
     wrote them. With several columns the score is the mean of their cosines by weight. Several questions at once
-    (--text, --semantic, --image, --id) are each measured against what is usual in the store and added up by
-    --weights; what a row lacks does not count against it. Exit code 1 when nothing is found, or when one of several
-    pictures cannot be read.
+    (--text, --semantic, --image, --id) are each measured against what is usual in the store and added up by --weights;
+    what a row lacks does not count against it. Where an index of a large column is there, one question is answered by
+    it: scores are exact, an answer may be missed; --ann makes one, --exact reads every row. Exit code 1 when nothing
+    is found, or when one of several pictures cannot be read.
 
     Example: comictool query library --id science_comics_001/12/3 -k 5 --sheet similar.html
     """
@@ -159,7 +166,10 @@ def query(
                 weights=weighed,
                 filters=tuple(filters or ()),
                 duplicates=duplicates,
+                ann=ann,
             )
+            if ann:
+                _index(place, asked, out)
             if facets:
                 return _facets(place, asked, out)
             try:
@@ -215,6 +225,23 @@ def _images(image: Path | None, pictures: Sequence[Path], stack: ExitStack) -> l
         with (Path(given) / "standard input").open("wb") as file:
             copyfileobj(sys.stdin.buffer, file)
     return found
+
+
+def _index(place: Collection, asked: Query, out: Output) -> None:
+    """Make the indices that a query needs and that are not there."""
+    from comictool.search.approximate import build_index
+    from comictool.search.query import columns_asked
+    from comictool.vectors.collection import StoreCollection
+
+    if not isinstance(place, StoreCollection):
+        return
+    for name in columns_asked(place, asked):
+        if place.index(name) is None:
+            facts = build_index(place, name, out.progress())
+            out.note(
+                f"index of {name}: {facts.count:,} vectors, {facts.bytes / 1e6:,.0f} MB, {facts.seconds:.0f} s; "
+                f"recall@10 {facts.recall:.3f} [{facts.low:.3f}, {facts.high:.3f}] of {facts.asked} rows"
+            )
 
 
 def _facets(place: Collection, asked: Query, out: Output) -> int:

@@ -44,6 +44,7 @@ REQUIRED = (
 )
 OPTIONAL = {
     "py7zr": "comictool[7z]: reading cb7 without bsdtar",
+    "usearch": "comictool[ann]: searching millions of vectors by an index",
     "uvicorn": "comictool[serve]: a library in the browser",
 }
 LEAST_DISK = 2 * 1024**3  # a library of a thousand comics needs far more; below this even the demo may fail

@@ -159,6 +159,22 @@ def nearest(
     # Twice what the first pass can be wrong by: nothing below this can be among the k best.
     floor = _kth_largest(contest, k) - 2.0 * max(map(_error, searched))
     candidates = np.flatnonzero((rough >= floor) & inside)
+    return among(searched, candidates, k, groups)
+
+
+def among(
+    searched: Sequence[Searched], candidates: np.ndarray, k: int, groups: np.ndarray | None = None
+) -> list[tuple[int, float]]:
+    """The k best of some items as `(item, score)`, as `nearest` has them.
+
+    Args:
+        candidates: (n,) int64, different items in ascending order.
+        groups: see `nearest`.
+
+    Raises:
+        InputError: a row that is met is damaged.
+    """
+    total = sum(column.weight for column in searched)
     fine = np.zeros(len(candidates))
     for column in searched:
         fine += column.weight / total * _fine(column, candidates).max(axis=0)

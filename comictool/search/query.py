@@ -15,6 +15,7 @@ import numpy as np
 
 from comictool.core.errors import UsageError, near_matches
 from comictool.corpus.page_pictures import PagePicture
+from comictool.search.approximate import nearest_by_index, usable_index
 from comictool.search.asking import (
     IMAGE,
     TEXT,
@@ -107,7 +108,9 @@ class Query:
         semantic: words to be understood: embedded by the encoder of texts that made the column `text`.
         weights: of several questions, by name (`image`, `id`, `text`, `semantic`), above 0; 1 by default.
         filters: conditions on answers, see `search.filters`.
-        exact: no answers in which words are only alike, or lack.
+        exact: no answers in which words are only alike, or lack; vectors are compared with every row.
+        ann: vectors are compared with those that an index finds (`search.approximate`); by default that is done when
+            there is one of a large column, and nothing forbids it.
         k: how many answers.
         offset: how many of the best are left out, for the next page of answers.
         level: page, panel or character, or comic for the best answer of each under its name. By default what `id`
@@ -139,6 +142,7 @@ class Query:
     weights: tuple[tuple[str, float], ...] = ()
     filters: tuple[str, ...] = ()
     duplicates: Path | None = None
+    ann: bool = False
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -146,6 +150,8 @@ class Query:
                 "a query needs a picture, an id or words",
                 hint="--image FILE, --id comic/page[/panel[/identity]], --text WORDS, or --semantic WORDS",
             )
+        if self.ann and self.exact:
+            raise UsageError("either the index (--ann) or every row (--exact)")
         for name, weight in self.weights:
             if name not in self.parts:
                 raise UsageError(f"--weights {name}: that is not asked", near=near_matches(name, self.parts))
@@ -207,6 +213,17 @@ def query(
     return asking.by_vectors()
 
 
+def columns_asked(place: Collection, asked: Query) -> list[str]:
+    """The columns whose vectors one question alone is compared with; none for words, or for several questions."""
+    if len(asked.parts) > 1 or asked.text is not None:
+        return []
+    if asked.level == COMIC:
+        asked = replace(asked, level=None)
+    asking = _Asking(place, asked, None, False, "auto")
+    columns = ((TEXT, 1.0),) if asked.semantic is not None else asked.columns
+    return [column.column.name for column, _ in columns_of(place, asking.level(), columns)]
+
+
 class _Asking:
     """One query of an open place."""
 
@@ -216,22 +233,27 @@ class _Asking:
         self.own = place.find(asked.id) if asked.id is not None else None
 
     def by_vectors(self) -> list[Hit]:
-        """One question that is a vector: exact cosines."""
+        """One question that is a vector: cosines, with every row or those that an index finds."""
         asked, (name,) = self.asked, self.asked.parts
         level = self.level()
+        questions = self.questions(level)
         searched = [
             Searched(column.rows, vectors, len(column.column.views), column.present, weight, column.column.normalised)
-            for column, vectors, weight in self.questions(level)
+            for column, vectors, weight in questions
         ]
         inside, ranges = self.inside(level)
-        found = nearest(
-            searched,
-            asked.offset + asked.k,
-            ranges=ranges or None,
-            admitted=inside,
-            without=self.itself(level),
-            groups=groups_of(self.place, level, asked.group_by, asked.duplicates),
-        )[asked.offset :]
+        wanted, itself = asked.offset + asked.k, self.itself(level)
+        groups = groups_of(self.place, level, asked.group_by, asked.duplicates)
+        found = None
+        if not asked.exact:
+            names = [column.column.name for column, *_ in questions]
+            index = usable_index(self.place, names, wanted=asked.ann)
+            if index is not None:
+                (one,) = searched
+                found = nearest_by_index(index, one, wanted, admitted=inside, without=itself, groups=groups)
+        if found is None:
+            found = nearest(searched, wanted, ranges=ranges or None, admitted=inside, without=itself, groups=groups)
+        found = found[asked.offset :]
         described = self.place.describe(level, [row for row, _ in found])
         return [
             replace(_hit(rank, what, score), why={name: {"score": round(score, 4)}})

@@ -18,6 +18,7 @@ from comictool.core.files import below, is_inside, read_json
 from comictool.core.names import natural_key
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.page_pictures import BY_CONTENT, PagePicture
+from comictool.vectors.ann import RowIndex, open_index
 from comictool.vectors.columns import Column
 from comictool.vectors.metadata import CROPS, NOWHERE, Box, CropEntry, Metadata, PageRow
 from comictool.vectors.page_facts import PageFacts
@@ -117,6 +118,7 @@ class StoreCollection:
         self.columns = store.columns
         self._sources: dict[str, str] = {}
         self._referred: dict[str, dict[str, PagePicture]] = {}  # by comic and picture
+        self._indices: dict[str, RowIndex | None] = {}
 
     def __enter__(self) -> StoreCollection:
         return self
@@ -128,6 +130,16 @@ class StoreCollection:
     def facts(self) -> PageFacts:
         """What all rows are; read when somebody asks."""
         return PageFacts(self.store.metadata)
+
+    def index(self, name: str) -> RowIndex | None:
+        """The index of a column for approximate search, opened once; None when there is none of what it holds now."""
+        if name not in self._indices:
+            self._indices[name] = open_index(self.columns[name])
+        return self._indices[name]
+
+    def forget_indices(self) -> None:
+        """Look again: one was made."""
+        self._indices.clear()
 
     def comics(self, level: str) -> list[tuple[str, int, int]]:
         """See `Collection`."""
