@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from comictool.core.errors import UsageError
 from comictool.training.declaration import Recipe, Source
-from comictool.training.options import TrainingOptions
+from comictool.training.options import SplitOptions, TrainingOptions
 
 MULTIPLE = 32  # of pixels: the coarsest map of the usual backbones is a thirty-second of the picture
 
@@ -121,22 +121,17 @@ class ChangeOptions:
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(SplitOptions):
     """Which panels.
 
     Attributes:
-        split: trained on: train, val, test or all. A corpus that was never split has only all.
-        validation: split that is validated on; empty for none.
         held_out: of a corpus that was never split, the share of its series that is validated on.
         held_out_styles: the comics drawn in these styles are validated on instead.
         min_side: least pixels on the shorter side of a panel.
         most_segments: of one panel in training; more are drawn from anew each time.
         shuffled: labels are dealt out anew among the samples, which nothing can be learned from: a check.
-        cache: MiB that decoded panels may take in memory.
     """
 
-    split: str = "train"
-    validation: str = "val"
     held_out: float = 0.1
     held_out_styles: tuple[str, ...] = ()
     min_side: int = 48

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from comictool.core.errors import UsageError
 from comictool.selfsup.options import BySize, CropOptions, DinoOptions, by_size
 from comictool.training.declaration import Recipe, Source
-from comictool.training.options import TrainingOptions
+from comictool.training.options import SplitOptions, TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,18 @@ class ContextOptions:
 
 
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(SplitOptions):
     """Which characters.
 
     Attributes:
-        split: trained on: train, val, test or all. A corpus that was never split has only all.
-        validation: split that is validated on; empty for none.
         by_page: it may show other pages of comics that are trained on, as a split by page has it.
         min_side: least pixels on the shorter side of a character; smaller ones are left out and counted.
         min_frequency: least appearances of an identity in its comic; rarer ones are left out and counted.
-        cache: MiB that decoded pictures may take in memory; with more they are decoded each time.
     """
 
-    split: str = "train"
-    validation: str = "val"
     by_page: bool = False
     min_side: int = 16
     min_frequency: int = 1
-    cache: int = 1024
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,10 @@ def fields_of(config_type: type, path: str = "") -> dict[str, Any]:
 
 def meanings(config_type: type, path: str = "") -> dict[str, str]:
     """What the docstrings of a nested dataclass say of each attribute, by dotted key, where they say something."""
-    hints, said = typing.get_type_hints(config_type), _attributes(inspect.getdoc(config_type) or "")
+    hints = typing.get_type_hints(config_type)
+    said: dict[str, str] = {}
+    for owner in reversed(config_type.__mro__):  # each class speaks of its own attributes
+        said |= _attributes(inspect.cleandoc(owner.__doc__ or ""))
     found: dict[str, str] = {}
     for field in dataclasses.fields(config_type):
         kind = hints[field.name]

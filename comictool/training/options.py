@@ -1,4 +1,4 @@
-"""`TrainingOptions`: the `[training]` section that every recipe's configuration has."""
+"""`TrainingOptions`: the `[training]` section of every recipe. `SplitOptions`: what `[data]` has of pictures."""
 
 from __future__ import annotations
 
@@ -102,6 +102,21 @@ class TrainingOptions:
         if not 0 <= self.ema < 1:
             raise UsageError(f"training.ema is {self.ema}: it must be at least 0 and below 1", hint="0.999 is usual")
         check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """Which part of a corpus is trained on, and how much of it stays in memory. Recipes add to it what they take of it.
+
+    Attributes:
+        split: trained on: train, val, test or all. A corpus that was never split has only all.
+        validation: split that is validated on; empty for none.
+        cache: MiB that decoded pictures may take in memory; with more they are decoded each time.
+    """
+
+    split: str = "train"
+    validation: str = "val"
+    cache: int = 1024
 
 
 def _at_least(name: str, value: float, low: int) -> None:

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 from comictool.core.errors import InputError, UsageError
-from comictool.training.config import config_text, resolve, write_config
+from comictool.depth.settings import DepthConfig
+from comictool.elric.settings import ElricConfig
+from comictool.identity.reid_settings import ReidConfig
+from comictool.identity.ssl_settings import SslConfig
+from comictool.training.config import config_text, fields_of, meanings, resolve, write_config
 from tests.training.synthetic import RECIPE, SyntheticConfig
 
 
@@ -112,3 +116,10 @@ def test_unknown_preset_and_bad_files(tmp_path: Path) -> None:
     bad.write_text("[training]\nepoch = 3\n", "utf-8")
     with pytest.raises(UsageError, match=r"training\.epoch"):
         resolve(RECIPE.config, RECIPE.presets, file=bad)
+
+
+def test_what_an_attribute_means_is_said_by_the_class_that_has_it() -> None:
+    for config_type in (DepthConfig, ElricConfig, ReidConfig, SslConfig):
+        said = meanings(config_type)
+        assert {key for key in fields_of(config_type) if key.startswith("data.")} <= set(said)
+        assert said["data.split"].startswith("Trained on: train, val, test or all.")
