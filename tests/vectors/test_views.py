@@ -25,8 +25,10 @@ def test_the_whole_page_comes_first_and_the_windows_reach_every_border() -> None
 @pytest.mark.data
 @pytest.mark.slow
 def test_pages_are_found_again_in_other_forms() -> None:
-    """Measured: 1.000 in every row here; python -m tests.bench.page_search prints all forms."""
+    """A third of the pages, with all their files; python -m tests.bench.page_search takes all, in all forms."""
     pages = pages_of(data())
+    kept = set(sorted({page.label for page in pages})[::3])
+    pages = [page for page in pages if page.label in kept]
     chosen = ("as it is", "JPEG q40", "resized to 50 %", "cut to 80 %, corner", "cut to 80 %, random")
     vectors = measure(pages, {form: FORMS[form] for form in chosen}, {})["classic"]
     has_other_file = np.array([page.has_other_file for page in pages])
