@@ -19,7 +19,9 @@ def info(corpus: CorpusView) -> dict[str, Any]:
     Returns:
         `name`, `format`, totals (`comics`, `pages`, `panels`, `characters`, `identities`, `texts`, `segments`), counts
         by page type, direction, kind of text and picture format, the smallest, middle and largest page side
-        (`sizes`, pixels), `stages` that wrote into the records, `rows`: the totals of each comic with its title, and
+        (`sizes`, pixels), `lettering`: how many pages have words, and of those the smallest, middle and largest count
+        of words and of letters a page (words are what spaces part; of Japanese the letters say more), `stages` that
+        wrote into the records, `rows`: the totals of each comic with its title, and
         `problems`: what its reader could not make sense of. `notes` say what was done to fit boxes to pictures.
     """
     totals: Counter[str] = Counter()
@@ -28,6 +30,8 @@ def info(corpus: CorpusView) -> dict[str, Any]:
     kinds: Counter[str] = Counter()
     pictures: Counter[str] = Counter()
     stages: Counter[str] = Counter()
+    words: Counter[int] = Counter()
+    letters: Counter[int] = Counter()
     widths: Counter[int] = Counter()
     heights: Counter[int] = Counter()
     rows: list[dict[str, Any]] = []
@@ -55,6 +59,9 @@ def info(corpus: CorpusView) -> dict[str, Any]:
             kinds.update(text.kind for text in page.texts)
             pictures[ending(page.image) or "none" if _is_there(corpus, page) else "not there"] += 1
             stages.update({str(run.get("stage", "?")) for run in page.runs if isinstance(run, dict)})
+            if said := [word for text in page.texts for word in text.text.split()]:
+                words[len(said)] += 1
+                letters[sum(map(len, said))] += 1
             widths[page.width] += 1
             heights[page.height] += 1
     return {
@@ -65,6 +72,12 @@ def info(corpus: CorpusView) -> dict[str, Any]:
         "types": _by_count(types),
         "directions": _by_count(directions),
         "text_kinds": _by_count(kinds),
+        "lettering": {
+            "pages_with_words": words.total(),
+            "pages_without": totals["pages"] - words.total(),
+            "words_a_page": _spread(words),
+            "letters_a_page": _spread(letters),
+        },
         "pictures": _by_count(pictures),
         "pages_by_reference": referred,
         "sizes": {"width": _spread(widths), "height": _spread(heights)},

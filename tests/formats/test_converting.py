@@ -12,7 +12,7 @@ import pytest
 from comictool.core.errors import ExitCode, InputError, UsageError
 from comictool.core.jobs import JobOptions
 from comictool.corpus.corpus import Corpus
-from comictool.corpus.records import to_json
+from comictool.corpus.records import Text, to_json
 from comictool.datasets.info import info
 from comictool.datasets.verifying.checking_corpus import verify
 from comictool.formats.converting import convert
@@ -158,6 +158,20 @@ def test_info_counts_what_is_there(corpus: Corpus) -> None:
     assert found["sizes"]["width"] == {"smallest": 40, "middle": 40, "largest": 40}
     assert [(row["comic"], row["pages"], row["identities"]) for row in found["rows"]] == [("a", 2, 1), ("b", 1, 1)]
     json.dumps(found)
+
+
+def test_info_says_how_much_there_is_to_read(corpus: Corpus) -> None:
+    first, second, third = (page for comic in corpus.comics() for page in corpus.pages(comic))
+    for page, said in ((first, ["Two words", " one\n"]), (second, ["", "  "]), (third, ["日本語の字"])):
+        page.texts = [Text(number, text) for number, text in enumerate(said, start=1)]
+    corpus.write_pages("a", [first, second])
+    corpus.write_pages("b", [third])
+    assert info(corpus)["lettering"] == {
+        "pages_with_words": 2,
+        "pages_without": 1,
+        "words_a_page": {"smallest": 1, "middle": 1, "largest": 3},
+        "letters_a_page": {"smallest": 5, "middle": 5, "largest": 11},
+    }
 
 
 @needs_data
