@@ -11,7 +11,7 @@ import typer
 from comictool.cli.data import CorpusFolder
 from comictool.cli.options import Direction, Loading, command
 from comictool.cli.output import Output
-from comictool.cli.reporting import report_job
+from comictool.cli.reporting import note_turned, report_job
 from comictool.core.errors import UsageError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.words.vlm_options import VlmOptions
@@ -63,6 +63,7 @@ def text(
     from time import monotonic
 
     from comictool.formats.registry import open_native
+    from comictool.words.direction import follow_columns
     from comictool.words.engines import EngineOptions, make_reading
     from comictool.words.expected import expected
     from comictool.words.job import read_corpus
@@ -85,7 +86,11 @@ def text(
         note_speed(out, report, monotonic() - began)
     if engine == "vlm" and not job.dry_run:
         out.note(str(reading.find))  # answers, and what they cost
-    return report_job(out, report, {"corpus": str(corpus)}, [f"comictool embed {corpus} -o {corpus / 'store'}"])
+    later = [f"comictool embed {corpus} -o {corpus / 'store'}"]
+    if not job.dry_run and (turned := follow_columns(opened)):
+        note_turned(out, turned)
+        later = [f"comictool data panels {corpus}", f"comictool data text {corpus}", *later]  # count them anew
+    return report_job(out, report, {"corpus": str(corpus)}, later)
 
 
 def note_speed(out: Output, report: JobReport, seconds: float) -> None:

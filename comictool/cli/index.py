@@ -11,7 +11,15 @@ import typer
 from comictool.cli.data_text import note_speed
 from comictool.cli.options import Loading, OutputFolder, PluginName, WholeJob, command
 from comictool.cli.output import Format, Output
-from comictool.cli.reporting import as_record, note_changes, note_doubtful, note_forecast, remind, report_job
+from comictool.cli.reporting import (
+    as_record,
+    note_changes,
+    note_doubtful,
+    note_forecast,
+    note_turned,
+    remind,
+    report_job,
+)
 from comictool.core.errors import ExitCode
 from comictool.corpus.importing.options import ImportOptions
 
@@ -68,6 +76,7 @@ def index(
             _note_unread(out, text, report.panels.totals["pages"], job.workers)
         elif report.words.new["pages"]:
             note_speed(out, report.words, report.reading_seconds)
+    note_turned(out, report.turned)
     steps = {step.name.split()[-1]: as_record(step) for step in report.steps}
     if out.format is Format.table:
         out.record(report.summary(output))

@@ -79,6 +79,14 @@ def note_doubtful(out: Output, report: JobReport) -> None:
             out.note(f"and {len(names) - MOST_NAMED} more {kind} pages (panels_doubtful in their records)")
 
 
+def note_turned(out: Output, comics: Sequence[str]) -> None:
+    """Name the comics that are read from right to left now, for their words stand in columns."""
+    for name in comics[:MOST_NAMED]:
+        out.note(f"{name}: its words stand in columns, so it is read from right to left (--direction ltr: it is not)")
+    if len(comics) > MOST_NAMED:
+        out.note(f"and {len(comics) - MOST_NAMED} more comics whose words stand in columns")
+
+
 def remind(out: Output, report: JobReport) -> None:
     """Report what was not said while the job ran, and again what went wrong with items that an earlier run finished."""
     for problem in report.problems:

@@ -17,6 +17,7 @@ _OPEN = Check(lambda box: box is None or (box[0] < box[2] and box[1] < box[3]), 
 
 PAGE_TYPES = ("cover", "story", "advertisement", "text", "credits", "unknown")
 DIRECTIONS = ("ltr", "rtl", "ttb")
+DIRECTION_BY = "direction_by"  # in the facts of a comic: told, comic, shape, words, or default when nobody said
 PAGE_LISTS = ("panels", "characters", "texts", "segments", "runs")  # of a page record; written also when empty
 TEXT_KINDS = ("dialogue", "thought", "narration", "sfx")
 DIRECTION = Check(DIRECTIONS.__contains__, f"one of {', '.join(DIRECTIONS)}")

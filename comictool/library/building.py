@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from comictool.vectors.encoders import lazy_encoder
 from comictool.vectors.job import EmbedOptions, embed
 from comictool.vectors.reading import cut
 from comictool.vectors.store import NESTED
+from comictool.words.direction import follow_columns
 from comictool.words.engines import Reading
 from comictool.words.job import read_corpus
 from comictool.words.page import question
@@ -42,6 +43,7 @@ class LibraryReport:
     Attributes:
         words: None when no engine was to read them.
         reading_seconds: that reading words took.
+        turned: comics that are read from right to left since this run, for their words stand in columns.
     """
 
     imported: JobReport
@@ -51,6 +53,7 @@ class LibraryReport:
     forecast: Forecast | None = None
     words: JobReport | None = None
     reading_seconds: float = 0.0
+    turned: list[str] = field(default_factory=list)
 
     @property
     def steps(self) -> list[JobReport]:
@@ -92,6 +95,10 @@ def example_queries(root: Path) -> list[list[str]]:
     picture = corpus.picture(inside)
     queries = [["query", str(root), "--image", str(picture)]] if isinstance(picture, Path) else []
     queries.append(["query", str(root), "--id", inside.id])
+    if words := next((text.text for page in pages for text in page.texts if 8 <= len(text.text) <= 60), ""):
+        spoken = " ".join(words.split()[:3]) if " " in words else words[:4]
+        queries.append(["query", str(root), "--text", f'"{spoken}"'])
+        queries.append(["serve", str(root), "--open"])
     if inside.panels:
         sheet = str(root / "similar.html")
         panel = inside.panel_id(inside.panels[0])
@@ -165,12 +172,18 @@ def build_library(
     # --limit is about what to import; the steps after it take all of the library.
     rest = JobOptions(jobs=options.jobs, resume=options.resume if options.resume != "must" else "auto")
     panels = detect_corpus(corpus, direction=chosen.direction, options=rest, progress=steps)
-    began, words = time.monotonic(), None
+    began, words, turned = time.monotonic(), None, []
     if reading is not None:
         words = read_corpus(corpus, reading, direction=chosen.direction, options=rest, progress=steps)
+        turned = follow_columns(corpus)
+        if turned:  # the rest of the library is unchanged and skipped
+            detect_corpus(corpus, options=rest)
+            read_corpus(corpus, reading, options=rest)
     seconds = time.monotonic() - began
     embedded = embed(corpus, encoder, root / NESTED, options=rest, progress=steps)
-    return LibraryReport(imported, len(corpus.comics()), panels, embedded, words=words, reading_seconds=seconds)
+    return LibraryReport(
+        imported, len(corpus.comics()), panels, embedded, words=words, reading_seconds=seconds, turned=turned
+    )
 
 
 def _later_steps(encoder: EncoderSpec, direction: str, reading: Reading | None) -> Later:

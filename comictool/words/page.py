@@ -14,9 +14,10 @@ from comictool.corpus.order import order_boxes
 from comictool.corpus.records import DIRECTION, Box, PageRecord, Panel, Text, clamp_box
 from comictool.plugins.protocols import TextLine
 from comictool.words.blocks import Block, blocks_of
+from comictool.words.direction import COLUMNS
 from comictool.words.lettering import kind_of
 
-LAYOUT = 1  # raised when the same lines become other texts, so that pages are read anew
+LAYOUT = 2  # raised when the same lines become other texts, so that pages are read anew
 INSIDE = 0.3  # share of a block's box that must lie in a panel to belong to it, as for `data panels`
 
 
@@ -121,6 +122,8 @@ def _text(block: Block, panels: Sequence[Panel], source: str, picture: np.ndarra
     assert box is not None
     kind = kind_of(block.text, block.size, usual, picture, box)
     text = Text(0, block.text, kind, box, _home(box, panels), None, round(block.confidence, 4), source)
+    if block.vertical:
+        text.extra[COLUMNS] = True
     if block.ruby:
         text.extra["ruby"] = [line.text for line in block.ruby]
     return text

@@ -41,7 +41,7 @@ from comictool.corpus.importing.options import ImportOptions
 from comictool.corpus.importing.staging import ImportTask, StagedComic, StagedPage, stage_comic
 from comictool.corpus.importing.strips import is_strip
 from comictool.corpus.page_pictures import BY_COPY, BY_REFERENCE, KEPT
-from comictool.corpus.records import PageRecord
+from comictool.corpus.records import DIRECTION_BY, DIRECTIONS, PageRecord
 
 JOB = "data import"
 PICTURES, TIMES = "pictures", "times"  # in the ledger: what tells that nobody touched them since
@@ -121,7 +121,7 @@ def _follow(
             changes["added"].append(item.key)
         elif before.get(CONTENT) not in (None, result.content):
             changes["changed"].append(item.key)
-        return _commit(corpus, item.payload, result, chosen.direction, item.fingerprint)
+        return _commit(corpus, item.payload, result, chosen.direction, before or {}, item.fingerprint)
 
     report = run_job(
         JOB,
@@ -178,15 +178,16 @@ def _still_there(corpus: Corpus, comic: str, summary: dict[str, Any], *, may_wri
     return True
 
 
-def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: str | None, state: str) -> Done:
+def _commit(
+    corpus: Corpus, task: ImportTask, result: StagedComic, direction: str | None, before: Facts, state: str
+) -> Done:
     """Move the pictures of one comic into place and write its records; the caller writes the ledger line after."""
     comic = task.comic
-    said = result.info.direction if result.info else None
-    reading = direction or said or ("ttb" if is_strip(result.pages) else corpus.direction)
+    reading, by = _reading(corpus, result, direction, before)
     earlier = _earlier_records(corpus, comic)
     records = [_record(comic, page, reading, _same_picture(page, earlier)) for page in result.pages]
     # Facts first: they bind the name to the source, whatever happens next.
-    corpus.write_comic_facts(comic, _facts(task, result, reading, state))
+    corpus.write_comic_facts(comic, _facts(task, result, reading, by, state))
     folder = task.pictures
     current = {page.file for page in result.pages if not page.referred}
     if current:
@@ -212,6 +213,19 @@ def _commit(corpus: Corpus, task: ImportTask, result: StagedComic, direction: st
         TIMES: times_of(folder),
     }
     return Done(summary, [Problem(comic, line) for line in result.problems])
+
+
+def _reading(corpus: Corpus, result: StagedComic, asked: str | None, before: Facts) -> tuple[str, str]:
+    """The direction in which a comic is read, and who says so; `default` when nobody does."""
+    if asked:
+        return asked, "told"
+    if result.info and result.info.direction:
+        return result.info.direction, "comic"
+    if is_strip(result.pages):
+        return "ttb", "shape"
+    if before.get(DIRECTION_BY) == "words" and before.get("direction") in DIRECTIONS:
+        return before["direction"], "words"
+    return corpus.direction, "default"
 
 
 def _earlier_records(corpus: Corpus, comic: str) -> dict[str, dict[int, PageRecord]]:
@@ -250,12 +264,13 @@ def _record(comic: str, page: StagedPage, direction: str, earlier: PageRecord | 
     return record
 
 
-def _facts(task: ImportTask, result: StagedComic, direction: str, state: str) -> Facts:
+def _facts(task: ImportTask, result: StagedComic, direction: str, by: str, state: str) -> Facts:
     facts: dict[str, Any] = dict(result.info.facts) if result.info else {}
     facts.setdefault("title", task.source.name)
     return {
         **facts,
         "direction": direction,
+        DIRECTION_BY: by,
         SOURCE: source_id(task.source),
         STATE: state,
         CONTENT: result.content,

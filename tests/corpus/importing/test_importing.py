@@ -72,6 +72,7 @@ def test_pages_records_and_facts(corpus: Corpus, shelf: Path) -> None:
         "number": "3",
         "direction": "rtl",
         "source": str(path),
+        "direction_by": "comic",
         "kind": "zip",
         "page_count": 3,
         "problems": [],
