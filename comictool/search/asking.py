@@ -43,8 +43,12 @@ def columns_of(place: Collection, level: str, asked: Sequence[tuple[str, float]]
     wanted = asked or ((IMAGE if IMAGE in there else there[0], 1.0),)
     for modality, _ in wanted:
         if modality not in there:
+            corpus = place.store.corpus if isinstance(place, StoreCollection) else "CORPUS"
+            makes = f"comictool embed {corpus} -o {place.root} --level {level} --modality {modality}"
             raise InputError(
-                f"{place.root} has no column {level}/{modality}", near=[f"{level}/{name}" for name in there]
+                f"{place.root} has no column {level}/{modality}",
+                hint=makes if modality in (TEXT, "layout") else "",
+                near=[f"{level}/{name}" for name in there],
             )
     return [(place.columns[f"{level}/{modality}"], weight) for modality, weight in wanted]
 
