@@ -25,7 +25,7 @@ Unknown = Annotated[
     typer.Option("--unknown", metavar="|".join(UNKNOWN), help="Where pictures without a name go [suggestions]."),
 ]
 
-MODES = "max|avg|centroid|knn:K|auto"
+MODES = "max|avg|centroid|mixed|knn:K|auto"
 Mode = Annotated[str, typer.Option("--mode", metavar=MODES, help="How references make one score.")]
 ChosenMode = Annotated[
     str | None, typer.Option("--mode", metavar=MODES, help="How references make one score; else chosen by them.")

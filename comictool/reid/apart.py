@@ -14,7 +14,7 @@ from comictool.reid.scoring import DECIMALS, Scores, same_group, score_character
 
 # The first is taken unless another names clearly more references rightly. With five references a character the best by
 # leaving out was right about .02 less often than this one on the series it was chosen on (LOG.md).
-MODES = ("centroid", "knn:3", "max", "avg")
+MODES = ("mixed", "centroid", "knn:3", "max", "avg")
 CLEARLY = 2.0  # standard errors of the difference, by the references that one names rightly and the other does not
 MOST_LEFT_OUT = 1_000  # references that are left out in turn; of more, so many drawn evenly
 MOST_WRONG = 0.05  # of the references that are named, by a fitted margin
@@ -63,8 +63,8 @@ class LeftOut:
         return float(np.mean(shares)) if shares else 0.0
 
 
-def leave_out(found: ReferenceSet, mode: str, metric: str = "cosine") -> LeftOut:
-    """Score each reference (of many, `MOST_LEFT_OUT` drawn evenly) by the others."""
+def leave_out(found: ReferenceSet, mode: str, metric: str = "cosine", around: np.ndarray | None = None) -> LeftOut:
+    """Score each reference (of many, `MOST_LEFT_OUT` drawn evenly) by the others; `around`: see `calibrate`."""
     count = len(found.references)
     chosen = np.linspace(0, count - 1, min(count, MOST_LEFT_OUT)).astype(np.int64)
     pages = pages_of([reference.path for reference in found.references])
@@ -80,12 +80,14 @@ def leave_out(found: ReferenceSet, mode: str, metric: str = "cosine") -> LeftOut
         excluded=lambda start, stop: page(start, stop) | content(start, stop),
         metric=metric,
     )
-    return LeftOut(mode, metric, labels[chosen], scores)
+    return LeftOut(mode, metric, labels[chosen], scores.scaled(None if around is None else around[chosen]))
 
 
-def best_mode(found: ReferenceSet, metric: str = "cosine", modes: Sequence[str] = MODES) -> tuple[LeftOut, str]:
+def best_mode(
+    found: ReferenceSet, metric: str = "cosine", modes: Sequence[str] = MODES, around: np.ndarray | None = None
+) -> tuple[LeftOut, str]:
     """The scoring mode by which the references name each other best, with its scores and a line about the choice."""
-    tried = [leave_out(found, mode, metric) for mode in modes]
+    tried = [leave_out(found, mode, metric, around) for mode in modes]
     first, best = tried[0], tried[0]
     for other in tried[1:]:
         better = int((other.right & ~first.right & first.able).sum())

@@ -19,7 +19,7 @@ import numpy as np
 
 from comictool.core.errors import InputError, UsageError
 from comictool.reid.impostors import Level, impostor_level, log_distances, pair_spread, score_at
-from comictool.reid.scoring import Scores, blocks, coded, mode_name, score_characters, similarity
+from comictool.reid.scoring import LEAST_AROUND, Scores, blocks, coded, mode_name, score_characters, similarity
 from comictool.reid.types import Status
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def calibrate(
     background_groups: Sequence[str] | np.ndarray | None = None,
     per_character: bool = False,
     excluded: Excluded | None = None,
+    around: np.ndarray | None = None,
 ) -> Thresholds:
     """Fit thresholds on the references themselves, each scored against every character but its own.
 
@@ -114,6 +115,8 @@ def calibrate(
         per_character: let the threshold of a character follow how high impostors score with it.
         excluded: (R, R) pairs that may not score each other, such as pictures of one page, or rows of that mask by
             range. A reference never scores itself.
+        around: (R,) how crowded it is around each reference (`Surroundings.around`): the thresholds are then for
+            scores that are scaled, and no background can be given.
 
     Raises:
         UsageError: `far` out of range, or one character only and no background.
@@ -129,10 +132,10 @@ def calibrate(
             hint="enrol a second one, or give pictures of others with --background FOLDER",
         )
     apart = _never_itself(excluded, len(references))
-    scores = score_characters(references, references, names, mode, excluded=apart, metric=metric).scores
+    scores = score_characters(references, references, names, mode, excluded=apart, metric=metric).scaled(around).scores
     others = log_distances(np.where(names[:, None] == characters[None, :], -np.inf, scores), metric)
     offset = _offsets(others) if per_character else np.zeros(len(characters))
-    spread = pair_spread(*_pair_logs(references, names, apart, metric))
+    spread = pair_spread(*_pair_logs(references, names, apart, metric, around))
     known = _Impostors(_standing(others, offset), names)
     # Impostors meet C characters, a reference only the C - 1 that are not its own: as many fewer chances.
     found = known.level(far * (len(characters) - 1) / len(characters) if len(characters) > 1 else far, spread)
@@ -197,7 +200,11 @@ def _offsets(others: np.ndarray) -> np.ndarray:
 
 
 def _pair_logs(
-    references: np.ndarray, names: np.ndarray, apart: Callable[[int, int], np.ndarray], metric: str
+    references: np.ndarray,
+    names: np.ndarray,
+    apart: Callable[[int, int], np.ndarray],
+    metric: str,
+    around: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log distances of pairs of one character and of two, of up to `MOST_PAIRS` references spread over all."""
     chosen = np.linspace(0, len(names) - 1, min(len(names), MOST_PAIRS)).astype(np.int64)  # steps of 1 at least
@@ -209,6 +216,8 @@ def _pair_logs(
         for row, place in enumerate(chosen):
             scores[row, apart(int(place), int(place) + 1)[0, chosen]] = -np.inf
     logs = log_distances(scores, metric)
+    if around is not None:
+        logs -= np.log(np.maximum(1 - around[chosen], LEAST_AROUND))[:, None]
     codes = coded(names[chosen])[1]
     same = codes[:, None] == codes[None, :]
     return logs[same], logs[~same]

@@ -18,9 +18,9 @@ from comictool.measure.retrieval import Retrieval, macro, retrieval
 from comictool.measure.verification import detection_at, equal_error_rate, error_rates, false_positives_at
 from comictool.reid.calibration import calibrate, decide
 from comictool.reid.clustering import cluster
-from comictool.reid.common import LEAST_TARGETS
 from comictool.reid.reranking import MOST_RERANKED, centred, k_reciprocal
 from comictool.reid.scoring import same_group, score_characters, similarity
+from comictool.reid.surroundings import LEAST_TARGETS
 
 # Small circles: a character has a handful of pictures, not the dozens of the surveillance sets the method was made for.
 # With 6 and 2 re-ranking raises mAP by .05 on both test series and macro rank-1 stays; with the paper's 20 and 6 macro

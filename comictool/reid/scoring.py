@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from comictool.measure.retrieval import Excluded
 
 METRICS = ("cosine", "legacy")
-MODES = ("max", "any", "avg", "centroid", "knn:K")
+MODES = ("max", "any", "avg", "centroid", "mixed", "knn:K")
 BLOCK_NUMBERS = 4_000_000  # query x reference products held at a time: 16 MB in float32
 # The same two vectors multiplied at another place of a matrix may differ in the last bits (BLAS computes its edges
 # with other kernels). Rounded, equal pictures tie exactly, and the stated tie-break decides on every machine.
 DECIMALS = 6
+LEAST_AROUND = 1e-3  # distance; among pictures that are all the same no score says anything
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Mode:
     """How the references of one character make one score.
 
     `max`: the best one. `avg`: the mean over all. `knn`: the mean of the best `count`. `centroid`: the cosine with
-    the unit mean of the unit references.
+    the unit mean of the unit references. `mixed`: the mean of `max` and `centroid`.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Mode:
 
 
 def parse_mode(text: str) -> Mode:
-    """Read `max` (or the older spelling `any`), `avg`, `centroid` or `knn:K`, in any case.
+    """Read `max` (or the older spelling `any`), `avg`, `centroid`, `mixed` or `knn:K`, in any case.
 
     Raises:
         UsageError: none of these, or K below 1.
@@ -42,17 +43,17 @@ def parse_mode(text: str) -> Mode:
     name, _, number = text.strip().lower().partition(":")
     if name == "knn" and number.isdecimal() and int(number) >= 1:
         return Mode("knn", int(number))
-    if name in ("max", "any", "avg", "centroid") and not number:
+    if name in ("max", "any", "avg", "centroid", "mixed") and not number:
         return Mode("max" if name == "any" else name)
     raise UsageError(
         f"there is no scoring mode {text!r}",
-        hint="one of max, avg, centroid, knn:3 (the mean of the 3 best references)",
+        hint="one of max, avg, centroid, mixed, knn:3 (the mean of the 3 best references)",
         near=near_matches(name, MODES),
     )
 
 
 def mode_name(text: str) -> str:
-    """A mode in its one spelling: `auto`, `max`, `avg`, `centroid` or `knn:K`. Raises what `parse_mode` raises."""
+    """A mode in its one spelling: `auto`, `max`, `avg`, `centroid`, `mixed` or `knn:K`. Raises as `parse_mode` does."""
     if text.strip().lower() == "auto":
         return "auto"  # for callers that choose one: no score is computed by it
     mode = parse_mode(text)
@@ -65,8 +66,8 @@ class Scores:
 
     Attributes:
         characters: C names in order; a tie goes to the first of them.
-        scores: (Q, C) float32, higher is more alike: cosine -1..1, or minus the distance of unit vectors -2..0.
-            Minus infinity where every reference of the character is excluded.
+        scores: (Q, C) float32, higher is more alike: cosine -1..1, or minus the distance of unit vectors -2..0, or
+            `scaled`. Minus infinity where every reference of the character is excluded.
         deciding: (Q, C) int32, the index of the reference nearest to the query among those of the character (the
             first of equals); -1 where nothing is left.
     """
@@ -78,6 +79,19 @@ class Scores:
     def order(self) -> np.ndarray:
         """(Q, C) character indices, best first, ties by name."""
         return np.argsort(-self.scores, axis=1, kind="stable")
+
+    def scaled(self, around: np.ndarray | None) -> Scores:
+        """Cosines as the distance to each character in distances to what is around the query, off 1.
+
+        1: the same picture; 0: as far as that; below: farther.
+
+        Args:
+            around: (Q,) from `comictool.reid.surroundings`; None leaves the scores as they are.
+        """
+        if around is None:
+            return self
+        farther = (1 - self.scores.astype(np.float64)) / np.maximum(1 - around, LEAST_AROUND)[:, None]
+        return replace(self, scores=np.round(1 - farther, DECIMALS).astype(np.float32))
 
 
 def score_characters(
@@ -145,8 +159,9 @@ class Scorer:
                 alike[mask] = -np.inf
             best = np.maximum.reduceat(alike, self.starts, axis=1)
             deciding[start:stop] = self._first_best(alike, best)
-            if self.mode.name == "centroid":
-                scores[start:stop] = self._with_centroids(queries[start:stop], mask)
+            if self.mode.name in ("centroid", "mixed"):
+                centroids = self._with_centroids(queries[start:stop], mask)
+                scores[start:stop] = centroids if self.mode.name == "centroid" else (centroids + best) / 2
             else:
                 scores[start:stop] = best if self.mode.name == "max" else _means(alike, self.starts, self.mode)
         return Scores(self.characters, scores, deciding)

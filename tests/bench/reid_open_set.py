@@ -34,6 +34,7 @@ from comictool.reid.evaluation import EXPAND, NEAR, choose_mode, page_mask, rand
 from comictool.reid.impostors import log_distances, pair_spread, safety_margin
 from comictool.reid.reranking import centred, k_reciprocal
 from comictool.reid.scoring import same_group, score_characters
+from comictool.reid.surroundings import Surroundings
 from tests.bench.character_search import SERIES, Crops, load_crops, load_series
 from tests.bench.drawn_crops import SEEN, UNSEEN, drawn_series
 from tests.bench.figures import arguments, between, figure, ratio
@@ -42,7 +43,7 @@ from tests.data import DATA
 FARS = (0.01, 0.05, 0.1)
 FIT_SEED, TEST_SEED = 4242, 777
 MODES = ("max", "centroid", "knn:3")
-REFERENCES = 10
+REFERENCES, MODE = 10, "mixed"  # the mode is that of `reid classify` unless another is clearly better
 
 
 @dataclass(frozen=True)
@@ -167,13 +168,11 @@ def print_open(groups: Mapping[str, Sequence[Series]], halves: int) -> None:
                     )
 
 
-def sorted_once(
-    series: Series, parts: Sequence[int], far: float, rng: np.random.Generator
-) -> tuple[float, float, float] | None:
+def sorted_once(series: Series, far: float, rng: np.random.Generator) -> tuple[float, float, float] | None:
     """Shares of a run of `reid classify`: strangers named; known pictures named rightly, and wrongly.
 
     Three of five characters are enrolled with `REFERENCES` pictures of pages drawn one after the other, at most six of
-    ten of what they have; all else is sorted, less what references and targets have in common.
+    ten of what they have; all else is sorted, by scores scaled by what is around each picture.
     """
     names, pages = series.names, series.pages
     characters = np.unique(names)
@@ -186,11 +185,13 @@ def sorted_once(
                 taken += own[pages[own] == page].tolist()
         references += taken[:REFERENCES]
     rest = np.setdiff1d(np.arange(len(names)), references)
-    vectors = centred(series.vectors, series.vectors, parts)
-    own, labels = vectors[references], names[references]
-    thresholds = calibrate(own, labels, far=far, excluded=page_mask(pages[references]))
+    own, labels = series.vectors[references], names[references]
+    among = Surroundings(series.vectors[rest].astype(np.float16))
+    around = among.around(own)
+    thresholds = calibrate(own, labels, far=far, mode=MODE, excluded=page_mask(pages[references]), around=around)
     apart = same_group(list(pages[rest]), list(pages[references]))
-    verdicts = decide(score_characters(vectors[rest], own, labels, excluded=apart), thresholds)
+    scores = score_characters(series.vectors[rest], own, labels, MODE, excluded=apart)
+    verdicts = decide(scores.scaled(among.around(series.vectors[rest])), thresholds)
     named = np.array([verdict.character or "" for verdict in verdicts])
     known = np.isin(names[rest], enrolled)
     if known.all() or not known.any():
@@ -200,14 +201,14 @@ def sorted_once(
     return float((named[~known] != "").mean()), float(right[known].mean()), float(wrong[known].mean())
 
 
-def print_sorting(groups: Mapping[str, Sequence[Series]], parts: Sequence[int], runs: int = 60) -> None:
+def print_sorting(groups: Mapping[str, Sequence[Series]], runs: int = 60) -> None:
     """Runs of `reid classify` with ten references each: strangers named, and known pictures named."""
     print(f"\n{'series':16} {'FAR':>5} {'strangers named':>15} {'within':>15} {'named right':>11} {'wrong':>6}")
     for group, every in groups.items():
         for far in FARS:
             rng = np.random.default_rng(0)
             each = runs if len(every) == 1 else max(1, runs // 10)
-            rows = [row for one in every for _ in range(each) if (row := sorted_once(one, parts, far, rng))]
+            rows = [row for one in every for _ in range(each) if (row := sorted_once(one, far, rng))]
             if not rows:
                 continue
             strangers, right, wrong = np.mean(rows, axis=0)
@@ -368,7 +369,7 @@ def main() -> None:
         name: [Series(encoder.embed(one.images), one.identities, one.pages) for one in every]
         for name, every in crops.items()
     }
-    print_sorting(plain, parts)
+    print_sorting(plain)
     groups = {
         name: [replace(one, vectors=centred(one.vectors, one.vectors, parts)) for one in every]
         for name, every in plain.items()

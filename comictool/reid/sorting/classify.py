@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,11 +30,11 @@ from comictool.reid.sorting.journal import (
 )
 from comictool.reid.sorting.rules import Rules
 from comictool.reid.sorting.undoing import settle
+from comictool.reid.surroundings import NOTHING, Embed, Surroundings
 from comictool.reid.types import Candidate, Decision, Lesson, Reference
 from comictool.vectors.stream import EmbeddedBatch
 
 STARTS_OVER = "with --no-resume the run starts over"
-Embed = Callable[[Sequence[Path]], Iterable[EmbeddedBatch]]
 
 
 class References(Protocol):
@@ -59,10 +59,13 @@ class Decider:
             nor, if nobody knows whom it shows, is one that is more like it than like any reference of that character.
     """
 
-    def __init__(self, enrolled: References, rules: Rules, refused: References | None = None) -> None:
+    def __init__(
+        self, enrolled: References, rules: Rules, refused: References | None = None, among: Surroundings = NOTHING
+    ) -> None:
         self._references = enrolled.references
         self._enrolled_vectors = enrolled.vectors
         self._refused = refused
+        self._among = among
         self._rules = rules
         labels = [reference.character for reference in enrolled.references]
         digests = [reference.digest for reference in enrolled.references]
@@ -83,7 +86,7 @@ class Decider:
         if readable:
             digests = [batch.digests[at] for at in readable]
             vectors = batch.vectors[readable]
-            scores = self._score(vectors, excluded=self._excluded(digests, vectors))
+            scores = self._score(vectors, excluded=self._excluded(digests, vectors)).scaled(self._among.around(vectors))
             found = decide(scores, self._rules.threshold, margin=self._rules.margin, top=self._rules.top)
             known = map(self._known, digests, found)
             verdicts = dict(zip(readable, known, strict=True))
@@ -212,7 +215,7 @@ def classify(
     tell: Callable[[], None] = lambda: None,
     refused: References | None = None,
     again: Again | None = None,
-    common: Sequence[float] = (),
+    among: Surroundings = NOTHING,
 ) -> Iterator[SortedPicture]:
     """Decide on every picture, and file it, in the order of `targets`; yields each as soon as that is done.
 
@@ -231,14 +234,14 @@ def classify(
             resumed, and gives them once more.
         refused: see `Decider`.
         again: the targets are what earlier runs put into `root`.
-        common: what `embed` takes off all vectors, for the run that resumes this one when its targets are moved.
+        among: what scores are scaled by.
 
     Raises:
         Stopped: SIGINT or SIGTERM came; what was decided is done and in the journal.
         InputError, UsageError: a result folder that cannot be used, or characters that would share a folder.
             Also the disk is full or not writable: what was done is in the journal.
     """
-    options, decider = options or SortOptions("none"), Decider(enrolled, rules, refused)
+    options, decider = options or SortOptions("none"), Decider(enrolled, rules, refused, among)
     folders = result_folders(sorted({r.character for r in enrolled.references}), options)
     if root is None:
         yield from _run(targets, embed, decider, Sorter(Path(), SortOptions("none"), folders), 0)
@@ -262,8 +265,8 @@ def classify(
             journal = Journal.go_on(before)
         else:
             undecided = [folder for folder in options.undecided.values() if folder]
-            kept = list(common) if options.action == "move" else []
-            purpose = Purpose(undecided, again.lesson if again else None, common=kept)
+            kept = among.to_text() if options.action == "move" else ""
+            purpose = Purpose(undecided, again.lesson if again else None, surroundings=kept)
             journal = Journal.begin(root, stamp, made_root=made, purpose=purpose)
         stack.callback(journal.close)
         finished = before.finished_sources if before is not None else set()

@@ -91,7 +91,7 @@ class Purpose:
         grouping: whether it files groups (`comictool reid cluster`).
         naming: the group that it names.
         plan: of groups: number, name, path and digest of each picture, for a run that is resumed.
-        common: of a run that moves files: what it takes off all vectors (`comictool.reid.common`), likewise.
+        surroundings: of a run that moves files: among what it scales scores (`comictool.reid.surroundings`), likewise.
     """
 
     undecided: list[str] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Purpose:
     grouping: bool = False
     naming: Naming | None = None
     plan: list[tuple[int, str | None, str, str]] = field(default_factory=list)
-    common: list[float] = field(default_factory=list)
+    surroundings: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,8 +86,8 @@ def prepare_learning(
     options = _where(options, positions)
     enrolled = EnrolledSet(known.counted, None, refused=known.refused)
     targets = [root / one.now for one in positions.pictures]
-    earlier = before.purpose.common if before is not None else ()
-    enrolled, rules, notes, common = rules_of_run(enrolled, targets, options, reader, opened, earlier)
+    earlier = before.purpose.surroundings if before is not None else ""
+    enrolled, rules, notes, among = rules_of_run(enrolled, targets, options, reader, opened, earlier)
     if len(known.counted.characters) < 2 and options.threshold in (None, "auto"):
         rules = replace(rules, threshold=NOBODY)
         notes = ["there is one character only, so nothing is compared with it; name a second one"]
@@ -108,7 +108,7 @@ def prepare_learning(
 
     again = Again(stamp, lesson, list(adopted(moved, positions)), begun=begun, ended=ended)
     run = LearningRun(targets, enrolled, rules, notes, problems, root, options, [root], reader, opened)
-    return replace(run, dry_run=dry_run, resume=resume, again=again, lesson=lesson, common=common)
+    return replace(run, dry_run=dry_run, resume=resume, again=again, lesson=lesson, among=among)
 
 
 class LearningHow(TypedDict, total=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from comictool.core.errors import UsageError
 from comictool.reid.apart import LeftOut, best_mode, confusions, fitted_margin, leave_out
@@ -11,13 +11,16 @@ from comictool.reid.calibration import Thresholds, calibrate
 from comictool.reid.enrolled import DEFAULT_FAR, EnrolledSet, one_page
 from comictool.reid.scoring import mode_name
 
+if TYPE_CHECKING:
+    import numpy as np
+
 
 @dataclass(frozen=True)
 class Rules:
     """How pictures are decided.
 
     Attributes:
-        mode: max, avg, centroid or knn:K; see `comictool.reid.scoring.parse_mode`.
+        mode: max, avg, centroid, mixed or knn:K; see `comictool.reid.scoring.parse_mode`.
         metric: cosine or legacy.
         threshold: fitted ones, one number, or None to name every picture.
         margin: a winner that leads by less is ambiguous.
@@ -48,6 +51,7 @@ def rules_for(
     margin: float | None = None,
     top: int = 5,
     own_references: bool = False,
+    around: np.ndarray | None = None,
 ) -> tuple[Rules, list[str]]:
     """Rules for a run, and what the user should know of them.
 
@@ -62,6 +66,7 @@ def rules_for(
         far: 0..1, exclusive.
         margin: a winner that leads by less is ambiguous. None: with a fitted threshold, which keeps strangers out, the
             lead that keeps enrolled characters apart (`apart.fitted_margin`); else 0.
+        around: (R,) how crowded it is around each reference, for scaled scores (`comictool.reid.surroundings`).
 
     Raises:
         UsageError: an unknown mode, or thresholds asked for that cannot be fitted.
@@ -80,7 +85,7 @@ def rules_for(
     if mode in ("", "auto") and stored is not None and stored.metric == metric:
         mode = stored.mode
     elif mode in ("", "auto"):
-        left, told = best_mode(found, metric)
+        left, told = best_mode(found, metric, around=around)
         mode = left.mode
         notes.append(told)
     mode = mode_name(mode)
@@ -91,7 +96,9 @@ def rules_for(
         else:
             rate, labels = far or DEFAULT_FAR, found.labels.astype(str)
             try:
-                fitted = calibrate(found.vectors, labels, far=rate, mode=mode, metric=metric, excluded=one_page(found))
+                fitted = calibrate(
+                    found.vectors, labels, far=rate, mode=mode, metric=metric, excluded=one_page(found), around=around
+                )
                 if fitted.note:
                     notes.append(f"threshold {fitted.overall:.3f}: {fitted.note}")
             except UsageError as error:
@@ -101,7 +108,7 @@ def rules_for(
     elif threshold != "none":
         fitted = float(threshold)
     if not legacy:
-        left = left or leave_out(found, mode, metric)
+        left = left or leave_out(found, mode, metric, around)
         notes += confusions(left)
     if margin is None:
         margin = fitted_margin(left, fitted) if left is not None and isinstance(fitted, Thresholds) else 0.0

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from comictool.core.errors import InputError, UsageError
-from comictool.reid.common import NOTHING, Common
 from comictool.reid.enrolled import EnrolledSet, from_config, from_gallery
 from comictool.reid.gallery import FILE, Gallery
 from comictool.reid.reader import PictureReader
 from comictool.reid.scoring import mode_name
 from comictool.reid.sorting.actions import SortOptions
 from comictool.reid.sorting.classify import Again, SortedPicture, classify
-from comictool.reid.sorting.deciding import rules_of_run, taken_off_before
+from comictool.reid.sorting.deciding import rules_of_run, surroundings_before
 from comictool.reid.sorting.journal import is_unfinished
 from comictool.reid.sorting.rules import Rules
+from comictool.reid.surroundings import NOTHING, Surroundings
 from comictool.vectors.files import find_pictures
 
 AnyPath = str | os.PathLike[str]
@@ -38,7 +38,7 @@ class SortingRun:
         root: the result folder, if files are acted on.
         dry_run, resume: see `sort_pictures`.
         tell: called when all is done, before the journal says so; set it to print what a killed run shall print again.
-        common: what is taken off all vectors; the references of `enrolled` are without it already.
+        among: what scores are scaled by.
         again: what makes it a run over what earlier runs filed (`comictool.reid.sorting.learning`).
         counts: by status, and `failed` file actions; grows while the run is iterated over.
     """
@@ -56,7 +56,7 @@ class SortingRun:
     dry_run: bool = False
     resume: bool = True
     tell: Callable[[], None] = lambda: None
-    common: Common = NOTHING
+    among: Surroundings = NOTHING
     again: Again | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -66,7 +66,7 @@ class SortingRun:
             for picture in classify(
                 self.targets,
                 self.enrolled.found,
-                lambda paths: self.common.off(stream.batches(paths, self.reader.progress)),
+                lambda paths: stream.batches(paths, self.reader.progress),
                 self.rules,
                 encoder_id=stream.key,
                 options=self.options,
@@ -77,7 +77,7 @@ class SortingRun:
                 tell=lambda: self.tell(),
                 refused=self.enrolled.refused,
                 again=self.again,
-                common=self.common.vector.tolist(),
+                among=self.among,
             ):
                 self.counts[picture.decision.status] += 1
                 self.counts["failed"] += picture.placed.action == "failed"
@@ -144,12 +144,12 @@ def prepare_sorting(
         gallery, enrolled = references, from_gallery(references, reader)
     else:
         gallery, enrolled = None, from_config(Path(references), reader)
-    earlier = taken_off_before(root) if moved and resume else ()
-    enrolled, rules, notes, common = rules_of_run(enrolled, found, options, reader, gallery, earlier)
+    earlier = surroundings_before(root) if moved and resume else ""
+    enrolled, rules, notes, among = rules_of_run(enrolled, found, options, reader, gallery, earlier)
     notes = [*enrolled.notes, *notes]
     problems += [*enrolled.warnings, *(f"{path}: {reason}" for path, reason in enrolled.failed.items())]
     run = SortingRun(found, enrolled, rules, notes, problems, root, options, bases, reader, gallery)
-    return replace(run, dry_run=how.get("dry_run", False), resume=resume, common=common)
+    return replace(run, dry_run=how.get("dry_run", False), resume=resume, among=among)
 
 
 def sort_pictures(

@@ -1,4 +1,4 @@
-"""What all pictures of a run have in common: its mean, when it is left, and runs that are resumed."""
+"""How crowded it is around a picture: by a loop, when scores stay cosines, and runs that are resumed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comictool.core.errors import UsageError
+from comictool.core.errors import InputError
 from comictool.plugins.known import parts_of
 from comictool.plugins.load import EncoderSpec
-from comictool.reid import common, reader
-from comictool.reid.common import LEAST_TARGETS, NOTHING, Common, common_part
+from comictool.reid import reader, surroundings
 from comictool.reid.configuration import read_config
 from comictool.reid.enrolled import calibrate_gallery
 from comictool.reid.gallery import Gallery
 from comictool.reid.reader import PictureReader
 from comictool.reid.reranking import less
+from comictool.reid.scoring import score_characters
 from comictool.reid.sorting.actions import SortOptions
 from comictool.reid.sorting.rules import DEFAULT_FAR
 from comictool.reid.sorting.sort import prepare_sorting, sort_pictures
-from comictool.vectors.files import find_pictures
+from comictool.reid.surroundings import LEAST_TARGETS, NOTHING, SAMPLE, Surroundings, surroundings_of
 from comictool.vectors.stream import EmbeddedBatch
 from tests.reid.drawings import cast, drawing, save
 
@@ -32,7 +32,7 @@ def rows(count: int, size: int = 6, seed: int = 0) -> np.ndarray:
     return unit
 
 
-def embedding(vectors: np.ndarray, broken: tuple[int, ...] = ()) -> common.Embed:
+def embedding(vectors: np.ndarray, broken: tuple[int, ...] = ()) -> surroundings.Embed:
     """Batches of five of pictures that are called by their number."""
 
     def embed(paths: list[Path]) -> list[EmbeddedBatch]:
@@ -51,27 +51,50 @@ def embedding(vectors: np.ndarray, broken: tuple[int, ...] = ()) -> common.Embed
     return embed  # type: ignore[return-value]
 
 
-def test_the_mean_of_references_and_readable_targets_is_taken_off() -> None:
-    references, targets = rows(7), rows(40, seed=1)
-    paths = [Path(str(number)) for number in range(40)]
-    found = common_part(references, paths, embedding(targets, broken=(3, 17)))
-    left = np.delete(targets, [3, 17], axis=0)
-    assert np.allclose(found.vector, (references.sum(axis=0) + left.mean(axis=0) * 40) / 47, atol=1e-6)
-    expected = references - found.vector
-    assert np.allclose(found.less(references), expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+def test_around_is_what_a_slow_loop_finds_and_scores_keep_their_order() -> None:
+    pictures, vectors = rows(31).astype(np.float16), rows(9, seed=1)
+    vectors[4] = pictures[7] / np.linalg.norm(pictures[7].astype(np.float32))
+    found = Surroundings(pictures).around(vectors)
+    assert found is not None
+    for vector, value in zip(vectors, found, strict=True):
+        cosines = sorted((float(vector @ other) for other in pictures.astype(np.float32)), reverse=True)
+        others = [cosine for cosine in cosines if cosine <= 1 - 1e-4]
+        assert len(others) == (30 if np.array_equal(vector, vectors[4]) else 31)
+        assert value == pytest.approx(np.mean(others[: (len(others) + 1) // 2]), abs=1e-5)
+    plain = score_characters(vectors, rows(6, seed=2), list("aabbcc"), "mixed")
+    scaled = plain.scaled(found)
+    assert np.array_equal(plain.order(), scaled.order())
+    assert np.allclose(scaled.scores, 1 - (1 - plain.scores) / (1 - found)[:, None], atol=1e-5)
+    assert plain.scaled(None) is plain
 
 
-def test_few_targets_leave_vectors_as_they_are_and_many_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    references, targets = rows(7), rows(100, seed=1)
-    paths = [Path(str(number)) for number in range(100)]
-    assert common_part(references, paths[: LEAST_TARGETS - 1], embedding(targets)) is NOTHING
-    assert common_part(rows(101), paths, embedding(targets)) is NOTHING
-    assert common_part(references, paths[:30], embedding(targets, broken=tuple(range(20)))) is NOTHING
-    assert NOTHING.less(references) is references
-    monkeypatch.setattr(common, "SAMPLE", 30)
-    places = np.linspace(0, 99, 30).astype(int)
-    found = common_part(references, paths, embedding(targets))
-    assert np.allclose(found.vector, (references.sum(axis=0) + targets[places].mean(axis=0) * 100) / 107, atol=1e-6)
+def test_mixed_is_the_mean_of_the_nearest_and_the_centroid() -> None:
+    queries, references, excluded = rows(5), rows(6, seed=2), np.eye(5, 6, dtype=bool)
+    one, two, both = (
+        score_characters(queries, references, list("aabbcc"), mode, excluded=excluded).scores
+        for mode in ("max", "centroid", "mixed")
+    )
+    assert np.allclose(both, (one + two) / 2, atol=1e-6)
+
+
+def test_few_targets_leave_cosines_and_many_are_sampled() -> None:
+    targets = rows(300, seed=1)
+    paths = [Path(str(number)) for number in range(300)]
+    assert surroundings_of(paths[: LEAST_TARGETS - 1], embedding(targets)) is NOTHING
+    assert surroundings_of(paths[:30], embedding(targets, broken=tuple(range(20)))) is NOTHING
+    assert NOTHING.around(rows(3)) is None
+    found = surroundings_of(paths, embedding(targets, broken=(0,)))
+    places = np.linspace(0, 299, SAMPLE).astype(int)[1:]
+    assert np.array_equal(found.pictures, targets[places].astype(np.float16))
+
+
+def test_the_journal_gives_the_same_surroundings_or_says_that_it_is_damaged() -> None:
+    found = Surroundings(rows(30).astype(np.float16))
+    assert np.array_equal(Surroundings.from_text(found.to_text(), 6).pictures, found.pictures)
+    assert Surroundings.from_text(found.to_text(), 7) is NOTHING
+    for forged in ("?", "AAA", Surroundings(np.full((1, 6), np.nan, np.float16)).to_text()[:-1]):
+        with pytest.raises(InputError, match="damaged"):
+            Surroundings.from_text(forged, 6)
 
 
 def test_each_part_of_a_joined_vector_keeps_its_length() -> None:
@@ -81,10 +104,8 @@ def test_each_part_of_a_joined_vector_keeps_its_length() -> None:
     alone = less(joined[:, :4] / 0.8, joined[:, :4].mean(axis=0) / 0.8)
     assert np.allclose(moved[:, :4] / 0.8, alone, atol=1e-5)
     assert np.allclose(np.linalg.norm(less(joined, joined.mean(axis=0), (4, 4)), axis=1), 1, atol=1e-6)
-    assert parts_of(EncoderSpec("comic_small")) == (576, 713)
+    assert parts_of(EncoderSpec("comic_small")) == ()  # its parts are mixed
     assert parts_of(EncoderSpec("classic")) == ()
-    with pytest.raises(UsageError, match="7 numbers, and a common part of 6"):
-        Common(np.ones(6, np.float32)).less(joined)
 
 
 @pytest.fixture
@@ -95,7 +116,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_takes_it_off_unless_the_threshold_is_for_cosines_as_they_are(folder: Path) -> None:
+def test_scores_are_scaled_unless_the_threshold_is_for_cosines_as_they_are(folder: Path) -> None:
     cached = PictureReader(cache=folder / "cache", jobs=1)
     gallery = Gallery.create(folder / "gallery")
     gallery.enroll(read_config(folder / "refs"), cached)
@@ -103,30 +124,25 @@ def test_a_run_takes_it_off_unless_the_threshold_is_for_cosines_as_they_are(fold
     def prepared(**options: object) -> tuple[bool, float]:
         run = prepare_sorting(folder / "targets", gallery, options=SortOptions(**options), reader=cached)  # type: ignore[arg-type]
         fitted = run.rules.threshold
-        return bool(run.common.vector.size), getattr(fitted, "far", fitted)  # type: ignore[return-value]
+        return bool(run.among), getattr(fitted, "far", fitted)  # type: ignore[return-value]
 
     assert prepared() == (True, DEFAULT_FAR)
-    assert prepared(threshold="none") == (True, None)
+    assert prepared(threshold="none") == (False, None)
     assert prepared(threshold=0.5) == (False, 0.5)
     calibrate_gallery(gallery, cached, far=0.2)
-    assert prepared() == (True, 0.2)  # the rate of the gallery, fitted to what is left
+    assert prepared() == (True, 0.2)  # the rate of the gallery, fitted to scaled scores
     calibrate_gallery(gallery, cached, far=0.2, per_character=True)
     assert prepared() == (False, 0.2)
     legacy = prepare_sorting(
         folder / "targets", folder / "refs", reader=PictureReader(EncoderSpec("classic"), legacy=True, cached=False)
     )
-    assert not legacy.common.vector.size
-    vectors = cached.embed(find_pictures([folder / "targets"])).vectors
-    run = prepare_sorting(folder / "targets", folder / "refs", reader=cached)
-    both = np.concatenate([vectors, gallery.vectors]).mean(axis=0)
-    assert np.allclose(run.common.vector, both, atol=1e-6)
-    assert np.allclose(run.enrolled.found.vectors, less(gallery.vectors, both), atol=1e-5)
+    assert not legacy.among
 
 
-def test_a_resumed_move_takes_off_what_the_run_before_took_off(folder: Path) -> None:
-    """Half of its targets are gone by then, and so would be their part in the mean."""
+def test_a_resumed_move_is_scaled_by_what_the_run_before_was(folder: Path) -> None:
+    """Half of its targets are gone by then, and so would be what they say of the others."""
     shutil.copytree(folder / "targets", folder / "again")
-    cached, options = PictureReader(cache=folder / "cache", jobs=1), SortOptions("move", threshold="none")
+    cached, options = PictureReader(cache=folder / "cache", jobs=1), SortOptions("move")
 
     def told(records: list[dict[str, object]]) -> list[tuple[object, object, float]]:
         # Products of vectors differ in their sixth place by where a picture stands in its batch.
@@ -140,7 +156,7 @@ def test_a_resumed_move_takes_off_what_the_run_before_took_off(folder: Path) -> 
     assert len(list((folder / "again").iterdir())) < 30
     resumed = sort_pictures(folder / "again", folder / "refs", folder / "sorted", options, reader=cached)
     assert told(resumed.records()) == told(whole.records())
-    assert np.array_equal(resumed.run.common.vector, whole.run.common.vector)
+    assert np.array_equal(resumed.run.among.pictures, whole.run.among.pictures)
 
 
 def test_without_torch_the_default_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
