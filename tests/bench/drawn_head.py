@@ -1,4 +1,4 @@
-"""A plugin that learns from drawn characters alone, and what it is worth on real ones.
+"""What `comic_small` learned from drawn characters alone, made again, and what it is worth on real ones.
 
     COMICTOOL_TEST_DATA=FOLDER python -m tests.bench.drawn_head [-o PLUGIN] [--write]
 
@@ -71,19 +71,25 @@ def macro_figures(encoder: Encoder, crops: Crops, parts: Sequence[int] | None = 
     return f"{ratio(found.macro_rank(1))} / {ratio(macro(found.precision, found.labels))}"
 
 
-def fit(folder: Path) -> None:
-    """Draw, embed, and write the plugin."""
-    began = time.process_time()
+def unlearned(folder: Path) -> Encoder:
+    """`comic_small` without what it learned, written to a folder."""
     shutil.copytree(ROOT / "plugins" / "comic_small", folder, ignore=lambda *_: ["identity.json", *LEARNED.values()])
     shipped = read_manifest(folder)
     plain = {name: value for name, value in shipped.arguments.items() if name not in LEARNED}
     write_manifest(folder, replace(shipped, arguments=plain))
-    encoder = load_plugin(str(folder), device="cpu", precision="fp32")
+    return load_plugin(str(folder), device="cpu", precision="fp32")
+
+
+def fit(folder: Path) -> None:
+    """Draw, embed, and write the plugin."""
+    began = time.process_time()
+    encoder = unlearned(folder)
     drawn = [crops for _, crops in drawn_series(SEED, COUNT, SEEN)]
     series = [(embed_each(lambda image: encoder.embed([image])[0], crops), crops.identities) for crops in drawn]
     for name, array in zip(LEARNED, fitted(series), strict=True):
         np.save(folder / LEARNED[name], array.astype(np.float16))
-    write_manifest(folder, replace(shipped, arguments={**plain, **LEARNED}))
+    manifest = read_manifest(folder)
+    write_manifest(folder, replace(manifest, arguments={**manifest.arguments, **LEARNED}))
     pictures = sum(len(names) for _, names in series)
     figure(
         f"what `comic_small` learned from {pictures} drawn pictures of characters of {len(series)} comics",
@@ -104,14 +110,14 @@ def main() -> None:
         folder = options.output or Path(temporary) / "plugin"
         if not folder.exists():
             fit(folder)
-        ours, small = (load_plugin(name, device="cpu", precision="fp32") for name in (str(folder), "comic_small"))
+        ours, small = load_plugin(str(folder), device="cpu", precision="fp32"), unlearned(Path(temporary) / "unlearned")
     classic, parts = load_plugin("classic"), parts_of(EncoderSpec("comic_small"))
     for name in SERIES:
         crops = load_series(name)
         figure(
             f"characters of {name}, macro rank-1 / macro mAP, learned from drawn characters alone",
             macro_figures(ours, crops, ()),
-            f"comic_small {macro_figures(small, crops, parts)}; classic {macro_figures(classic, crops)}",
+            f"without what it learned {macro_figures(small, crops, parts)}; classic {macro_figures(classic, crops)}",
         )
 
 
