@@ -3,8 +3,9 @@
 `attributes.Interdepth` ranks things from the viewer (0 is nearest), `attributes.Intradepth` the parts of one thing,
 both within a panel. Either may be missing, and missing stays missing. Panels are the category that is named so, or
 number 25. Segments keep `kind` (the category's name), `box`, `polygons` or `rle`, `inter`, `intra` and every further
-plain attribute. The numbers that results are filed under are kept too: `annotation` and `category` of segments and
-panels, `image_id` of pages.
+plain attribute, and `iscrowd` 1 where the file says so: many things under one mask, which COCO's evaluation passes
+over, however the mask is written. The numbers that results are filed under are kept too: `annotation` and `category`
+of segments and panels, `image_id` of pages.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FILE = "annotations.json"
 PANEL = 25  # the panel category of the published files
 _PANEL_NAMES = ("panel", "case", "vignette", "frame")
 _DEPTHS = (("inter", "Interdepth"), ("intra", "Intradepth"))
-_OWN_FIELDS = {"kind", "box", "polygons", "rle", "inter", "intra", "annotation", "category"}
+_OWN_FIELDS = {"kind", "box", "polygons", "rle", "iscrowd", "inter", "intra", "annotation", "category"}
 IMAGE_ID = "image_id"  # of a page record
 
 
@@ -141,7 +142,7 @@ def _segments(record: PageRecord, categories: dict[str, int]) -> Iterable[tuple[
                 "category_id": categories[kind],
                 "bbox": xywh(segment["box"]),
                 "segmentation": segment.get("rle", shape),
-                "iscrowd": int("rle" in segment),
+                "iscrowd": segment.get("iscrowd", 0),
                 "area": area(segment["box"]),
                 "attributes": attributes,
             },
@@ -175,6 +176,7 @@ def _fill(record: Sheet, annotations: list[Annotation], categories: dict[int, st
         }
         segment["kind"] = categories.get(annotation.category, str(annotation.category))
         segment["box"] = list(annotation.box)
+        segment["iscrowd"] = annotation.raw.get("iscrowd")
         segment |= _numbers(annotation)
         shapes = outlines(annotation.raw.get("segmentation"))
         if record.fit:
@@ -224,6 +226,8 @@ def _kept(segment: dict[str, Any], record: PageRecord) -> dict[str, Any] | None:
         out["polygons"] = [[[_whole(x), _whole(y)] for x, y in shape] for shape in shapes]
     elif is_rle(segment.get("rle")):
         out["rle"] = segment["rle"]
+    if integer_of(segment.get("iscrowd")) == 1:
+        out["iscrowd"] = 1
     filed = {name: integer_of(segment.get(name)) for name in ("annotation", "category")}
     out |= {name: number for name, number in filed.items() if number is not None}
     out |= {k: _whole(v) for k in ("inter", "intra") if (v := number_of(segment.get(k))) is not None}

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from comictool.core.errors import InputError
@@ -54,6 +55,37 @@ def test_pycocotools_reads_what_is_written_and_scores_it_perfect(tmp_path: Path)
     mask = truth.annToMask(next(a for a in every if a["segmentation"]))  # the triangular panel
     assert mask.shape == (60, 40)
     assert 0 < mask.sum() < 40 * 30
+
+
+@pytest.mark.parametrize("crowd", [{}, {"iscrowd": 0}, {"iscrowd": 1}])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_mask_of_run_lengths_is_a_crowd_only_where_it_says_so(
+    tmp_path: Path, packed: bool, crowd: dict[str, int]
+) -> None:
+    """It was called one for being run lengths, so that evaluation left out every segment with an exact outline."""
+    masks = pytest.importorskip("pycocotools.mask")
+    coco_module = pytest.importorskip("pycocotools.coco")
+    evaluation = pytest.importorskip("pycocotools.cocoeval")
+    mask = np.zeros((200, 100), np.uint8)
+    mask[20:60, 10:30] = mask[40:90, 25:50] = 1
+    runs = np.diff([0, *np.flatnonzero(np.diff(mask.T.ravel())) + 1, mask.size]).tolist()
+    counts = masks.encode(np.asfortranarray(mask))["counts"].decode() if packed else runs
+    drawn = note(5, 22, [10, 20, 40, 70], segmentation={"size": [200, 100], "counts": counts}, **crowd)
+    drawn |= {"area": int(mask.sum()), "attributes": {"Interdepth": 1.0}}
+    file = coco(tmp_path / "x.json", [IMAGE], [drawn], [{"id": 22, "name": "face"}])
+    save(open_any(file, "ai4va-coco"), tmp_path / "corpus", FORMATS["corpus"])
+    save(open_any(tmp_path / "corpus"), tmp_path / "out", FORMATS["ai4va-coco"])
+    truth = coco_module.COCO(str(tmp_path / "out/annotations.json"))
+    (written,) = truth.loadAnns(truth.getAnnIds())
+    said = crowd.get("iscrowd", 0)
+    assert written["iscrowd"] == said
+    assert (truth.annToMask(written) == mask).all()
+    found = truth.loadRes([{**written, "segmentation": masks.encode(np.asfortranarray(mask)), "score": 1.0}])
+    scores = evaluation.COCOeval(truth, found, "segm")
+    scores.evaluate()
+    scores.accumulate()
+    scores.summarize()
+    assert scores.stats[0] == (-1 if said else pytest.approx(1.0))  # -1: there was nothing to find
 
 
 def test_the_image_id_rule() -> None:
