@@ -1,32 +1,51 @@
 """The defects of the released code (Davide-Ds/comics_images_depth_estimation), one test each; in brackets what it did.
 
 Those of training (1 too, 9 to 11: an unseeded split, 537 million parameters, the last epoch called the best) are tested
-with the recipe `train depth`; 15, what it needs cannot be installed together, by the gate, which installs ours.
+with the recipe `train depth`.
 """
 
 from __future__ import annotations
 
 import ast
 import csv
+import os
+import re
+import runpy
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterable
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from packaging.requirements import Requirement
+from PIL import Image
 
-from comictool.cli.table import COMMANDS, Group
+from comictool.cli.app import load_command
+from comictool.cli.reference import every_command
+from comictool.core.errors import ComicError
 from comictool.depth.baselines import constants
 from comictool.depth.evaluate import Said, evaluate
+from comictool.depth.inputs import as_input
 from comictool.depth.job import PredictOptions, predict
 from comictool.depth.measures import Ranked, errors
+from comictool.depth.pages import PageNetwork, ReleasedNetwork
 from comictool.depth.predicting import DensePredictor, SegmentPredictor
-from comictool.depth.saved import normal, overlay
+from comictool.depth.saved import normal, overlay, read_pages
 from comictool.depth.segments import read_segments
 from comictool.depth.tables import BASELINE, read_predictions
 from comictool.drawn.depth import from_stored, to_stored
+from comictool.plugins.load import EncoderSpec, load_model
+from tests.bench.kill_me import CHANGES, WRITING
 from tests.depth import fixture
 from tests.depth.fixture import Bright
 
-ROOM = Path(__file__).parents[2] / "comictool" / "depth"
+ROOT = Path(__file__).parents[2]
+ROOM = ROOT / "comictool" / "depth"
 
 
 def test_1_ranks_are_those_of_the_segment_itself(tmp_path: Path) -> None:
@@ -131,18 +150,74 @@ def test_8_one_segment_is_as_many_as_any(tmp_path: Path) -> None:
     assert errors(truth, (np.array([1.0]), np.array([1.0])), {})[0].value == 1
 
 
-def test_12_a_model_is_the_one_that_was_named() -> None:
-    """(The newest file in a folder, whatever it was.) No file of the room looks for one by its age."""
-    for file in ROOM.glob("*.py"):
-        assert "st_mtime" not in file.read_text("utf-8"), file
+def test_12_a_model_is_the_one_that_was_named(tmp_path: Path) -> None:
+    """(The newest file in a folder, whatever it was, into one of two networks of one name.) Others beside it, newer
+    ones too, are not looked at, and which network it is for stands in the file itself."""
+    torch.manual_seed(3)
+    models = tmp_path / "models"
+    models.mkdir()
+    networks = {"old.pth": PageNetwork().eval(), "new.pth": ReleasedNetwork(4).eval()}
+    for age, (name, network) in enumerate(networks.items()):
+        torch.save(network.state_dict(), models / name)
+        os.utime(models / name, (1000 + age, 1000 + age))
+    (models / "newest.keras").write_bytes(b"no weights")
+    picture = np.random.default_rng(3).integers(0, 256, (60, 40, 3), dtype=np.uint8)
+    planes = as_input(torch.from_numpy(picture).permute(2, 0, 1)[None])
+    for name, network in networks.items():
+        model = load_model(EncoderSpec("depth_page", device="cpu", weights=models / name), "depth")
+        with torch.inference_mode():
+            wanted = network(planes)[0].tolist()
+        assert model.segment_depth(picture, read_one(), [])[0, :2].tolist() == pytest.approx(wanted, rel=1e-4)
+    for folder in (models, tmp_path):
+        with pytest.raises(ComicError):
+            load_model(EncoderSpec("depth_page", device="cpu", weights=folder), "depth")
+        with pytest.raises(ComicError):
+            load_model(EncoderSpec(str(folder), device="cpu"), "depth")
 
 
-def test_13_importing_runs_nothing() -> None:
-    """(Scripts that ran when imported, from one folder alone.) Modules have definitions only."""
-    for file in ROOM.glob("*.py"):
-        for node in ast.parse(file.read_text("utf-8")).body:
-            called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-            assert not called, f"{file.name} line {node.lineno}"
+def test_12_names_of_files_can_be_had_anywhere(tmp_path: Path) -> None:
+    """(A time with a colon in it.)"""
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (60, 80)).save(tmp_path / "in" / "page 12:30.png")
+    predict(tmp_path / "in", Bright(), tmp_path / "out", chosen=PredictOptions(arrays=True, clouds=True, sheet=True))
+    written = [file.relative_to(tmp_path / "out").as_posix() for file in (tmp_path / "out").rglob("*")]
+    assert len(written) > 8
+    assert not [name for name in written if ":" in name]
+
+
+OLD_SCRIPT = """
+import os
+os.makedirs("models", exist_ok=True)
+for name in ("a", "b"):
+    with open("models/" + name, "w") as stream:
+        stream.write("weights")
+"""
+
+
+def test_13_importing_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """(Scripts that ran when imported, from one folder alone, which others could not import.) Run anew from a folder of
+    nothing, no module of the room writes, or opens what lies in the folder where it happens to be run."""
+    monkeypatch.chdir(tmp_path)
+    assert touched(lambda: exec(compile(OLD_SCRIPT, "old.py", "exec"), {}))[:2] == ["models", "models/a"]
+    shutil.rmtree("models")
+    for file in sorted(ROOM.glob("*.py")):
+        assert touched(lambda file=file: runpy.run_path(str(file), run_name="anew")) == [], file.name  # type: ignore[misc]
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{file.name} line {node.lineno}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_13_a_path_means_the_same_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """(`annotations/` or `data/annotations/`, by the script.)"""
+    fixture.write(tmp_path / "in")
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path / "else")
+    predict(tmp_path / "in", Bright(), tmp_path / "out")
+    assert list(Path().iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+    predict(Path("in"), Bright(), Path("again"))
+    for name in ("segments.csv", "baseline.csv", "pages.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
 def test_14_predictions_never_hold_the_truth(tmp_path: Path) -> None:
@@ -153,6 +228,37 @@ def test_14_predictions_never_hold_the_truth(tmp_path: Path) -> None:
         predict(fixture.write(folder, test=test), Bright(), folder / "out", chosen=PredictOptions(maps=False))
         tables.append((folder / "out" / "segments.csv").read_text())
     assert tables[0] == tables[1]
+
+
+def test_15_what_is_needed_can_be_installed_together() -> None:
+    """(Three TensorFlows, Keras of another, one for Windows alone.) All that the project asks for, and what that asks
+    for in turn, is here at once, in versions that suit all of them."""
+    assert [each.split(" (")[0] for each in unmet(["numpy>=2.0", "numpy<2.0", "tensorflow-intel==2.17.0"])] == [
+        "numpy<2.0",
+        "tensorflow-intel==2.17.0",
+    ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    assert unmet(asked) == []
+    assert not [each for each in asked if "==" in each]  # a pin holds until the next one
+
+
+def test_15_the_pages_say_it_as_it_is() -> None:
+    """(`pip install requirements.txt` without -r, a script by another name.) Every extra and command that the pages
+    name is there."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    known = [name.split() for name, _ in every_command()]
+    lines = 0
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        text = page.read_text("utf-8")
+        for name in re.findall(r"pip install (?:-e )?'?(?:\.|comictool)\[(\w+)\]", text):
+            assert name in extras, f"{page.name}: {name}"
+        assert not re.search(r"pip install (?!-r )\S+\.txt", text), page.name
+        for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S):
+            for line in re.findall(r"^comictool (.*)", block, re.M):
+                words, lines = line.split(), lines + 1
+                assert words[0].startswith("-") or any(words[: len(name)] == name for name in known), line
+    assert lines > 50
 
 
 def test_16_pages_go_through_one_by_one_and_none_is_dropped_silently(tmp_path: Path, drawn: Path) -> None:
@@ -176,10 +282,34 @@ def test_16_pages_go_through_one_by_one_and_none_is_dropped_silently(tmp_path: P
 
 
 def test_17_there_are_commands() -> None:
-    """(None, nor seeds, resuming, maps or order.)"""
-    group = COMMANDS["depth"]
-    assert isinstance(group, Group)
-    assert {"predict", "evaluate"} <= set(group.commands)
+    """(None, no configuration, no seed, no choice of device or batch, no resuming, no licence.)"""
+    asked = {
+        "depth predict": {"--device", "--maps", "--sheet", "--plugin", "--jobs", "--resume", "--dry-run"},
+        "depth evaluate": {"--device", "--truth", "--append"},
+        "train depth": {"--device", "--seed", "--config", "--set", "--batch-size", "--resume", "--dry-run"},
+    }
+    commands = dict(every_command())
+    for name, wanted in asked.items():
+        parser = load_command(name.split()[-1], commands[name])
+        assert wanted <= {option for each in parser.params for option in each.opts}, name
+    assert (ROOT / "LICENSE").is_file()
+
+
+def test_17_what_is_predicted_is_kept_shown_and_measured_by_order(tmp_path: Path) -> None:
+    """(No map, nothing to look at, all anew each time, MSE alone.)"""
+    file = fixture.write(tmp_path)
+    model = Bright()
+    assert predict(file, model, tmp_path / "out").done == 1
+    (page,) = read_pages(tmp_path / "out")
+    for name in (page.map, page.overlay):
+        with Image.open(tmp_path / "out" / name) as shown:
+            assert shown.size == (fixture.WIDTH, fixture.HEIGHT)
+    report = predict(file, model, tmp_path / "out")
+    assert (report.skipped, report.done, model.calls) == (1, 0, 1)
+    said = Said("x", table=read_predictions(tmp_path / "out" / "segments.csv"))
+    first, second = ({m.name: (m.value, m.low, m.high) for m in evaluate(file, said).metrics} for _ in range(2))
+    assert {"order inter", "order intra", "tau inter", "tau intra"} <= set(first)
+    assert str(first) == str(second)  # intervals are drawn from a seed
 
 
 def test_18_masks_that_overlap_are_not_added(tmp_path: Path) -> None:
@@ -202,3 +332,51 @@ def read_one() -> list:  # type: ignore[type-arg]
     from comictool.depth.segments import Segment
 
     return [Segment(1, 1, 1, "x", None, (5, 5, 20, 20))]
+
+
+def touched(run: Callable[[], object]) -> list[str]:
+    """What a call makes, writes or removes anywhere, and opens without a whole path; compiled modules aside."""
+    found: list[str] = []
+    LISTENING.append(found)
+    try:
+        run()
+    finally:
+        LISTENING.pop()
+    return found
+
+
+LISTENING: list[list[str]] = []
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if not LISTENING or (event != "open" and event not in CHANGES) or not isinstance(arguments[0], str):
+        return
+    writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & WRITING)
+    if (writes or not os.path.isabs(arguments[0])) and "__pycache__" not in arguments[0]:
+        LISTENING[-1].append(arguments[0])
+
+
+sys.addaudithook(_hear)
+
+
+def unmet(asked: Iterable[str]) -> list[str]:
+    """Requirements, and those of what they ask for, that what is installed does not fulfil, with what there is."""
+    found, waiting, seen = [], [(line, "") for line in asked], set()
+    while waiting:
+        each = waiting.pop(0)
+        if each in seen:
+            continue
+        seen.add(each)
+        line, extra = each
+        wanted = Requirement(line)
+        if wanted.marker and not wanted.marker.evaluate({"extra": extra}):
+            continue
+        try:
+            there = metadata.distribution(wanted.name)
+        except metadata.PackageNotFoundError:
+            found.append(f"{line} (not there)")
+            continue
+        if not wanted.specifier.contains(there.version, prereleases=True):
+            found.append(f"{line} ({there.version})")
+        waiting += [(below, extra) for below in there.requires or () for extra in ("", *wanted.extras)]
+    return found
