@@ -1,11 +1,13 @@
-"""In a child of `tests.bench.kills`: signals that a process sends itself at the n-th thing that it does to the disk."""
+"""Signals that a process sends itself at the n-th thing that it does to the disk, and children that do."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from comictool.core.errors import ComicError
 
 CHANGES = frozenset(
     ["os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"]
@@ -44,3 +46,17 @@ def at(numbers: Sequence[int], moments: Sequence[int], *, imports: bool = False,
 
     os.fsync = fsync  # no audit event says that something is about to be made durable
     sys.addaudithook(hook)
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """The exit status of a fork that does this: 0, 3 after an error that is told, or minus the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except ComicError:
+            os._exit(3)
+        finally:
+            os._exit(5)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

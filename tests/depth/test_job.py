@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from comictool.core.errors import InputError
-from comictool.core.jobs import JobOptions
+from comictool.core.jobs import JobOptions, JobReport
 from comictool.depth.evaluate import PluginMaps, Said, evaluate
 from comictool.depth.job import PredictOptions, predict
 from comictool.depth.log import append_block
@@ -21,6 +22,9 @@ from comictool.depth.saved import SavedMaps, read_pages
 from comictool.depth.segments import read_segments
 from comictool.depth.tables import BASELINE, CHALLENGE, Predictions, read_predictions
 from comictool.drawn.depth import read_depth
+from comictool.formats.converting import convert
+from tests.archives.comic_files import tree
+from tests.bench import kill_me
 from tests.depth import fixture
 from tests.depth.fixture import Bright
 
@@ -133,21 +137,41 @@ def test_a_page_that_breaks_is_a_problem_and_the_rest_is_done_once(tmp_path: Pat
     assert predict(folder, model, tmp_path / "out").done == 1
 
 
-def test_a_killed_run_goes_on(tmp_path: Path, drawn: Path) -> None:
-    class Dies(Bright):
-        def depth(self, images: list[np.ndarray]) -> list[np.ndarray]:
-            if self.calls == 1:
-                raise KeyboardInterrupt
-            return super().depth(images)
+def test_a_kill_at_any_moment_leaves_what_the_next_run_ends(tmp_path: Path) -> None:
+    """Two small pages of a corpus; the child kills itself before every third thing that it does to the disk."""
+    file = fixture.write(tmp_path / "in")
+    said = json.loads(file.read_text())
+    other = fixture.NAME.replace("-16", "-17")
+    shutil.copy(file.parent / fixture.NAME, file.parent / other)
+    said["images"].append({**said["images"][0], "id": 132, "file_name": other})
+    said["annotations"] += [{**each, "id": each["id"] + 100, "image_id": 132} for each in said["annotations"]]
+    file.write_text(json.dumps(said))
+    corpus = tmp_path / "corpus"
+    convert(file.parent, corpus, "corpus")
 
-    with pytest.raises(KeyboardInterrupt):
-        predict(drawn, Dies(), tmp_path / "out")
-    report = predict(drawn, Bright(), tmp_path / "out")
-    assert (report.skipped, report.done) == (1, 1)
-    whole = predict(drawn, Bright(), tmp_path / "whole")
-    assert whole.done == 2
-    for name in ("segments.csv", "baseline.csv", "pages.json"):
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    def run(output: Path) -> JobReport:
+        return predict(corpus, Bright(), output, chosen=PredictOptions(arrays=True, sheet=True))
+
+    def killed(output: Path, moment: int) -> None:
+        kill_me.at([signal.SIGKILL], [moment])
+        run(output)
+
+    assert run(tmp_path / "whole").done == 2
+    whole = tree(tmp_path / "whole")
+    assert len(whole) == 2 * 3 + 4  # a map, an overlay and an array each; tables, pages and the sheet
+    finished, moment, status = [], 0, -signal.SIGKILL
+    while status == -signal.SIGKILL:
+        output = tmp_path / f"broken {moment}"
+        status = kill_me.in_a_child(lambda output=output, moment=moment: killed(output, moment))  # type: ignore[misc]
+        report = run(output)
+        finished.append(report.skipped)
+        assert report.done + report.skipped == 2
+        assert not report.failed
+        assert tree(output) == whole, moment
+        moment += 3
+    assert status == 0
+    assert finished == sorted(finished)
+    assert set(finished) == {0, 1, 2}
 
 
 def test_the_truth_itself_scores_perfectly_and_floors_do_not(tmp_path: Path, drawn: Path) -> None:

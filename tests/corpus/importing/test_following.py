@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from comictool.core.errors import ComicError
 from comictool.core.jobs import JobOptions, JobReport
 from comictool.corpus.corpus import Corpus
 from comictool.corpus.importing import following, job
@@ -133,20 +131,6 @@ def test_one_new_file_says_nothing_about_the_others(corpus: Corpus, shelf: Path)
     assert "two" in corpus.comics()
 
 
-def in_a_child(work: Callable[[], object]) -> int:
-    """The exit status of a fork that does this: 0, 3 after an error that is told, or minus the signal that ended it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        except ComicError:
-            os._exit(3)
-        finally:
-            os._exit(5)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def test_a_kill_at_any_moment_of_pruning_and_taking_over_leaves_what_the_next_run_ends(
     corpus: Corpus, shelf: Path, tmp_path: Path
 ) -> None:
@@ -165,7 +149,7 @@ def test_a_kill_at_any_moment_of_pruning_and_taking_over_leaves_what_the_next_ru
             kill_me.at([9], [moment])
             run(broken, shelf, prune=True)
 
-        status = in_a_child(killed)
+        status = kill_me.in_a_child(killed)
         report = run(broken, shelf, prune=True)
         assert (report.done, report.problems) == (0, []), moment
         assert tree(broken.root) == tree(whole.root), moment
@@ -192,10 +176,10 @@ def test_two_that_follow_the_same_folder_at_once(corpus: Corpus, shelf: Path, tm
         run(corpus, shelf, prune=True)
 
     with ThreadPoolExecutor(1) as pool:
-        one = pool.submit(in_a_child, first)
+        one = pool.submit(kill_me.in_a_child, first)
         os.read(ready[0], 1)
         before = tree(corpus.root)
-        assert in_a_child(lambda: run(corpus, shelf, prune=True)) == 3
+        assert kill_me.in_a_child(lambda: run(corpus, shelf, prune=True)) == 3
         assert tree(corpus.root) == before
         os.write(go[1], b"x")
         assert one.result() == 0
