@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 CHUNK = 24  # pages; two seconds of finding panels, and one part file
 KEPT = "kept"  # in the note of a page that the stage leaves as it is
+FOUND_BY = "found_by"  # in such a note: the model whose findings an earlier run of the stage left there
 
 
 @dataclass(frozen=True)
@@ -283,7 +284,10 @@ class _Parts:
 
     def _take_over(self, record: PageRecord, page: Annotated, file: Path) -> bool:
         note = {**page.note, "stage": self._stage.name, "model": self._stage.model}
-        if page.found is None and note == _note(record, self._stage):
+        before = _note(record, self._stage)
+        if KEPT in note and (by := before.get(FOUND_BY) if KEPT in before else before.get("model")):
+            note[FOUND_BY] = by
+        if page.found is None and note == before:
             return False
         if page.found is not None:
             self._stage.merge(record, from_json(page.found, str(file)))

@@ -1,9 +1,11 @@
 """Taking over into a page record what a reader of words told of the page, once it is known what belongs where.
 
 The words become texts of the record: one with the box that a detector drew, where that is certain enough, else one with
-the reader's box or with none. Its own words about the page, such as descriptions of panels, stay apart from those, in
-`extra`, with the model named. What has no counterpart on the other side is kept: a panel without words, a box of a text
-without words, words without a panel, and panels that only the reader saw (`extra["unmatched_text_panels"]`).
+the reader's box or with none. What an engine read of the same text (`read_texts`) gives way to them, and they keep its
+box; texts of annotations or of a person are never touched. The reader's own words about the page, such as descriptions
+of panels, stay apart from those, in `extra`, with the model named. What has no counterpart on the other side is kept: a
+panel without words, a box of a text without words, a text that only the engine read, words without a panel, and panels
+that only the reader saw (`extra["unmatched_text_panels"]`).
 """
 
 from __future__ import annotations
@@ -16,11 +18,17 @@ import numpy as np
 from comictool.corpus.assignment import assign_panel
 from comictool.corpus.boxes import iou
 from comictool.corpus.order import order_boxes
+from comictool.corpus.read_texts import likeness, read_texts
 from comictool.corpus.records import Box, PageRecord, Panel, Text, clamp_box
 from comictool.corpus.text_panels import Alignment, Placed, SaidText, TextPanel, align, pairs, pixels
 
-BOX_SOURCE = "box_source"  # extra fact of a text with the words of a reader in the box of a detector: which one
+# Extra fact of a text with the words of a reader in the box of a detector, or of an engine that read there: which one.
+BOX_SOURCE = "box_source"
 SAME_TEXT = 0.3  # IoU at which a reader's box of a text and a detector's are of the same one
+# Likeness at which what a reader told and what an engine read are the same text, in the same panel and in another one;
+# there only texts of so many letters, for short ones are said again and again.
+ALIKE, SURELY_ALIKE, LONG_TEXT = 0.6, 0.8, 12
+MOST_COMPARED = 10_000  # pairs of texts of a page; beyond that none are compared
 # Facts of a page and of a panel that are written here; formats name them to keep them.
 PAGE_FACTS = ("alignment", "description", "text_panels", "unmatched_text_panels")
 PANEL_FACTS = ("description", "match", "modalities")
@@ -30,6 +38,8 @@ def take_over(
     record: PageRecord, seen: Sequence[TextPanel], *, source: str, summary: str = "", model: str = ""
 ) -> Alignment:
     """Put what a reader told of a page into its record, each text on its panel.
+
+    Words that an engine read (`data text`) give way to those told of the same text; what only the engine read stays.
 
     Args:
         record: changed in place. Its texts keep their ids; those that stay without words come last.
@@ -69,9 +79,13 @@ def _write_texts(record: PageRecord, said: Sequence[tuple[SaidText, Panel | None
     told: list[Text] = []
     for index, (words, panel) in enumerate(said):
         drawn = boxes.get(index)
+        home = panel.id if panel is not None else None
         if drawn is not None:
             text = empty.pop(id(drawn))
-            text.extra[BOX_SOURCE] = text.source
+            if text.box is not None:
+                text.extra[BOX_SOURCE] = text.source
+            if text.text:  # read there by an engine, so that is where it stands
+                home, text.confidence = _panel_of(text, record.panels), 1.0
         else:
             number += 1
             own = (
@@ -81,7 +95,7 @@ def _write_texts(record: PageRecord, said: Sequence[tuple[SaidText, Panel | None
             )
             text = Text(number, "", box=own)
         text.text, text.kind, text.source = words.text, words.kind, source
-        text.panel = panel.id if panel is not None else None
+        text.panel = home
         if words.speaker:
             text.extra["speaker_name"] = words.speaker
         told.append(text)
@@ -89,24 +103,47 @@ def _write_texts(record: PageRecord, said: Sequence[tuple[SaidText, Panel | None
 
 
 def _boxes(record: PageRecord, said: Sequence[tuple[SaidText, Panel | None]]) -> dict[int, Text]:
-    """For indices of what was said the text of the record, still without words, whose box it has."""
+    """For indices of what was said the text of the record whose box it has: one without words, or read by an engine."""
+    read = read_texts(record)
     drawn = [text for text in record.texts if text.box is not None and not text.text]
     size = (record.width, record.height)
     own = {index: pixels(words.box, size) for index, (words, _) in enumerate(said) if words.box}
     out: dict[int, Text] = {}
-    if own and drawn:
-        table = np.array([[iou(box, text.box or ()) for text in drawn] for box in own.values()])
-        out = {list(own)[row]: drawn[column] for row, column in pairs(table, SAME_TEXT)}
+    both = [*drawn, *(text for text in read if text.box is not None)]
+    if own and both:
+        table = np.array([[iou(box, text.box or ()) for text in both] for box in own.values()])
+        out = {list(own)[row]: both[column] for row, column in pairs(table, SAME_TEXT)}
     taken = {id(text) for text in out.values()}
+    out |= _alike(record, said, [n for n in range(len(said)) if n not in out], [t for t in read if id(t) not in taken])
     free = [text for text in drawn if id(text) not in taken]
     for panel in record.panels:
         # Without boxes of its own a text has that of the same place in the panel, if both count the same there.
         inside = [text for text in free if _panel_of(text, record.panels) == panel.id]
-        words = [index for index, (_, where) in enumerate(said) if where is panel and index not in own]
+        words = [n for n, (_, where) in enumerate(said) if where is panel and n not in own and n not in out]
         if inside and len(inside) == len(words):
             order = order_boxes([_known(text) for text in inside], record.direction)
             out.update({index: inside[place] for index, place in zip(words, order, strict=True)})
     return out
+
+
+def _alike(
+    record: PageRecord, said: Sequence[tuple[SaidText, Panel | None]], left: Sequence[int], read: Sequence[Text]
+) -> dict[int, Text]:
+    """Those that read the same: nearly so in the same panel, closely anywhere."""
+    if not left or not read or len(left) * len(read) > MOST_COMPARED:
+        return {}
+    homes = [_panel_of(text, record.panels) for text in read]
+    table = np.zeros((len(left), len(read)))
+    for row, index in enumerate(left):
+        words, panel = said[index]
+        for column, (text, home) in enumerate(zip(read, homes, strict=True)):
+            here = home == (panel.id if panel is not None else None)
+            if not here and len(words.text) < LONG_TEXT:
+                continue
+            alike = likeness(words.text, text.text)
+            if alike >= (ALIKE if here else SURELY_ALIKE):
+                table[row, column] = alike + here
+    return {left[row]: read[column] for row, column in pairs(table, ALIKE)}
 
 
 def _panel_of(text: Text, panels: Sequence[Panel]) -> int | None:

@@ -11,11 +11,11 @@ from comictool.core.jobs import JobOptions, JobReport
 from comictool.core.progress import Progress
 from comictool.corpus.annotating import Stage, annotate
 from comictool.corpus.corpus import Corpus
+from comictool.corpus.read_texts import READING
 from comictool.corpus.records import DIRECTIONS, PageRecord
 from comictool.words.engines import Reading
 from comictool.words.page import question_of
 
-STAGE = "text"
 CHUNK = 4  # pages; ten seconds of reading, which is what a kill costs
 
 
@@ -50,7 +50,7 @@ def read_corpus(
     boxes_too = reading.merge is None
     ask = partial(_ask, source=reading.source, direction=direction, replace=replace, boxes_too=boxes_too)
     merge, chunk = reading.merge or _take_over, reading.chunk or CHUNK
-    stage = Stage(STAGE, reading.model, ask, reading.find, merge, reading.settings, reading.workers, chunk)
+    stage = Stage(READING, reading.model, ask, reading.find, merge, reading.settings, reading.workers, chunk)
     return annotate(corpus, stage, options=options, progress=progress)
 
 

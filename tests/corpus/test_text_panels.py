@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from comictool.corpus.read_texts import likeness, read_texts
 from comictool.corpus.records import Box, PageRecord, Panel, Text
 from comictool.corpus.text_panels import MERGES, SKIPS, SPLITS, SaidText, TextPanel, _Chain, align
-from comictool.corpus.told_texts import take_over
+from comictool.corpus.told_texts import BOX_SOURCE, take_over
 
 PANELS: list[Box] = [(0, 0, 100, 100), (110, 0, 200, 100), (0, 110, 200, 200)]
 BOXES: list[Box] = [(10, 10, 40, 20), (50, 50, 90, 70), (20, 120, 60, 150)]
@@ -152,3 +155,58 @@ def test_what_has_no_counterpart_is_kept() -> None:
         }
     ]
     assert record.extra["alignment"]["confidence"] < 0.85
+
+
+def read(number: int, text: str, box: Box | None, source: str = "toy-ocr") -> Text:
+    return Text(number, text, "sfx", box, confidence=0.8, source=source)
+
+
+@pytest.mark.parametrize(
+    "run", [{"model": "toy-ocr@1+abc"}, {"model": "other@1+abc", "kept": True, "found_by": "toy-ocr@1+abc"}]
+)
+def test_told_words_take_the_place_of_those_that_an_engine_read(run: dict[str, Any]) -> None:
+    at = [(10, 10, 40, 20), (10, 60, 80, 70), (120, 10, 160, 30), (20, 120, 90, 140), (150, 60, 190, 80)]
+    words = ["H0LD 1T rlght there", "utter nonsense", "BANG", "where did you put the keys", "by hand"]
+    record = page([read(n, *each) for n, each in enumerate(zip(words, at, strict=True), start=1)])
+    record.texts[4].source = "a person"
+    record.record_run("text", **run)
+    seen = [
+        TextPanel((SaidText("Hold it right there!"), SaidText("Somebody else.")), (0, 0, 0.5, 0.5)),
+        TextPanel((SaidText("Boom", box=(0.61, 0.06, 0.8, 0.14)), SaidText("By hand")), (0.55, 0, 1, 0.5)),
+        TextPanel((), (0, 0.55, 1, 1)),
+    ]
+    seen[1] = replace(seen[1], texts=(*seen[1].texts, SaidText("Where did you put the keys?")))
+    take_over(record, seen, source="told")
+    assert [(t.id, t.text, t.box, t.panel, t.source, t.confidence) for t in record.texts] == [
+        (1, "Hold it right there!", at[0], 1, "told", 1.0),
+        (6, "Somebody else.", None, 1, "told", 1.0),
+        (3, "Boom", at[2], 2, "told", 1.0),
+        (7, "By hand", None, 2, "told", 1.0),  # what a person wrote is never taken for it
+        (4, "Where did you put the keys?", at[3], 3, "told", 1.0),  # told of another panel, but read there
+        (2, "utter nonsense", at[1], None, "toy-ocr", 0.8),
+        (5, "by hand", at[4], None, "a person", 0.8),
+    ]
+    assert [t.extra.get(BOX_SOURCE) for t in record.texts] == ["toy-ocr", None, "toy-ocr", None, "toy-ocr", None, None]
+
+
+def test_who_read_a_text_is_told_by_the_notes_of_the_page() -> None:
+    record = page([read(1, "a", None), read(2, "b", None, "vlm:m"), read(3, "c", None, ""), read(4, "d", None, "toy")])
+    assert read_texts(record) == []
+    record.record_run("panels", model="toy@1")
+    record.record_run("text", model="m 3", kept=True, found_by="toy-ocr@2")
+    assert [text.id for text in read_texts(record)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("Hold it!", "HOLD\nIT", 1),
+        ("ええ、そう", "ええそう！", 1),
+        ("!?", "! ?", 1),
+        ("", "", 1),
+        ("ab", "cd", 0),
+        ("ab", "bc", 0.5),
+    ],
+)
+def test_likeness_of_readings(one: str, other: str, alike: float) -> None:
+    assert likeness(one, other) == alike

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from comictool.core.errors import InputError
-from comictool.corpus.records import PageRecord, Panel
+from comictool.corpus.records import PageRecord, Panel, Text
 from comictool.datasets.filtering.aligned import aligned_pages, write_list
 from comictool.formats.converting import convert
 from comictool.formats.registry import open_any
@@ -99,6 +99,21 @@ def test_detections_and_both_forms_become_dataspec(tmp_path: Path) -> None:
     assert [(t.text, t.panel, t.kind) for t in records[1].texts] == [("Hm.", 2, "thought"), ("Night.", 1, "narration")]
     assert records[1].extra["alignment"]["method"] == "overlap"
     assert records[2].texts == []
+
+
+def test_words_that_an_engine_had_read_are_not_kept_beside_those_told(tmp_path: Path) -> None:
+    read = [("HOLD lT!", (10, 10, 40, 20)), ("LATER...", (10, 110, 40, 120)), ("KRAKOOM", (50, 30, 90, 90))]
+    record = PageRecord("book", 1, "", 100, 200, panels=[Panel(1, (0, 0, 100, 98), 1), Panel(2, (0, 102, 100, 200), 2)])
+    record.texts = [Text(n, words, box=box, source="rapidocr") for n, (words, box) in enumerate(read, start=1)]
+    record.record_run("text", model="rapidocr@2+abc+own")
+    corpus = make_corpus(tmp_path / "corpus", {"book": [record]})
+    told = texts(tmp_path / "told", {f"book/{Path(corpus.pages('book')[0].image).stem}": FIRST})
+    convert(corpus.root, tmp_path / "out", "corpus", texts=told, pictures="none")
+    assert [(t.text, t.box, t.panel, t.source) for t in open_any(tmp_path / "out").pages("book")[0].texts] == [
+        ("Hold it!", read[0][1], 1, "vlm"),
+        ("Later...", read[1][1], 2, "vlm"),
+        ("KRAKOOM", read[2][1], None, "rapidocr"),
+    ]
 
 
 def test_what_fits_no_panel_survives_dataspec(tmp_path: Path) -> None:

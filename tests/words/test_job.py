@@ -97,6 +97,9 @@ def test_texts_of_another_engine_are_kept_unless_they_shall_be_replaced(corpus: 
     run(corpus)
     other = Reading("other", "other@1", find, workers="inline")
     assert run(corpus, other).totals["kept"] == 3
+    notes = [page.runs[-1] for page in corpus.pages("c")]
+    assert {note["model"] for note in notes} == {"other@1"}
+    assert [note.get("found_by") for note in notes] == ["toy@1", None, "toy@1"]  # who read what stands there
     assert run(corpus, replace=True).totals["texts"] == 3
     assert said(corpus)[1] == [("grey 2", None, "toy")]
     LOOKED_AT.clear()
