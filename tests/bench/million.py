@@ -28,7 +28,7 @@ from comictool.measure.intervals import wilson
 from comictool.search.approximate import build_index
 from comictool.search.query import Query, query
 from comictool.vectors.collection import StoreCollection, open_collection
-from tests.bench.figures import arguments, between, figure, ratio
+from tests.bench.figures import WRITE, arguments, between, figure, ratio
 from tests.bench.query import seconds
 from tests.bench.serving import DIMENSION, at, questions, sentence
 from tests.bench.synthetic_store import make_store
@@ -126,6 +126,9 @@ def main() -> None:
     parser.add_argument("--store", type=Path)
     options = parser.parse_args(arguments())
     panels = options.count
+    if options.store:  # a place on somebody's machine, and no part of what was measured
+        count = ["--count", str(panels)] if panels != COUNT else []
+        sys.argv[1:] = [*count, *([WRITE] if WRITE in sys.argv else [])]
     with tempfile.TemporaryDirectory() as folder:
         store = options.store or Path(folder) / "store"
         if not store.exists():
